@@ -1,0 +1,51 @@
+"""The errors a caller may want to catch. Every message is one line: what is wrong, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class GPENError(Exception):
+    """Anything this package refuses or cannot do."""
+
+
+class ConfigError(GPENError, ValueError):
+    """A configuration, card or option that contradicts itself."""
+
+
+class InputError(GPENError, ValueError):
+    """A tensor, array or argument of the wrong kind, shape or range."""
+
+
+class WeightsError(GPENError):
+    """A file of weights that cannot be read, recognised, or does not fit."""
+
+
+class UnsafeFileError(WeightsError):
+    """A pickle that this installation will not open."""
+
+
+class HubError(GPENError):
+    """A file that could not be fetched or published."""
+
+
+class HashMismatchError(HubError):
+    """A fetched file that is not the one expected; it has been removed."""
+
+
+class PictureError(GPENError, ValueError):
+    """A picture or film that cannot be decoded or written."""
+
+
+class FaceError(GPENError, ValueError):
+    """Boxes, landmarks or masks that describe no usable face."""
+
+
+class TrainingError(GPENError):
+    """A recipe, data set or checkpoint that training cannot go on with."""
+
+
+class DeviceError(GPENError, RuntimeError):
+    """A device or precision that is not at hand, or too small."""
+
+
+class MissingPackageError(GPENError, ImportError):
+    """An optional package that is not installed, or does not load; names the extra that brings it."""
