@@ -1,0 +1,150 @@
+"""StyleGAN2's generator: mapping network, weight demodulation, skip pictures; noise inputs as wide as the features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ...config import GPENConfig
+from ...errors import InputError
+from ..layers import ConstantInput, EqualizedLinear, PixelNorm, StyledConv, ToRGB
+from .base import Features, Prior, Shapes
+
+
+class StyleGAN2Prior(Prior):
+    """The prior of GPEN: one feature input at 4×4, two at every larger resolution."""
+
+    name: ClassVar[str] = "stylegan2"
+
+    def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
+        super().__init__(config, generator=generator)
+        dim, width = config.style_dim, 2 if config.concat else 1
+        self.style = nn.Sequential(
+            PixelNorm(),
+            *(EqualizedLinear(dim, dim, activate=True, rate=config.lr_mlp, generator=generator) for _ in range(config.n_mlp)),
+        )
+        first = config.channels[4]
+        self.input = ConstantInput(first, generator=generator)
+        self.conv1 = StyledConv(first, first, dim, concat=config.concat, generator=generator)
+        self.to_rgb1 = ToRGB(first * width, dim, up=False, generator=generator)
+        self.convs = nn.ModuleList()
+        self.to_rgbs = nn.ModuleList()
+        inputs = first
+        for resolution in config.resolutions[1:]:
+            outputs = config.channels[resolution]
+            for before, up in ((inputs, True), (outputs, False)):
+                self.convs.append(StyledConv(before * width, outputs, dim, concat=config.concat, up=up, generator=generator))
+            self.to_rgbs.append(ToRGB(outputs * width, dim, generator=generator))
+            inputs = outputs
+
+    @property
+    def feature_inputs(self) -> Mapping[int, int]:
+        """One at 4×4, then two."""
+        return {r: 1 if r == 4 else 2 for r in self.resolutions}
+
+    @property
+    def latents(self) -> int:
+        """How many style latents a picture takes: one for each convolution, the last shared with the last ToRGB."""
+        return 2 * len(self.resolutions)
+
+    def mapping(self, z: Tensor) -> Tensor:
+        """Style latents w (B, style_dim) of the Gaussian codes `z` (B, style_dim)."""
+        w: Tensor = self.style(z)
+        return w
+
+    def mean_latent(self, count: int = 4096, *, generator: Generator | None = None) -> Tensor:
+        """The mean style latent (1, style_dim) of `count` codes, towards which truncation pulls."""
+        weight = self.input.input
+        device = generator.device if generator is not None else weight.device
+        z = torch.randn(count, self.latent_dim, generator=generator, device=device).to(weight)
+        with torch.no_grad():
+            return self.mapping(z).mean(dim=0, keepdim=True)
+
+    def synthesis(self, latents: Tensor, features: Features) -> Tensor:
+        """Pictures (B, 3, S, S) from style latents (B, style_dim) or (B, latents, style_dim) and features."""
+        if latents.ndim == 2:
+            latents = latents[:, None].expand(-1, self.latents, -1)
+        x = self.input(latents.shape[0]).to(features[4][0].dtype)
+        x = self.conv1(x, latents[:, 0], features[4][0])
+        picture: Tensor = self.to_rgb1(x, latents[:, 1])
+        for level, resolution in enumerate(self.resolutions[1:]):
+            first = 2 * level + 1
+            for offset, feature in enumerate(features[resolution]):
+                x = self.convs[2 * level + offset](x, latents[:, first + offset], feature)
+            picture = self.to_rgbs[level](x, latents[:, first + 2], picture)
+        return picture
+
+    def forward(self, latent: Tensor, features: Features) -> Tensor:
+        """Pictures (B, 3, S, S) from the encoder's code `latent` (B, style_dim), which the mapping takes as its z."""
+        return self.synthesis(self.mapping(latent), features)
+
+    def sample(
+        self,
+        z: Tensor,
+        *,
+        z2: Tensor | None = None,
+        mix_at: int | None = None,
+        truncation: float = 1.0,
+        mean_latent: Tensor | None = None,
+        noise: Features | None = None,
+        generator: Generator | None = None,
+        independent_noise: bool = False,
+    ) -> Tensor:
+        """Pictures (B, 3, S, S) of the prior alone from Gaussian codes `z` (B, style_dim).
+
+        z2, mix_at: style mixing; latents from index `mix_at` on (1 … latents − 1) are z2's.
+        truncation: towards `mean_latent` (1, style_dim); 1 leaves the latents as they are.
+        noise: as `draw_noise` gives it; None: drawn from `generator`.
+        Raises InputError when mixing or truncation lacks its other half.
+        """
+        if (z2 is None) != (mix_at is None):
+            raise InputError("style mixing needs both z2 and mix_at; give both or neither")
+        if truncation != 1 and mean_latent is None:
+            raise InputError(f"truncation {truncation} needs mean_latent; prior.mean_latent() gives it")
+        w = self.mapping(z)[:, None].expand(-1, self.latents, -1)
+        if z2 is not None and mix_at is not None:
+            if not 0 < mix_at < self.latents:
+                raise InputError(f"mix_at is {mix_at}; it must lie between 1 and {self.latents - 1}")
+            other = self.mapping(z2)[:, None].expand(-1, self.latents, -1)
+            w = torch.cat([w[:, :mix_at], other[:, mix_at:]], dim=1)
+        if truncation != 1 and mean_latent is not None:
+            w = mean_latent + truncation * (w - mean_latent)
+        if noise is None:
+            noise = self.draw_noise(
+                z.shape[0], generator=generator, independent=independent_noise, device=self.input.input.device
+            )
+        return self.synthesis(w, noise)
+
+    @classmethod
+    def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """The fields of `GPENConfig` (all but in_size) of a StyleGAN2 generator with these tensors; None for another network."""
+        convs = _count(shapes, "convs.{}.conv.weight")
+        needed = ("input.input", "conv1.conv.weight", "conv1.activate.bias", "conv1.conv.modulation.weight")
+        if not convs or convs % 2 or any(name not in shapes for name in needed):
+            return None
+        if len(shapes["conv1.conv.weight"]) != 5 or len(shapes["conv1.conv.modulation.weight"]) != 2:
+            return None
+        channels = {4: int(shapes["conv1.conv.weight"][1])}
+        for level in range(convs // 2):
+            shape = shapes[f"convs.{2 * level + 1}.conv.weight"]
+            if len(shape) != 5:
+                return None
+            channels[2 ** (level + 3)] = int(shape[1])
+        return {
+            "out_size": 2 ** (convs // 2 + 2),
+            "channels": channels,
+            "style_dim": int(shapes["conv1.conv.modulation.weight"][1]),
+            "n_mlp": _count(shapes, "style.{}.weight", start=1),
+            "concat": tuple(shapes["conv1.activate.bias"]) == (2 * channels[4],),
+            "prior": cls.name,
+        }
+
+
+def _count(names: Shapes | Sequence[str], pattern: str, start: int = 0) -> int:
+    count = 0
+    while pattern.format(start + count) in names:
+        count += 1
+    return count
