@@ -52,14 +52,18 @@ class GPENConfig:
             if not isinstance(size, int) or not _is_power_of_two(size) or not SMALLEST <= size <= LARGEST:
                 raise ConfigError(f"{name} is {size}; it must be a power of two from {SMALLEST} to {LARGEST}")
         if self.in_size > self.out_size:
-            raise ConfigError(f"in_size {self.in_size} is larger than out_size {self.out_size}; shrink the input instead")
+            raise ConfigError(
+                f"in_size {self.in_size} is larger than out_size {self.out_size}; shrink the input instead"
+            )
         try:
             table = {int(r): int(c) for r, c in self.channels.items()}
         except (TypeError, ValueError) as error:
             raise ConfigError(f"channels must map resolutions to channel counts, got {self.channels!r}") from error
         expected = self.resolutions
         if tuple(sorted(table)) != expected:
-            raise ConfigError(f"channels name the resolutions {sorted(table)}; out_size {self.out_size} needs {list(expected)}")
+            raise ConfigError(
+                f"channels name the resolutions {sorted(table)}; out_size {self.out_size} has {list(expected)}"
+            )
         if min(table.values()) < 1:
             raise ConfigError(f"channels must be at least 1 at every resolution, got {table}")
         object.__setattr__(self, "channels", MappingProxyType({r: table[r] for r in expected}))
@@ -83,7 +87,7 @@ class GPENConfig:
         narrow: float = 1.0,
         **other: Any,
     ) -> GPENConfig:
-        """The configuration with StyleGAN2's channel table: 512 up to 32 px, then halved, times `narrow`, rounded down."""
+        """StyleGAN2's channel table: 512 up to 32 px, then halved at each size, times `narrow`, rounded down."""
         out_size = size if out_size is None else out_size
         channels: dict[int, int] = {}
         resolution = 4
@@ -112,7 +116,17 @@ class GPENConfig:
         return (GPENConfig.from_dict, (self.to_dict(),))
 
     def __hash__(self) -> int:
-        return hash((self.in_size, self.out_size, tuple(self.channels.items()), self.style_dim, self.n_mlp, self.concat, self.prior))
+        return hash(
+            (
+                self.in_size,
+                self.out_size,
+                tuple(self.channels.items()),
+                self.style_dim,
+                self.n_mlp,
+                self.concat,
+                self.prior,
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ class Discriminator(nn.Module):
         sizes = config.resolutions[::-1]
         channels = config.channels
         blocks: list[nn.Module] = [ConvLayer(3, channels[sizes[0]], 1, generator=generator)]
-        for size, half in zip(sizes[:-1], sizes[1:], strict=True):
+        for size, half in itertools.pairwise(sizes):
             blocks.append(ResidualBlock(channels[size], channels[half], generator=generator))
         self.convs = nn.Sequential(*blocks)
         self.final_conv = ConvLayer(channels[4] + 1, channels[4], 3, generator=generator)
@@ -77,6 +78,6 @@ class Discriminator(nn.Module):
 
 
 def discriminator_shapes(config: GPENConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of every tensor in the state dict of a discriminator of this configuration; nothing is allocated."""
+    """Names and shapes of the tensors in the state dict of such a discriminator; nothing is allocated."""
     with torch.device("meta"):
         return {name: tuple(t.shape) for name, t in Discriminator(config).state_dict().items()}

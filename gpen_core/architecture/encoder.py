@@ -1,4 +1,4 @@
-"""The encoder: an ordinary convolutional network that ends in the prior's latent code and leaves a feature at each size."""
+"""The encoder: a convolutional network that ends in the prior's latent code and leaves a feature at each size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch import Generator, Tensor, nn
 from .layers import ConvLayer, EqualizedLinear
 
 
-def encoder_blocks(channels: Mapping[int, int], in_size: int, *, generator: Generator | None = None) -> dict[str, nn.Module]:
+def encoder_blocks(
+    channels: Mapping[int, int], in_size: int, *, generator: Generator | None = None
+) -> dict[str, nn.Module]:
     """The blocks `ecd0` (1×1, at in_size), `ecd1` … (each halves the size), down to 4×4, by their official names."""
     blocks: dict[str, nn.Module] = {"ecd0": nn.Sequential(ConvLayer(3, channels[in_size], 1, generator=generator))}
     size = in_size

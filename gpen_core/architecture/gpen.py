@@ -1,4 +1,4 @@
-"""GPEN: an encoder and a GAN prior as decoder, joined by the latent code and by a feature at every resolution (GPEN §3.1)."""
+"""GPEN: an encoder and a GAN prior as decoder, joined by the latent code and a feature at each size (GPEN §3.1)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class GPEN(nn.Module):
     generator: draws the initial parameters; the same seed gives the same network.
     """
 
-    def __init__(self, config: GPENConfig, card: ModelCard | None = None, *, generator: Generator | None = None) -> None:
+    def __init__(
+        self, config: GPENConfig, card: ModelCard | None = None, *, generator: Generator | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.card = card if card is not None else ModelCard()
@@ -46,7 +48,7 @@ class GPEN(nn.Module):
         return encode([self.get_submodule(name) for name in self._levels], self.final_linear, x)
 
     def drawn_features(self, device: torch.device) -> dict[int, tuple[Tensor, ...]]:
-        """The noise of the resolutions above in_size: one set of batch 1 from the card's seed, the same for every face."""
+        """The noise of the resolutions above in_size: one set of batch 1 from the card's seed, for every face."""
         above = [r for r in self.config.resolutions if r > self.config.in_size]
         source = Generator().manual_seed(self.card.noise_seed)
         return self.generator.draw_noise(1, generator=source, independent=True, resolutions=above, device=device)
@@ -81,7 +83,7 @@ def check_input(x: Tensor, size: int, device: torch.device) -> None:
     if x.shape[0] == 0:
         raise InputError(f"the model takes {expected}, got a batch of no faces")
     if not x.is_floating_point():
-        raise InputError(f"the model takes float tensors in the card's value range, got {x.dtype}; scale and convert first")
+        raise InputError(f"the model takes float tensors in its card's value range, got {x.dtype}; scale and convert")
     if x.device != device:
         raise InputError(f"the faces are on {x.device}, the model on {device}; move one to the other")
 

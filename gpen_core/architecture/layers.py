@@ -56,7 +56,14 @@ class EqualizedConv2d(nn.Module):
     """A convolution without bias whose weights are scaled by 1/√fan-in when used."""
 
     def __init__(
-        self, inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, generator: Generator | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        generator: Generator | None = None,
     ) -> None:
         super().__init__()
         self.weight = normal(outputs, inputs, size, size, generator=generator)
@@ -97,10 +104,17 @@ class Blur(nn.Module):
 
 
 class ConvLayer(nn.Sequential):
-    """[blur,] convolution [, bias and activation]: the block of encoder and discriminator; halves the size if `down`."""
+    """[blur,] convolution [, bias and activation] of encoder and discriminator; halves the size if `down`."""
 
     def __init__(
-        self, inputs: int, outputs: int, size: int, *, down: bool = False, activate: bool = True, generator: Generator | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        down: bool = False,
+        activate: bool = True,
+        generator: Generator | None = None,
     ) -> None:
         layers: list[nn.Module] = []
         if down:
@@ -173,7 +187,14 @@ class StyledConv(nn.Module):
     """Modulated convolution, feature input, bias and activation: half a block of the prior."""
 
     def __init__(
-        self, inputs: int, outputs: int, style_dim: int, *, concat: bool, up: bool = False, generator: Generator | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        style_dim: int,
+        *,
+        concat: bool,
+        up: bool = False,
+        generator: Generator | None = None,
     ) -> None:
         super().__init__()
         self.conv = ModulatedConv2d(inputs, outputs, 3, style_dim, up=up, generator=generator)
@@ -212,7 +233,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, latent: Tensor, picture: Tensor | None = None) -> Tensor:
         """(B, 3, H, W) in float32 at least, from `x` (B, inputs, H, W) and the picture so far (B, 3, H/2, W/2)."""
-        out = self.conv(x, latent)
+        out: Tensor = self.conv(x, latent)
         # The sum over ten resolutions is kept in float32: the picture is what everybody sees.
         out = out.to(at_least_float32(out.dtype)) + self.bias
         if picture is None:

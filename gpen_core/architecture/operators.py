@@ -42,7 +42,7 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 def blur(x: Tensor, kernel: Tensor, padding: Padding) -> Tensor:
-    """`x` (B, C, H, W) zero-padded by (before, after) on both axes and filtered by `kernel` (k, k), channel by channel."""
+    """`x` (B, C, H, W), zero-padded (before, after) on both axes, filtered by `kernel` (k, k) channel by channel."""
     channels = x.shape[1]
     before, after = padding
     # The kernel is symmetric, so correlation and convolution agree.
@@ -97,7 +97,7 @@ def modulated_convolution_per_sample(
     demodulate: bool = True,
     upsampling_kernel: Tensor | None = None,
 ) -> Tensor:
-    """What `modulated_convolution` gives, as the paper writes it: one set of weights for each sample, a sample at a time."""
+    """What `modulated_convolution` gives, as the paper writes it: weights of its own for each sample."""
     results = []
     for sample, scales in zip(x, style, strict=True):
         own = weight * scales[None, :, None, None]

@@ -40,7 +40,7 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, latent: Tensor, features: Features) -> Tensor:
-        """Pictures (B, 3, S, S) from `latent` (B, latent_dim) and, for each resolution r, its `feature_inputs[r]` features.
+        """Pictures (B, 3, S, S) from `latent` (B, latent_dim) and `feature_inputs[r]` features for each resolution r.
 
         A feature is (B or 1, channels[r], r, r).
         """
@@ -48,7 +48,7 @@ class Prior(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """Fields of `GPENConfig` (all but in_size) that tensors of these names and shapes belong to; None: not this prior."""
+        """The fields of `GPENConfig` (all but in_size) that such tensors belong to; None: not this prior."""
 
     def draw_noise(
         self,
@@ -61,7 +61,7 @@ class Prior(nn.Module, ABC):
     ) -> dict[int, tuple[Tensor, ...]]:
         """Gaussian features (batch, channels[r], r, r), drawn in the order of use on the generator's device.
 
-        The inputs of a block share one draw, as they will share the encoder's feature, or each has its own (`independent`).
+        The inputs of a block share one draw, as they will share the encoder's feature, or (`independent`) do not.
         """
         source = generator.device if generator is not None else device
         features: dict[int, tuple[Tensor, ...]] = {}

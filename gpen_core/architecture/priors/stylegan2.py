@@ -24,7 +24,10 @@ class StyleGAN2Prior(Prior):
         dim, width = config.style_dim, 2 if config.concat else 1
         self.style = nn.Sequential(
             PixelNorm(),
-            *(EqualizedLinear(dim, dim, activate=True, rate=config.lr_mlp, generator=generator) for _ in range(config.n_mlp)),
+            *(
+                EqualizedLinear(dim, dim, activate=True, rate=config.lr_mlp, generator=generator)
+                for _ in range(config.n_mlp)
+            ),
         )
         first = config.channels[4]
         self.input = ConstantInput(first, generator=generator)
@@ -36,7 +39,9 @@ class StyleGAN2Prior(Prior):
         for resolution in config.resolutions[1:]:
             outputs = config.channels[resolution]
             for before, up in ((inputs, True), (outputs, False)):
-                self.convs.append(StyledConv(before * width, outputs, dim, concat=config.concat, up=up, generator=generator))
+                self.convs.append(
+                    StyledConv(before * width, outputs, dim, concat=config.concat, up=up, generator=generator)
+                )
             self.to_rgbs.append(ToRGB(outputs * width, dim, generator=generator))
             inputs = outputs
 
@@ -120,7 +125,7 @@ class StyleGAN2Prior(Prior):
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
-        """The fields of `GPENConfig` (all but in_size) of a StyleGAN2 generator with these tensors; None for another network."""
+        """The fields of `GPENConfig` (all but in_size) of such a StyleGAN2 generator; None: another network."""
         convs = _count(shapes, "convs.{}.conv.weight")
         needed = ("input.input", "conv1.conv.weight", "conv1.activate.bias", "conv1.conv.modulation.weight")
         if not convs or convs % 2 or any(name not in shapes for name in needed):
