@@ -56,7 +56,7 @@ class GPENConfig:
                 f"in_size {self.in_size} is larger than out_size {self.out_size}; shrink the input instead"
             )
         try:
-            table = {int(r): int(c) for r, c in self.channels.items()}
+            table = {int(r): int(c) for r, c in dict(self.channels).items()}
         except (TypeError, ValueError) as error:
             raise ConfigError(f"channels must map resolutions to channel counts, got {self.channels!r}") from error
         expected = self.resolutions

@@ -1,0 +1,122 @@
+"""The house rules: who may import whom, and what an import costs."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "gpen_core"
+
+MAY_IMPORT = {
+    "errors": set(),
+    "config": {"errors"},
+    "architecture": {"errors", "config"},
+    "images": {"errors"},
+    "options": {"errors"},
+    "faces": {"errors", "images", "options"},
+    "weights": {"errors", "config", "architecture", "faces"},
+    "losses": {"errors", "config", "architecture", "images"},
+    "data": {"errors", "config", "images"},
+    "trainer": {"errors", "config", "architecture", "images", "losses", "data", "weights", "metrics"},
+}
+"""Parts of gpen_core and what they may import of it; a part that is not named is free, but for `cli`, which nobody imports."""
+
+
+def parts_imported(path: Path) -> set[str]:
+    """The first-level parts of gpen_core that a module imports, also inside functions; not those under TYPE_CHECKING."""
+    inside = path.relative_to(PACKAGE).with_suffix("").parts
+    package = inside[:-1]
+    tree = ast.parse(path.read_text())
+    found = set()
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or not node.level or id(node) in skipped:
+            continue
+        base = package[: len(package) - (node.level - 1)]
+        target = [*base, *(node.module.split(".") if node.module else [])]
+        if target:
+            found.add(target[0])
+        else:
+            found.update(alias.name for alias in node.names)
+    return {part for part in found if (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").exists()}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    imported = parts_imported(path) - {part}
+    if part in MAY_IMPORT:
+        assert imported <= MAY_IMPORT[part], f"{part} may not import {imported - MAY_IMPORT[part]}"
+    if part != "cli":
+        assert "cli" not in imported
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_inside_the_core_are_relative_and_know_no_host(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            assert name.split(".")[0] not in {"gpen_core", "training", "nodes", "comfy", "comfy_api", "folder_paths"}, name
+
+
+def test_nothing_touches_the_search_path() -> None:
+    for folder in ("gpen_core", "nodes", "training"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"\bsys\.path\b", path.read_text()), path
+
+
+def in_a_fresh_interpreter(code: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=ROOT.parent
+    )
+    return done.stdout
+
+
+def test_importing_the_core_brings_no_heavy_package() -> None:
+    heavy = "cv2 torchvision facexlib accelerate av spandrel lpips torchmetrics tensorboard matplotlib gpen_core.trainer"
+    code = f"import sys, gpen_core; print(*[name for name in {heavy.split()!r} if name in sys.modules])"
+    assert in_a_fresh_interpreter(code).split() == []
+
+
+def test_importing_the_core_changes_no_global_switch() -> None:
+    code = """
+import torch
+def switches():
+    return (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), torch.initial_seed(),
+            torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+torch.manual_seed(5)
+before = switches()
+import gpen_core
+print(before == switches())
+"""
+    assert in_a_fresh_interpreter(code).strip() == "True"
+
+
+def test_requirements_mirror_the_dependencies() -> None:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines == dependencies
