@@ -96,7 +96,9 @@ def test_the_configuration_is_read_from_the_shapes(case: Path) -> None:
 
 
 def test_any_channel_table_survives_the_way_through_shapes() -> None:
-    config = GPENConfig(in_size=16, out_size=32, channels={4: 7, 8: 5, 16: 3, 32: 2}, style_dim=6, n_mlp=0, concat=False)
+    config = GPENConfig(
+        in_size=16, out_size=32, channels={4: 7, 8: 5, 16: 3, 32: 2}, style_dim=6, n_mlp=0, concat=False
+    )
     assert config_from_shapes(expected_shapes(config)) == config
 
 

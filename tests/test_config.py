@@ -27,7 +27,9 @@ def test_a_configuration_survives_json_copying_and_pickling() -> None:
 
 
 def test_a_card_survives_json() -> None:
-    card = ModelCard(name="a", task="segmentation", value_range=(0, 1), template="ffhq", border="reflect", details={"n": 1})
+    card = ModelCard(
+        name="a", task="segmentation", value_range=(0, 1), template="ffhq", border="reflect", details={"n": 1}
+    )
     assert ModelCard.from_dict(json.loads(json.dumps(card.to_dict()))) == card
 
 

@@ -24,11 +24,11 @@ MAY_IMPORT = {
     "data": {"errors", "config", "images"},
     "trainer": {"errors", "config", "architecture", "images", "losses", "data", "weights", "metrics"},
 }
-"""Parts of gpen_core and what they may import of it; a part that is not named is free, but for `cli`, which nobody imports."""
+"""Parts of gpen_core and what they may import of it. A part that is not named is free, but nobody imports `cli`."""
 
 
 def parts_imported(path: Path) -> set[str]:
-    """The first-level parts of gpen_core that a module imports, also inside functions; not those under TYPE_CHECKING."""
+    """The first-level parts of gpen_core that a module imports, also in functions, but not under TYPE_CHECKING."""
     inside = path.relative_to(PACKAGE).with_suffix("").parts
     package = inside[:-1]
     tree = ast.parse(path.read_text())
@@ -75,7 +75,9 @@ def test_imports_inside_the_core_are_relative_and_know_no_host(path: Path) -> No
         else:
             continue
         for name in names:
-            assert name.split(".")[0] not in {"gpen_core", "training", "nodes", "comfy", "comfy_api", "folder_paths"}, name
+            assert name.split(".")[0] not in {"gpen_core", "training", "nodes", "comfy", "comfy_api", "folder_paths"}, (
+                name
+            )
 
 
 def test_nothing_touches_the_search_path() -> None:
@@ -93,7 +95,9 @@ def in_a_fresh_interpreter(code: str) -> str:
 
 
 def test_importing_the_core_brings_no_heavy_package() -> None:
-    heavy = "cv2 torchvision facexlib accelerate av spandrel lpips torchmetrics tensorboard matplotlib gpen_core.trainer"
+    heavy = (
+        "cv2 torchvision facexlib accelerate av spandrel lpips torchmetrics tensorboard matplotlib gpen_core.trainer"
+    )
     code = f"import sys, gpen_core; print(*[name for name in {heavy.split()!r} if name in sys.modules])"
     assert in_a_fresh_interpreter(code).split() == []
 
