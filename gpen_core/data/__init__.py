@@ -1,0 +1,23 @@
+"""Training data: folders and shards of faces, and the damage done to them."""
+
+from .compression import Backend
+from .degradation import Degradation
+from .feed import Batch, Feed, Pictures, plan
+from .folder import FaceFolder, read_weights
+from .presets import PRESETS, find_preset
+from .ranges import Pass, Ranges
+
+__all__ = [
+    "PRESETS",
+    "Backend",
+    "Batch",
+    "Degradation",
+    "FaceFolder",
+    "Feed",
+    "Pass",
+    "Pictures",
+    "Ranges",
+    "find_preset",
+    "plan",
+    "read_weights",
+]

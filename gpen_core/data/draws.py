@@ -1,0 +1,63 @@
+"""Random numbers that depend on (seed, sample index) alone: not on worker, rank, batch or device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_WORD = 0xFFFFFFFF
+
+
+class Draw:
+    """A stream of random numbers keyed by (seed, index, purpose); equal keys give equal streams on any machine."""
+
+    def __init__(self, seed: int, index: int, purpose: int = 0) -> None:
+        key = np.array([seed & (2**64 - 1), index & (2**64 - 1)], dtype=np.uint64)
+        self._stream = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, purpose]))
+
+    def unit(self) -> float:
+        """Uniform in [0, 1)."""
+        return float(self._stream.random())
+
+    def uniform(self, bounds: tuple[float, float]) -> float:
+        """Uniform between two bounds."""
+        return bounds[0] + (bounds[1] - bounds[0]) * self.unit()
+
+    def integer(self, count: int) -> int:
+        """One of 0 … count − 1."""
+        return min(int(self.unit() * count), count - 1)
+
+    def chance(self, probability: float) -> bool:
+        """True with this probability; always takes one number from the stream."""
+        return self.unit() < probability
+
+    def key(self) -> int:
+        """32 bits for `noise`."""
+        return self.integer(2**32)
+
+
+def noise(keys: Sequence[int], shape: tuple[int, int, int], device: torch.device) -> Tensor:
+    """Standard normal numbers (len(keys), C, H, W), float32: each a function of the sample's 32-bit key and its place alone.
+
+    Counter-based, in integer operations that every device has, so that a sample's noise is the same everywhere (up to
+    rounding of the logarithm and the cosine; Box and Muller) and in a batch of any extent. H and W are at most 4096.
+    """
+    channel, row, column = (torch.arange(n, device=device, dtype=torch.int64) for n in shape)
+    place = (channel[:, None, None] << 24) | (row[:, None] << 12) | column
+    key = torch.tensor([k & _WORD for k in keys], device=device, dtype=torch.int64)[:, None, None, None]
+    first = _scramble(place[None] + _scramble(key))
+    second = _scramble(first ^ 0x5BD1E995)
+    radius = ((first.float() + 1) / 2**32).clamp(max=1.0).log().mul(-2).sqrt()
+    return radius * (second.float() * (2 * math.pi / 2**32)).cos()
+
+
+def _scramble(word: Tensor) -> Tensor:
+    """A 32-bit integer hash (two multiply-xorshift rounds), in int64 tensors."""
+    word = word & _WORD
+    word = ((word ^ (word >> 16)) * 0x7FEB352D) & _WORD
+    word = ((word ^ (word >> 15)) * 0x846CA68B) & _WORD
+    return word ^ (word >> 16)

@@ -1,0 +1,92 @@
+"""Batches of training pairs, in an order that depends on seed and position alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from .degradation import Degradation
+from .order import Order
+
+
+class Pictures(Protocol):
+    """Where faces come from: a folder, shards, or anything with these three."""
+
+    weights: list[float] | None
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Tensor:
+        """(3, S, S) uint8 RGB."""
+        ...
+
+
+class Batch(NamedTuple):
+    """Pairs (B, 3, S, S) in [-1, 1], and the position of the first."""
+
+    damaged: Tensor
+    clean: Tensor
+    position: int
+
+
+class Feed(Dataset[Batch]):
+    """Pairs by position.
+
+    on_device: leaves flips and damage to `finish`, for the training device to do; otherwise the loader's workers do them.
+    """
+
+    def __init__(self, pictures: Pictures, degradation: Degradation, *, seed: int, on_device: bool = False) -> None:
+        self._pictures, self._degradation, self._seed, self._on_device = pictures, degradation, seed, on_device
+        self._order = Order(len(pictures), seed, pictures.weights)
+
+    def __getitem__(self, positions: Sequence[int]) -> Batch:
+        clean = torch.stack([self._pictures.load(self._order[p]) for p in positions])
+        raw = Batch(clean, clean, positions[0])
+        return raw if self._on_device else self._damage(raw)
+
+    def finish(self, batch: Batch, device: torch.device, dtype: torch.dtype) -> Batch:
+        """The batch on `device` as `dtype`, damaged there if the workers did not."""
+        if self._on_device:
+            batch = self._damage(Batch(batch.clean.to(device, non_blocking=True), batch.clean, batch.position))
+        return Batch(batch.damaged.to(device, dtype, non_blocking=True), batch.clean.to(device, dtype, non_blocking=True), batch.position)
+
+    def _damage(self, raw: Batch) -> Batch:
+        pictures = raw.damaged.float() / 255
+        positions = list(range(raw.position, raw.position + len(pictures)))
+        damaged, clean = self._degradation.pairs(pictures, self._seed, positions)
+        return Batch(damaged * 2 - 1, clean * 2 - 1, raw.position)
+
+    def batches(self, plan: Iterator[list[int]], *, workers: int = 0, pin: bool = False) -> Iterator[Batch]:
+        """A batch for each list of consecutive positions in `plan`."""
+        if workers == 0:
+            return (self[positions] for positions in plan)
+        loader = DataLoader(
+            self, sampler=_Plan(plan), batch_size=None, num_workers=workers, pin_memory=pin, prefetch_factor=4, persistent_workers=False
+        )
+        return iter(loader)
+
+
+class _Plan:
+    """What a DataLoader asks of a sampler, over an iterator."""
+
+    def __init__(self, plan: Iterator[list[int]]) -> None:
+        self._plan = plan
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._plan
+
+
+def plan(start: int, *, size: int, accumulate: int = 1, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
+    """Positions of this rank's batches from `start` on, without end; together the ranks take every position once.
+
+    A step takes accumulate × ranks consecutive batches of `size`; one process that accumulates 2 sees those of two processes.
+    """
+    while True:
+        for turn in range(accumulate):
+            first = start + (turn * ranks + rank) * size
+            yield list(range(first, first + size))
+        start += accumulate * ranks * size

@@ -1,0 +1,56 @@
+"""Named ranges of damage."""
+
+from __future__ import annotations
+
+import difflib
+
+from ..errors import ConfigError
+from .ranges import Pass, Ranges
+
+_BALANCED = (
+    Pass(blur=(0.3, 3.0), shrink=(1.0, 2.8), filters=("linear", "area"), noise=(0, 8), quality=(60, 97)),
+    Pass(blur=(1.2, 6.5), shrink=(2.2, 5.5), filters=("area", "linear"), noise=(2, 16), quality=(45, 90)),
+    Pass(blur=(3.5, 10.5), shrink=(4.5, 10.5), filters=("area", "linear"), noise=(6, 24), quality=(28, 75)),
+)
+_FIRST_ORDER = Pass(
+    blur=(0.2, 4.0), motion=0.15, shrink=(0.7, 5.0), filters=("area", "linear", "cubic"), noise=(0, 20), grey_noise=0.3,
+    poisson=0.4, quality=(35, 95), webp=0.15,
+)  # fmt: skip
+_SECOND_ORDER = Pass(
+    blur=(0.2, 2.0), shrink=(0.8, 2.5), filters=("area", "linear", "cubic"), noise=(0, 14), grey_noise=0.3, poisson=0.3,
+    quality=(35, 95), webp=0.1,
+)  # fmt: skip
+
+PRESETS: dict[str, Ranges] = {
+    # The released trainer's numbers, in pixels of whatever size it is given.
+    "gpen-released": Ranges(
+        chains=((Pass(blur=(0.1, 10.0), shrink=(0.8, 8.0), noise=(0, 20), quality=(60, 100)),),), grey_pair=0.2
+    ),
+    # The paper's ranges are not printed in it; these are second-hand, from reimplementations.
+    "gpen-paper": Ranges(
+        chains=((Pass(blur=(0.1, 15.0), shrink=(0.8, 10.0), noise=(0, 25), quality=(5, 50)),),), measured_at=1024
+    ),
+    # GPEN's chain from nearly clean to badly damaged, each third of the samples from one band.
+    "balanced": Ranges(chains=tuple((p,) for p in _BALANCED), measured_at=512),
+    # Two rounds, as pictures that were shared and saved again; and some that were printed long ago.
+    "second-order": Ranges(
+        chains=((_FIRST_ORDER,), (_FIRST_ORDER, _SECOND_ORDER)), measured_at=512, grey_pair=0.05, grey=0.15, sepia=0.1,
+        scratches=0.15, banding=0.1,
+    ),
+    "colorization": Ranges(chains=((),), target="colorization"),
+    "inpainting": Ranges(chains=((),), target="inpainting"),
+    **{
+        f"super-resolution-{factor}": Ranges(chains=((Pass(shrink=(factor, factor), filters=("area", "cubic")),),), back="cubic")
+        for factor in (2, 4, 8, 16)
+    },
+    "none": Ranges(chains=((),)),
+}  # fmt: skip
+
+
+def find_preset(name: str) -> Ranges:
+    """The ranges of this name. Raises ConfigError with the nearest name."""
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"there is no degradation {name!r}{hint} There are: {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,46 @@
+"""Distances between a restored picture and its original: on pixels (GPEN's L_C) and on discriminator features (L_F)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import ConfigError, InputError
+
+Norm = Literal["l1", "smooth_l1", "l2"]
+Reduction = Literal["mean", "sum"]
+
+
+def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
+    """Scalar mean distance of two pictures of one shape; "l2" is the squared difference, "smooth_l1" turns at 1."""
+    if result.shape != target.shape:
+        raise InputError(f"result is {tuple(result.shape)} and target {tuple(target.shape)}; they must have one shape")
+    if norm == "l1":
+        return F.l1_loss(result, target)
+    if norm == "smooth_l1":
+        return F.smooth_l1_loss(result, target)
+    if norm == "l2":
+        return F.mse_loss(result, target)
+    raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
+
+
+def feature_matching(
+    fake: Sequence[Tensor], real: Sequence[Tensor], norm: Norm = "l1", reduction: Reduction = "sum"
+) -> Tensor:
+    """Scalar: the mean distance of each discriminator block's features, summed (or averaged) over blocks; GPEN's L_F.
+
+    The real features are constants here: no gradient reaches them.
+    """
+    if len(fake) != len(real) or not fake:
+        raise InputError(f"{len(fake)} blocks of fake features and {len(real)} of real ones; both need the same blocks")
+    if reduction not in get_args(Reduction):
+        raise ConfigError(f"reduction is {reduction!r}; it must be one of {', '.join(get_args(Reduction))}")
+    precise = torch.promote_types(fake[0].dtype, torch.float32)
+    distances = torch.stack(
+        [content(f, r.detach(), norm).to(precise) for f, r in zip(fake, real, strict=True)]
+    )
+    return distances.sum() if reduction == "sum" else distances.mean()
