@@ -13,7 +13,9 @@ from .operators import at_least_float32, blur, blur_kernel, leaky_relu, modulate
 
 def normal(*shape: int, generator: Generator | None = None, scale: float = 1.0) -> nn.Parameter:
     """A parameter of Gaussian numbers with deviation `scale`, drawn from `generator` (None: torch's own)."""
-    return nn.Parameter(torch.empty(*shape).normal_(generator=generator).mul_(scale))
+    values = torch.empty(*shape)
+    # Drawing on the meta device draws nothing, but makes torch load its compiler: two seconds.
+    return nn.Parameter(values if values.is_meta else values.normal_(generator=generator).mul_(scale))
 
 
 class PixelNorm(nn.Module):
