@@ -31,7 +31,7 @@ class Prior(nn.Module, ABC):
         self.config = config
         self.latent_dim = config.style_dim
         self.resolutions = config.resolutions
-        self.channels = config.channels
+        self.channels = dict(config.channels)
 
     @property
     @abstractmethod
