@@ -102,7 +102,8 @@ class MatrixProfile:
 def _product(matrix: tuple[tuple[float, float, float], ...], *, inverse_last: bool) -> Tensor:
     """Linear light to linear light: this space → sRGB, or sRGB → this space."""
     theirs, srgb = torch.tensor(matrix, dtype=torch.float64), torch.tensor(_SRGB_TO_XYZ, dtype=torch.float64)
-    return torch.linalg.inv(theirs) @ srgb if inverse_last else torch.linalg.inv(srgb) @ theirs
+    product: Tensor = torch.linalg.inv(theirs) @ srgb if inverse_last else torch.linalg.inv(srgb) @ theirs
+    return product
 
 
 def _convert(crops: Tensor, before: tuple[Curve, ...], matrix: Tensor, after: tuple[Curve, ...]) -> Tensor:

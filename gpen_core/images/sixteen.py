@@ -21,8 +21,7 @@ _NATIVE = ";16L" if sys.byteorder == "little" else ";16B"
 
 
 def _raw_mode(args: tuple[Any, ...] | str | None) -> str:
-    mode = args if isinstance(args, str) else args[0] if args else ""
-    return str(mode)
+    return str(args[0] if isinstance(args, tuple) and args else args)
 
 
 def sixteen_bit_mode(image: ImageFile.ImageFile) -> str | None:
@@ -37,7 +36,7 @@ def _decode(
     tiles: list[Any] = []
     for tile in image.tile:
         decoder, extents, offset, args = tile
-        args = raw_mode if isinstance(args, str) else (raw_mode, *args[1:])
+        args = (raw_mode, *args[1:]) if isinstance(args, tuple) else raw_mode
         # a plain tuple before Pillow 11, a named one since
         tiles.append(tile._replace(args=args) if hasattr(tile, "_replace") else (decoder, extents, offset, args))
     image.tile = tiles
