@@ -1,0 +1,78 @@
+"""What is known of a file: where it can be had, how it is recognised, under which licence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..config import GPENConfig, ModelCard
+from ..errors import ConfigError
+
+Kind = Literal["restorer", "discriminator", "detector", "parser", "recognition", "upscaler"]
+
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubPlace:
+    """A file in a repository on the Hugging Face Hub."""
+
+    repo: str
+    path: str
+    revision: str = "main"
+    second_hand: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.repo}/{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebPlace:
+    """A file at a plain address."""
+
+    url: str
+    second_hand: bool = False
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Place = HubPlace | WebPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooEntry:
+    """One known file.
+
+    places: tried in order; `second_hand` marks one that somebody else reported. size: bytes. sha256: None where
+    nobody vouches for one; such a file is read only in the safe way. bundled: a file name in `weights/bundled/`.
+    config, card, parameters: of restorers. backbone: of detectors.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    file: str
+    licence: str
+    origin: str
+    places: tuple[Place, ...] = ()
+    size: int | None = None
+    sha256: str | None = None
+    bundled: str | None = None
+    config: GPENConfig | None = None
+    card: ModelCard | None = None
+    parameters: int | None = None
+    backbone: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.places and self.bundled is None:
+            raise ConfigError(f"{self.name} has no place to be had from; give places or a bundled file")
+        if self.sha256 is not None and (len(self.sha256) != 64 or self.sha256 != self.sha256.lower()):
+            raise ConfigError(f"the sha256 of {self.name} must be 64 lowercase hexadecimal digits")
+
+    @property
+    def bundled_path(self) -> Path | None:
+        """Where the file that ships lies, whether or not this copy of the package has it."""
+        return None if self.bundled is None else BUNDLED / self.bundled

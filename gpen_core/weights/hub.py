@@ -1,0 +1,196 @@
+"""Files from the Hub and other places: found in the cache, fetched, checked against their hash."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from ..errors import HashMismatchError, HubError
+from . import web
+from .cache import fetched_folder, forget, sha256_of
+from .entry import HubPlace, Place, ZooEntry
+from .tensors import SUFFIXES
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "config.json"
+README_NAME = "README.md"
+
+
+def cached(entry: ZooEntry) -> Path | None:
+    """Where the entry's file already lies on this machine; None: nowhere. The network is not asked."""
+    if entry.bundled_path is not None and entry.bundled_path.is_file():
+        return entry.bundled_path
+    for place in entry.places:
+        path = _cached_at(entry, place)
+        if path is not None:
+            return path
+    return None
+
+
+def fetch(entry: ZooEntry) -> Path:
+    """The entry's file: from the cache, else from the first of its places that has the right one.
+
+    Its hash is checked when it is fetched (a wrong file is removed, the next place tried), not again later; where
+    none is known, the found one is logged. Raises HubError with the reason of every place, HashMismatchError where
+    all there was had other content.
+    """
+    found = cached(entry)
+    if found is not None:
+        return found
+    if not entry.places:
+        raise HubError(
+            f"{entry.name} ships with the package, but this copy lacks {entry.bundled}: "
+            "reinstall gpen, or name another model (`gpen models`)"
+        )
+    failures: list[HubError] = []
+    for place in entry.places:
+        try:
+            path = _fetch_from(entry, place)
+            _check(path, entry, place)
+        except HubError as error:
+            logger.info("%s: %s", entry.name, error)
+            failures.append(error)
+        else:
+            return path
+    reasons = "; ".join(str(error) for error in failures)
+    kind = HashMismatchError if all(isinstance(error, HashMismatchError) for error in failures) else HubError
+    raise kind(
+        f"{entry.name} cannot be fetched: {reasons}. Check the network, or put {entry.file} on this machine "
+        "and give its path"
+    )
+
+
+def fetch_repository_file(repo: str, file: str | None = None, *, revision: str | None = None) -> Path:
+    """A file of a repository on the Hub, from the cache if the Hub cannot be reached.
+
+    file: None finds the weights: model.safetensors, else the only file of weights there is. revision: branch, tag,
+    commit. Raises HubError.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise HubError(f"{repo!r} is no repository on the Hub; repositories are called owner/name")
+    if file is None:
+        files = repository_files(repo, revision=revision)
+        file = _weights_of(repo, files)
+        if CONFIG_NAME in files and file == WEIGHTS_NAME:
+            _from_hub(HubPlace(repo=repo, path=CONFIG_NAME, revision=revision or "main"))
+    return _from_hub(HubPlace(repo=repo, path=file, revision=revision or "main"))
+
+
+def _weights_of(repo: str, files: list[str]) -> str:
+    if WEIGHTS_NAME in files:
+        return WEIGHTS_NAME
+    weights = [name for name in files if name.lower().endswith(SUFFIXES)]
+    if len(weights) == 1:
+        return weights[0]
+    if not weights:
+        raise HubError(f"{repo} holds no file of weights; it holds {', '.join(files[:6]) or 'nothing'}")
+    raise HubError(f"{repo} holds several files of weights: {', '.join(weights[:8])}; name one as {repo}/FILE")
+
+
+def repository_files(repo: str, *, revision: str | None = None) -> list[str]:
+    """The names of the files in a repository; those in the cache, if the Hub cannot be reached."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    what = f"{repo}{f' at {revision}' if revision else ''}"
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            return sorted(HfApi().list_repo_files(repo, revision=revision))
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise HubError(explain(error, what)) from error
+    except transport_errors() as error:
+        logger.info("the Hub cannot be reached, looking in the cache: %s", error)
+    try:
+        folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise HubError(explain(error, what)) from error
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def transport_errors() -> tuple[type[Exception], ...]:
+    """What the Hub's client raises when a request fails; its HTTP library has changed from version to version."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    libraries = tuple(
+        c for c in HfHubHTTPError.__mro__ if c.__module__.split(".")[0] in ("httpx2", "httpx", "requests")
+    )
+    return (OSError, HFValidationError, HfHubHTTPError, *libraries)
+
+
+def explain(error: Exception, what: str) -> str:
+    """One line on why `what` could not be had from, or given to, the Hub, with the remedy."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, GatedRepoError):
+        return f"{what} is gated: accept its terms on the Hub, then set HF_TOKEN"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{what}: the repository has no such revision"
+    if isinstance(error, RepositoryNotFoundError) or status in (401, 403):
+        return (
+            f"{what} is not there or private: check the name, and set HF_TOKEN (or run `hf auth login`) if it is yours"
+        )
+    if isinstance(error, LocalEntryNotFoundError):
+        if constants.HF_HUB_OFFLINE:
+            return f"{what} is not in the cache and HF_HUB_OFFLINE is set: unset it once to fetch the file"
+        return f"{what}: {constants.ENDPOINT} cannot be reached; check the network, or set HF_ENDPOINT to a mirror"
+    if isinstance(error, EntryNotFoundError):
+        return f"{what}: the repository has no such file"
+    if isinstance(error, HfHubHTTPError) and status is not None:
+        return f"{what}: {constants.ENDPOINT} answers {status}; try again later"
+    first = str(error).strip().splitlines()
+    return f"{what}: {first[0] if first else type(error).__name__}"
+
+
+def _cached_at(entry: ZooEntry, place: Place) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(place, HubPlace):
+        found = try_to_load_from_cache(place.repo, place.path, revision=place.revision)
+        return Path(found) if isinstance(found, str) else None
+    path = fetched_folder() / entry.file
+    return path if path.is_file() else None
+
+
+def _fetch_from(entry: ZooEntry, place: Place) -> Path:
+    if isinstance(place, HubPlace):
+        return _from_hub(place)
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubError(f"{place} is not asked, as HF_HUB_OFFLINE is set")
+    return web.download(place.url, fetched_folder() / entry.file, size=entry.size)
+
+
+def _from_hub(place: HubPlace) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen"))
+    except transport_errors() as error:
+        raise HubError(explain(error, str(place))) from error
+
+
+def _check(path: Path, entry: ZooEntry, place: Place) -> None:
+    sha256 = sha256_of(path)
+    if entry.sha256 is None:
+        logger.warning(
+            "%s from %s has sha256 %s, which nobody vouches for: it is read as data only", path, place, sha256
+        )
+    elif sha256 != entry.sha256:
+        forget(path)
+        # In the Hub's cache the name is a link to the content; both go, or the content would be taken again.
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise HashMismatchError(f"{place} has other content (sha256 {sha256[:12]}… instead of {entry.sha256[:12]}…)")

@@ -1,0 +1,130 @@
+"""Tensors out of a file, safely, whatever wraps them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import UnsafeFileError, WeightsError
+from . import zoo
+from .cache import sha256_of
+
+PICKLES = (".pth", ".pt", ".ckpt", ".bin")
+SUFFIXES = (".safetensors", *PICKLES)
+# In the order in which they are looked for: averaged weights before the last ones.
+WRAPPERS = ("g_ema", "params_ema", "params", "state_dict")
+_PREFIXES = ("module.", "_orig_mod.")
+# Below it weights_only can be got round (CVE-2025-32434).
+_SAFE_TORCH = (2, 6)
+_UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, OSError)
+
+
+class RawFile(NamedTuple):
+    """State dict and safetensors metadata (empty for pickles) of a file. Tensors may be mapped from the file."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether the file's name says that it holds a pickle."""
+    return path.suffix.lower() in PICKLES
+
+
+def read_tensors(path: Path, *, part: str | None = None, trust_pickle: bool = False) -> RawFile:
+    """What the file holds, on the CPU, in its own types, without wrappers and prefixes.
+
+    part: the wrapper's key to open (`d`, `g_ema`, …); None: the first of `WRAPPERS`, or the file itself.
+    trust_pickle: read a pickle of unknown content with a torch below 2.6 too.
+    Raises WeightsError (UnsafeFileError) for a file that is not there, cut short, of another kind, or unsafe.
+    """
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise WeightsError(f"{path} is not a file of weights that can be read; they end in {', '.join(SUFFIXES)}")
+    _refuse_impostors(path)
+    if suffix == ".safetensors":
+        try:
+            # The tensors stay mapped from the file: nothing is read until it is used.
+            with safe_open(path, framework="pt", device="cpu") as file:
+                return RawFile({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(f"{path} is cut short or damaged ({error}); get it again") from error
+    return RawFile(_unwrap(_load_pickle(path, trust_pickle), path, part), {})
+
+
+def _refuse_impostors(path: Path) -> None:
+    """Downloads that went wrong are usually recognised by their first bytes."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        raise WeightsError(f"{path} is empty; get it again")
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise WeightsError(f"{path} is a web page, not weights; download the file itself, not the page that shows it")
+    if head.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{path} is a Git LFS pointer, not weights; run `git lfs pull`, or download the file itself")
+
+
+def _load_pickle(path: Path, trust: bool) -> object:
+    release = tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2])
+    if release < _SAFE_TORCH and not trust and zoo.with_hash(sha256_of(path)) is None:
+        raise UnsafeFileError(
+            f"{path} is a pickle of unknown content, and torch {torch.__version__} can be tricked by one: "
+            "upgrade torch to 2.6, use a .safetensors file, or insist with trust_pickle (--trust-pickle)"
+        )
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+    if zipped and not zipfile.is_zipfile(path):
+        raise WeightsError(f"{path} is cut short; get it again")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"(?:GLOBAL|Unsupported class|Unsupported global:?)\s+([\w.]+)", str(error))
+        if found:
+            raise UnsafeFileError(
+                f"{path} holds more than tensors ({found.group(1)}), which opening it could run: "
+                "get a .safetensors file, or save its state dict alone where you trust it"
+            ) from error
+        raise WeightsError(f"{path} is damaged or no file of weights; get it again") from error
+    except _UNREADABLE as error:
+        raise WeightsError(f"{path} is cut short, damaged or no file of weights; get it again") from error
+
+
+def _unwrap(held: object, path: Path, part: str | None) -> dict[str, Tensor]:
+    if not isinstance(held, Mapping):
+        raise WeightsError(f"{path} holds a {type(held).__name__}; expected a state dict (names → tensors)")
+    if part is not None:
+        inner = held.get(part)
+        if not isinstance(inner, Mapping):
+            raise WeightsError(f"{path} holds no {part!r}; it holds {_keys(held)}")
+        held = inner
+    held = _innermost(held)
+    others = [key for key, value in held.items() if not isinstance(value, Tensor)]
+    if others or not held:
+        raise WeightsError(f"{path} holds no state dict under {', '.join(WRAPPERS)}; it holds {_keys(held)}")
+    tensors: dict[str, Tensor] = {str(key): value for key, value in held.items()}
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
+
+
+def _innermost(held: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    for wrapper in WRAPPERS:
+        if isinstance(held.get(wrapper), Mapping):
+            return _innermost(held[wrapper])
+    return held
+
+
+def _keys(held: Mapping[Any, Any]) -> str:
+    keys = [str(key) for key in held]
+    return ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "") if keys else "nothing"

@@ -1,0 +1,273 @@
+"""Every file this package knows by name, as data: what it is, where it can be had, under which licence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from ..config import GPENConfig, ModelCard, Task
+from ..errors import WeightsError
+from .entry import HubPlace, Kind, Place, WebPlace, ZooEntry
+
+DEFAULT_MODEL = "gpen-open-256"
+OPEN_DETECTOR = "gpen-open-detector"
+
+UNSETTLED = "non-commercial, unsettled"
+AUTHORS = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models/"
+HIGH_RESOLUTION = "https://www.modelscope.cn/models/iic/cv_gpen_image-portrait-enhancement-hires/resolve/master/"
+FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/"
+RETALKING = "https://github.com/OpenTalker/video-retalking/releases/download/v0.0.1/"
+
+
+def _official(
+    name: str,
+    task: Task,
+    config: GPENConfig,
+    parameters: int,
+    summary: str,
+    *places: Place,
+    size: int | None = None,
+    sha256: str | None = None,
+) -> ZooEntry:
+    origin = "https://github.com/yangxy/GPEN"
+    card = ModelCard(
+        name=name,
+        task=task,
+        value_range=(0.0, 1.0) if task == "segmentation" else (-1.0, 1.0),
+        licence=UNSETTLED,
+        origin=origin,
+    )
+    return ZooEntry(
+        name=name,
+        kind="restorer",
+        summary=summary,
+        file=f"{name}.pth",
+        licence=UNSETTLED,
+        origin=origin,
+        places=places or (WebPlace(url=f"{AUTHORS}{name}.pth"),),
+        size=size,
+        sha256=sha256,
+        config=config,
+        card=card,
+        parameters=parameters,
+    )
+
+
+def _facexlib(
+    name: str,
+    kind: Kind,
+    summary: str,
+    file: str,
+    release: str,
+    *mirrors: Place,
+    size: int,
+    sha256: str,
+    aliases: tuple[str, ...] = (),
+    backbone: str | None = None,
+    licence: str = "Apache-2.0",
+) -> ZooEntry:
+    return ZooEntry(
+        name=name,
+        kind=kind,
+        summary=summary,
+        file=file,
+        licence=licence,
+        origin="https://github.com/xinntao/facexlib",
+        places=(WebPlace(url=f"{FACEXLIB}{release}/{file}"), *mirrors),
+        size=size,
+        sha256=sha256,
+        aliases=aliases,
+        backbone=backbone,
+    )
+
+
+_BY_AUTHORS = GPENConfig.standard
+
+MODELS: tuple[ZooEntry, ...] = (
+    ZooEntry(
+        name=DEFAULT_MODEL,
+        kind="restorer",
+        summary="the open model that ships: trained here from scratch on pictures with clear licences",
+        file="gpen-open-256.safetensors",
+        licence="Apache-2.0",
+        origin="this project",
+        bundled="gpen-open-256.safetensors",
+        aliases=("open", "default"),
+    ),
+    _official(
+        "GPEN-BFR-256",
+        "restoration",
+        _BY_AUTHORS(256, channel_multiplier=1, narrow=0.5),
+        18_879_010,
+        "restores faces, small and fast",
+    ),
+    _official(
+        "GPEN-BFR-512",
+        "restoration",
+        _BY_AUTHORS(512),
+        71_005_223,
+        "restores faces: the usual choice",
+        HubPlace(repo="akhaliq/GPEN-BFR-512", path="GPEN-BFR-512.pth"),
+        HubPlace(repo="vinthony/videoretalking", path="GPEN-BFR-512.pth", second_hand=True),
+        WebPlace(url=f"{RETALKING}GPEN-BFR-512.pth", second_hand=True),
+        WebPlace(url=f"{AUTHORS}GPEN-BFR-512.pth"),
+        size=284_085_738,
+        sha256="f1002c41add95b0decad69604d80455576f7187dd99ca16bd611bcfd44c10b51",
+    ),
+    _official(
+        "GPEN-BFR-1024",
+        "restoration",
+        _BY_AUTHORS(1024),
+        71_210_540,
+        "restores large faces",
+        WebPlace(url=f"{HIGH_RESOLUTION}pytorch_model.pt"),
+    ),
+    _official(
+        "GPEN-BFR-2048",
+        "restoration",
+        _BY_AUTHORS(2048),
+        71_294_769,
+        "restores selfies",
+        WebPlace(url=f"{HIGH_RESOLUTION}pytorch_model-2048.pt"),
+    ),
+    _official("GPEN-Colorization-1024", "colorization", _BY_AUTHORS(1024), 71_210_540, "colours grey faces"),
+    _official("GPEN-Inpainting-1024", "inpainting", _BY_AUTHORS(1024), 71_210_540, "fills white strokes in faces"),
+    _official(
+        "GPEN-Seg2face-512", "segmentation", _BY_AUTHORS(512), 71_005_223, "makes a face from a map of its regions"
+    ),
+    *(
+        ZooEntry(
+            name=f"GPEN-BFR-{size}-D",
+            kind="discriminator",
+            summary=f"the discriminator of GPEN-BFR-{size}, to train on with; it restores nothing",
+            file=f"GPEN-BFR-{size}-D.pth",
+            licence=UNSETTLED,
+            origin="https://github.com/yangxy/GPEN",
+            places=(WebPlace(url=f"{AUTHORS}GPEN-BFR-{size}-D.pth"),),
+        )
+        for size in (256, 512)
+    ),
+    ZooEntry(
+        name=OPEN_DETECTOR,
+        kind="detector",
+        summary="the open face detector that ships (RetinaFace, MobileNet 0.25)",
+        file="gpen-open-detector.safetensors",
+        licence="Apache-2.0",
+        origin="this project",
+        bundled="gpen-open-detector.safetensors",
+        backbone="mobile0.25",
+    ),
+    _facexlib(
+        "retinaface-resnet50",
+        "detector",
+        "finds faces and five landmarks: the reference's detector",
+        "detection_Resnet50_Final.pth",
+        "v0.1.0",
+        HubPlace(repo="akhaliq/RetinaFace-R50", path="RetinaFace-R50.pth"),
+        HubPlace(repo="salmonrk/facedetection", path="detection_Resnet50_Final.pth"),
+        WebPlace(url=f"{AUTHORS}RetinaFace-R50.pth"),
+        size=109_497_761,
+        sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+        aliases=("RetinaFace-R50", "detection_Resnet50_Final", "resnet50"),
+        backbone="resnet50",
+    ),
+    _facexlib(
+        "retinaface-mobilenet",
+        "detector",
+        "finds faces and five landmarks: small and fast",
+        "detection_mobilenet0.25_Final.pth",
+        "v0.1.0",
+        HubPlace(repo="fofr/comfyui", path="facedetection/detection_mobilenet0.25_Final.pth", second_hand=True),
+        size=1_789_735,
+        sha256="2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
+        aliases=("detection_mobilenet0.25_Final", "mobilenet"),
+        backbone="mobile0.25",
+    ),
+    _facexlib(
+        "parsenet",
+        "parser",
+        "labels the regions of a face (19 classes): the reference's parser",
+        "parsing_parsenet.pth",
+        "v0.2.2",
+        HubPlace(repo="fofr/comfyui", path="facedetection/parsing_parsenet.pth", second_hand=True),
+        WebPlace(url="https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/parsing_parsenet.pth"),
+        WebPlace(url=f"{RETALKING}ParseNet-latest.pth", second_hand=True),
+        WebPlace(url=f"{AUTHORS}ParseNet-latest.pth"),
+        size=85_331_193,
+        sha256="3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
+        aliases=("ParseNet-latest", "parsing_parsenet"),
+    ),
+    _facexlib(
+        "bisenet",
+        "parser",
+        "labels the regions of a face (19 classes), in another order than ParseNet's",
+        "parsing_bisenet.pth",
+        "v0.2.0",
+        HubPlace(repo="fofr/comfyui", path="facedetection/parsing_bisenet.pth", second_hand=True),
+        size=53_289_463,
+        sha256="468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",
+        aliases=("parsing_bisenet",),
+    ),
+    ZooEntry(
+        name="arcface-ir-se50",
+        kind="recognition",
+        summary="compares identities: the reference's identity loss",
+        file="model_ir_se50.pth",
+        licence="MIT (second-hand)",
+        origin="https://github.com/TreB1eN/InsightFace_Pytorch",
+        places=(WebPlace(url=f"{AUTHORS}model_ir_se50.pth"),),
+        size=175_367_323,
+        sha256="a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28",
+        aliases=("model_ir_se50", "arcface"),
+    ),
+    *(
+        ZooEntry(
+            name=f"realesrnet-x{scale}",
+            kind="upscaler",
+            summary=f"enlarges the background {scale}× (RRDBNet): the reference's",
+            file=f"realesrnet_x{scale}.pth",
+            licence=UNSETTLED,
+            origin="https://github.com/yangxy/GPEN",
+            places=(WebPlace(url=f"{AUTHORS}realesrnet_x{scale}.pth"),),
+            size=77_228_423 if scale == 2 else None,
+            sha256="a8bc646e373d3aa593842d071f2bd876d3db2cc969f8d3efa6cf961cc421c2d1" if scale == 2 else None,
+            aliases=(f"realesrnet_x{scale}",),
+        )
+        for scale in (1, 2, 4)
+    ),
+)
+
+
+def names(kind: Kind | None = None) -> Iterator[str]:
+    """The names in the zoo, of one kind or of all."""
+    return (entry.name for entry in MODELS if kind is None or entry.kind == kind)
+
+
+def lookup(name: str) -> ZooEntry | None:
+    """The entry with this name, alias or file name, in any case; None where there is none."""
+    wanted = name.lower()
+    for entry in MODELS:
+        if wanted in {entry.name.lower(), entry.file.lower(), *(alias.lower() for alias in entry.aliases)}:
+            return entry
+    return None
+
+
+def find(name: str) -> ZooEntry:
+    """The entry with this name or alias. Raises WeightsError that suggests the nearest name."""
+    entry = lookup(name)
+    if entry is not None:
+        return entry
+    spellings = {s.lower(): e.name for e in MODELS for s in (e.name, *e.aliases)}
+    near = difflib.get_close_matches(name.lower(), spellings, n=1, cutoff=0.6)
+    hint = f"did you mean {spellings[near[0]]}?" if near else "`gpen models` lists the names"
+    raise WeightsError(f"there is no file and no model named {name!r}; {hint}")
+
+
+def with_hash(sha256: str) -> ZooEntry | None:
+    """The entry whose file has this content; None where it is not in the zoo."""
+    return next((entry for entry in MODELS if entry.sha256 == sha256), None)
+
+
+def restorers_like(config: GPENConfig) -> list[ZooEntry]:
+    """The official restorers of this configuration: the shapes alone do not tell them apart."""
+    return [entry for entry in MODELS if entry.kind == "restorer" and entry.config == config]
