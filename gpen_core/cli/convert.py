@@ -1,0 +1,51 @@
+"""`gpen convert IN OUT`: any GPEN file to one self-describing safetensors file."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+NAME = "convert"
+HELP = "Write the network of a file, safely read and checked, as one safetensors file that describes itself."
+EXAMPLE = "gpen convert GPEN-BFR-512.pth gpen-bfr-512.safetensors"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("source", metavar="IN", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the .safetensors file to write")
+    parser.add_argument("--task", help="what the weights are for: overrides the card")
+    parser.add_argument("--name", help="the name in the card")
+    parser.add_argument("--licence", "--license", help="the licence in the card")
+    parser.add_argument("--origin", help="where the weights come from, in the card")
+    parser.add_argument("--template", help="where the landmarks lie in a crop: gpen or ffhq")
+    parser.add_argument("--border", help="what stands beyond the picture's edge: black or reflect")
+    parser.add_argument("--half", action="store_true", help="write float16: half the size, read as float32")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    parser.add_argument("--trust-pickle", action="store_true", help="read an unknown pickle with a torch below 2.6")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status, after writing the file."""
+    import torch
+
+    from ..errors import WeightsError
+    from ..weights import checkpoint
+    from ..weights.card import choose_card
+    from ..weights.locate import locate, read_checkpoint
+
+    if arguments.target.exists() and not arguments.overwrite:
+        raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
+    located = locate(arguments.source)
+    state_dict, config, card = read_checkpoint(located, task=None, trust_pickle=arguments.trust_pickle)
+    if arguments.task is not None and arguments.task != card.task:
+        card = choose_card(config, where=str(located.path), task=arguments.task, name=located.path.stem)
+    fields = ("name", "licence", "origin", "template", "border")
+    given = {field: getattr(arguments, field) for field in fields if getattr(arguments, field) is not None}
+    card = replace(card, **given)
+    if arguments.half:
+        state_dict = {name: tensor.to(torch.float16) for name, tensor in state_dict.items()}
+    sha256 = checkpoint.write(arguments.target, state_dict, config, card)
+    print(f"{arguments.target}: {card.name}, {card.task}, {config.in_size} px, tensors {sha256[:12]}…")
+    return 0

@@ -1,0 +1,65 @@
+"""`gpen info FILE`: what a file of weights holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from .table import megabytes, table
+
+NAME = "info"
+HELP = "Say what a file of weights holds: its network, its card, its hash. Names of the zoo are fetched."
+EXAMPLE = "gpen info GPEN-BFR-512.pth"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("source", metavar="FILE", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
+    parser.add_argument("--task", help="what the file is for, where it does not say so itself")
+    parser.add_argument("--trust-pickle", action="store_true", help="read an unknown pickle with a torch below 2.6")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status, after printing what the file holds."""
+    from ..weights.cache import sha256_of
+    from ..weights.checkpoint import tensors_sha256
+    from ..weights.locate import locate, read_checkpoint
+
+    located = locate(arguments.source)
+    found = read_checkpoint(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
+    constants = sum(tensor.numel() for name, tensor in found.state_dict.items() if name.endswith(".kernel"))
+    total = sum(tensor.numel() for tensor in found.state_dict.values())
+    content = tensors_sha256(found.state_dict)
+    stated = found.card.details.get("sha256")
+    facts: dict[str, Any] = {
+        "path": str(located.path),
+        "bytes": located.path.stat().st_size,
+        "sha256": sha256_of(located.path),
+        "tensors_sha256": content,
+        "parameters": total - constants,
+        "config": found.config.to_dict(),
+        "card": found.card.to_dict(),
+    }
+    if arguments.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return 0
+    card, config = found.card, found.config
+    channels = " ".join(f"{resolution}:{count}" for resolution, count in config.channels.items())
+    rows = [
+        ("file", f"{facts['path']} ({megabytes(facts['bytes'])})"),
+        ("sha256", facts["sha256"]),
+        ("tensors", f"{content}{'' if stated in (None, content) else f', but its header says {stated}'}"),
+        ("network", f"{config.prior}, {config.in_size} → {config.out_size} px, {facts['parameters']:,} parameters"),
+        ("channels", f"{channels} ({'concatenated' if config.concat else 'added'} features)"),
+        ("mapping", f"{config.n_mlp} layers of {config.style_dim}, learning rate × {config.lr_mlp:g}"),
+        ("name", card.name),
+        ("task", f"{card.task} (from the {card.details.get('card_from', 'header')})"),
+        ("range", f"[{card.value_range[0]:g}, {card.value_range[1]:g}]"),
+        ("template", f"{card.template}, border {card.border}"),
+        ("licence", card.licence),
+        ("origin", card.origin),
+    ]
+    print(table(("what", "value"), rows))
+    return 0

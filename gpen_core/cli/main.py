@@ -1,0 +1,140 @@
+"""The `gpen` command: finds the verb, loads only that verb's module, and turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import importlib.util
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Protocol, TextIO
+
+from .. import __version__
+from ..errors import GPENError
+
+# Verb → what stands in `gpen --help`. Each is a module of this package, imported only when it is used.
+VERBS = {
+    "restore": "restore the faces in pictures, folders and films",
+    "detect": "find faces and draw their boxes and landmarks",
+    "colorize": "colour grey faces",
+    "inpaint": "fill the parts of a face that are painted white",
+    "synthesize": "make a face from a map of its regions",
+    "models": "list the known models, fetch one",
+    "info": "say what a file of weights holds",
+    "convert": "write a self-describing safetensors file",
+    "verify": "certify a model: its errors in each form and precision",
+    "bench": "measure speed and memory",
+    "train": "train a network by a recipe",
+    "degrade": "degrade pictures as training does",
+    "evaluate": "compare restored pictures with the originals",
+    "publish": "put a model on the Hub, with its card",
+    "doctor": "say what this machine has and lacks",
+}
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Verb(Protocol):
+    """What a verb's module provides."""
+
+    NAME: str
+    HELP: str
+    EXAMPLE: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the verb's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """The exit status, after doing the work."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 1 for what failed, 2 for wrong usage, 130 when interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return OK if words else USAGE
+    if words[0] in ("-V", "--version"):
+        print(f"gpen {__version__}")
+        return OK
+    name, rest = words[0], words[1:]
+    if name not in available():
+        return _fail(_unknown(name), USAGE)
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line_warning
+        logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+        return _run(name, rest)
+
+
+def available() -> list[str]:
+    """The verbs whose module is there."""
+    return [name for name in VERBS if importlib.util.find_spec(f"{__package__}.{name}") is not None]
+
+
+def parser_for(verb: Verb) -> argparse.ArgumentParser:
+    """The verb's own parser; its help ends with an example."""
+    parser = argparse.ArgumentParser(
+        prog=f"gpen {verb.NAME}",
+        description=verb.HELP,
+        epilog=f"example:\n  {verb.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.configure(parser)
+    return parser
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    try:
+        verb: Verb = importlib.import_module(f"{__package__}.{name}")
+        arguments = parser_for(verb).parse_args(words)
+        return verb.run(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else OK
+    except KeyboardInterrupt:
+        return _fail(f"{name}: interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has enough of it (`gpen models | head`).
+        sys.stdout = None
+        return OK
+    except GPENError as error:
+        return _fail(f"{name}: {error}", FAILED)
+    except OSError as error:
+        return _fail(f"{name}: {error}", FAILED)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"gpen {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, VERBS, n=1)
+    if near and near[0] == name:
+        return f"{name}: this verb is not part of this installation"
+    return f"{name}: there is no such verb; " + (f"did you mean {near[0]}?" if near else "`gpen --help` lists them")
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {name:<11} {VERBS[name]}" for name in available())
+    return (
+        "usage: gpen VERB …\n\nRestores faces in photographs and films.\n\n"
+        f"{verbs}\n\n`gpen VERB --help` tells more, with an example; `gpen --version` the version."
+    )
+
+
+def _one_line_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"gpen: warning: {message}", file=file or sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

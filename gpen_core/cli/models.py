@@ -1,0 +1,76 @@
+"""`gpen models`: the zoo as a table; `gpen models fetch NAME` brings one here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .table import megabytes, table
+
+NAME = "models"
+HELP = "List the models, detectors, parsers and upscalers known by name; fetch some of them."
+EXAMPLE = "gpen models fetch GPEN-BFR-512"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to fetch, or to list (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status, after printing the table or the paths of what was fetched."""
+    from ..weights import hub, zoo
+
+    if arguments.action == "fetch":
+        if not arguments.names:
+            print("gpen models fetch: name at least one model; `gpen models` lists them", file=sys.stderr)
+            return 2
+        entries = [zoo.find(name) for name in arguments.names]
+        for entry in entries:
+            print(f"{entry.name} (licence: {entry.licence})", file=sys.stderr)
+            path = hub.fetch(entry)
+            print(json.dumps({"name": entry.name, "path": str(path)}) if arguments.json else path)
+        return 0
+    entries = [zoo.find(name) for name in arguments.names] or list(zoo.MODELS)
+    rows = [_row(entry, hub.cached(entry)) for entry in entries]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    cells = [
+        (
+            row["name"],
+            row["kind"] if row["task"] is None else row["task"],
+            "–" if row["size_px"] is None else str(row["size_px"]),
+            megabytes(row["bytes"]),
+            "yes" if row["sha256"] else "–",
+            row["licence"],
+            "here" if row["path"] else "–",
+        )
+        for row in rows
+    ]
+    print(table(("name", "for", "pixels", "size", "hash", "licence", "fetched"), cells))
+    return 0
+
+
+def _row(entry: Any, path: Path | None) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "task": None if entry.card is None else entry.card.task,
+        "summary": entry.summary,
+        "size_px": None if entry.config is None else entry.config.in_size,
+        "parameters": entry.parameters,
+        "value_range": None if entry.card is None else list(entry.card.value_range),
+        "template": None if entry.card is None else entry.card.template,
+        "bytes": path.stat().st_size if entry.size is None and path is not None else entry.size,
+        "sha256": entry.sha256,
+        "licence": entry.licence,
+        "origin": entry.origin,
+        "places": [f"{place}{' (second-hand)' if place.second_hand else ''}" for place in entry.places],
+        "path": None if path is None else str(path),
+    }
