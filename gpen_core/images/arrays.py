@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from .picture import FULL_SCALE, Picture, to_depth
+from .picture import FULL_SCALE, Picture
 from .reading import DEFAULT_MAX_PIXELS, read_picture
 from .samples import picture_from_pil
 
@@ -80,11 +80,6 @@ def _from_array(values: NDArray[Any], what: str, expected: str) -> Picture:
     )
 
 
-def _interleaved(picture: Picture) -> NDArray[Any]:
-    colours = picture.pixels[..., :1] if picture.grey else picture.pixels
-    return colours if picture.alpha is None else np.concatenate([colours, picture.alpha[..., None]], axis=2)
-
-
 def convert_like(picture: Picture, given: Any) -> Any:
     """`picture` as the kind of thing that `given` is: array → array of its dtype and layout, PIL → PIL, tensor →
     tensor on its device.
@@ -94,12 +89,12 @@ def convert_like(picture: Picture, given: Any) -> Any:
     if isinstance(given, Image.Image):
         return picture.to_pil()
     if isinstance(given, Tensor):
-        planes = _interleaved(picture)
-        planes = to_depth(planes, np.float32) if given.is_floating_point() else planes
+        planes = picture.interleaved(np.float32 if given.is_floating_point() else None)
         tensor = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)))
         return tensor.to(device=given.device, dtype=given.dtype)
     if isinstance(given, np.ndarray):
-        values = _interleaved(picture)
-        values = to_depth(values, np.float32).astype(given.dtype, copy=False) if given.dtype.kind == "f" else values
+        float_given = given.dtype.kind == "f"
+        values = picture.interleaved(np.float32 if float_given else None)
+        values = values.astype(given.dtype, copy=False) if float_given else values
         return values[..., 0] if given.ndim == 2 and values.shape[2] == 1 else values
     return picture

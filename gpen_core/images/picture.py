@@ -111,12 +111,16 @@ class Picture:
             notes=kept,
         )
 
+    def interleaved(self, dtype: type[np.generic] | None = None) -> NDArray[Any]:
+        """(H, W, C): grey, grey and alpha, RGB or RGBA, as another kind of number where `dtype` is given."""
+        colours = self.pixels[..., :1] if self.grey else self.pixels
+        planes = colours if self.alpha is None else np.concatenate([colours, self.alpha[..., None]], axis=2)
+        return planes if dtype is None else to_depth(planes, dtype)
+
     def to_pil(self) -> Image.Image:
         """A PIL image of mode L, LA, RGB or RGBA (8 bits, rounded), or I;16 for a grey picture of 16 bits without
         alpha."""
-        planes = self.pixels[..., :1] if self.grey else self.pixels
-        if self.alpha is not None:
-            planes = np.concatenate([planes, self.alpha[..., None]], axis=2)
+        planes = self.interleaved()
         if planes.dtype == np.uint16 and planes.shape[2] == 1:
             image = Image.fromarray(np.ascontiguousarray(planes[..., 0]))
         else:

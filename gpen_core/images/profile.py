@@ -14,9 +14,9 @@ _SRGB_TO_XYZ = (
     (0.2225045, 0.7168786, 0.0606169),
     (0.0139322, 0.0971045, 0.7141733),
 )
-#: Two conversions that differ by less than this everywhere are the same: half a level of 8 bits (the usual sRGB
-#: profiles differ by 0.23).
-_SAME = 0.5 / 255
+#: Two conversions that differ by less than this everywhere, a level of 8 bits, are the same: sRGB profiles differ by
+#: 0.6. profiles differ by 0.23).
+_SAME = 1.0 / 255
 
 
 @dataclass(frozen=True, kw_only=True)

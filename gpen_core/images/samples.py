@@ -44,13 +44,23 @@ def picture_from_pil(
         icc_profile=None if image.mode == "CMYK" else image.info.get("icc_profile") or None,  # CMYK has become sRGB
         exif=exif,
         xmp=xmp,
-        text={k: str(v) for k, v in getattr(image, "text", {}).items() if k != "XML:com.adobe.xmp"},
+        text=_texts(image),
         dpi=_dpi(image),
         format="JPEG" if image.format == "MPO" else image.format,
         jpeg=_jpeg_settings(image),
         compression=image.info.get("compression") if image.format == "TIFF" else None,
         notes=tuple(notes),
     )
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    """PNG's text chunks, apart from those that hold XMP or an old form of EXIF."""
+    if image.format != "PNG":
+        return {}
+    held = {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
+    return {
+        key: value for key, value in held.items() if key != "XML:com.adobe.xmp" and not key.startswith("Raw profile")
+    }
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,8 +16,9 @@ from PIL import Image, PngImagePlugin
 
 from ..errors import InputError, MissingPackageError, PictureError
 from .metadata import PREFIX, Provenance, with_provenance
-from .picture import Picture, to_depth
-from .sixteen_out import write_png16, write_tiff16
+from .picture import Picture
+from .png16 import write_png16
+from .tiff import write_tiff
 
 #: Suffix → format, by Pillow's names.
 FORMATS = {
@@ -124,8 +126,8 @@ def _encode(
     if deep and file_format == "PNG":
         write_png16(picture, file, exif, _texts(picture, provenance))
         return
-    if deep and file_format == "TIFF":
-        write_tiff16(picture, file, exif)
+    if file_format == "TIFF":
+        write_tiff(picture, file, exif)
         return
     if deep:
         notes.append(f"{file_format} holds 8 bits a channel; the picture was rounded to them")
@@ -155,11 +157,7 @@ def _encode(
 
 def _image(picture: Picture, *, with_alpha: bool) -> Image.Image:
     """An 8-bit image without any metadata: Pillow would write what stands in `info` unasked."""
-    pixels = to_depth(picture.pixels[..., :1] if picture.grey else picture.pixels, np.uint8)
-    planes = [pixels]
-    if with_alpha and picture.alpha is not None:
-        planes.append(to_depth(picture.alpha, np.uint8)[..., None])
-    whole = np.concatenate(planes, axis=2) if len(planes) > 1 else pixels
+    whole = (picture if with_alpha else replace(picture, alpha=None)).interleaved(np.uint8)
     return Image.fromarray(np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole))
 
 
@@ -169,7 +167,7 @@ def _settings(
     settings: dict[str, Any] = {}
     if file_format != "BMP" and picture.icc_profile is not None:
         settings["icc_profile"] = picture.icc_profile
-    if exif is not None and file_format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"):
+    if exif is not None and file_format in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF"):
         if file_format == "JPEG" and len(exif) > _LARGEST_MARKER:
             notes.append("the EXIF block is too long for JPEG; it was dropped")
         else:
@@ -179,7 +177,7 @@ def _settings(
             notes.append("the XMP block is too long for JPEG; it was dropped")
         else:
             settings["xmp"] = picture.xmp
-    if picture.dpi is not None and file_format in ("JPEG", "PNG", "TIFF", "BMP"):
+    if picture.dpi is not None and file_format in ("JPEG", "PNG", "BMP"):
         settings["dpi"] = picture.dpi
     if file_format == "JPEG":
         settings.update(_jpeg(picture, quality))
@@ -187,9 +185,6 @@ def _settings(
         settings.update(lossless=True, exact=True)
     elif file_format in ("WEBP", "AVIF", "HEIF"):
         settings["quality"] = DEFAULT_QUALITY if quality is None else quality
-    elif file_format == "TIFF":
-        lossless = picture.compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
-        settings["compression"] = picture.compression if lossless else "tiff_lzw"
     return settings
 
 

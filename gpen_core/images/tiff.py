@@ -1,0 +1,82 @@
+"""TIFF of 8 or 16 bits a channel (TIFF 6.0): Pillow writes no RGB of 16 bits, and no EXIF beside a compression."""
+
+from __future__ import annotations
+
+import zlib
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin
+
+from ..errors import PictureError
+from .metadata import PREFIX
+from .picture import Picture
+
+_ROWS = 64
+_UNCOMPRESSED, _DEFLATE = 1, 8
+#: Offsets have 32 bits; this much is left for the tags.
+_LARGEST = 2**32 - 2**24
+
+
+def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
+    """Writes a TIFF, one strip per 64 rows, with profile, EXIF, XMP and resolution.
+
+    Deflated after the horizontal predictor, unless the input was a TIFF without compression. Floats are stored as 16
+    bits. Raises PictureError beyond 4 GB.
+    """
+    samples = picture.interleaved(np.uint8 if picture.pixels.dtype == np.uint8 else np.uint16)
+    if (
+        samples.shape[2] == 2 and samples.dtype == np.uint16
+    ):  # grey with alpha of 16 bits: few programs read it, Pillow not at all
+        samples = samples[..., [0, 0, 0, 1]]
+    height, width, channels = samples.shape
+    compression = _UNCOMPRESSED if picture.compression == "raw" else _DEFLATE
+    strips = [_strip(samples[top : top + _ROWS], compression) for top in range(0, height, _ROWS)]
+    sizes = [len(strip) for strip in strips]
+    if sum(sizes) > _LARGEST:
+        raise PictureError(f"{width}×{height} pixels are too many for TIFF; choose another format (--format png)")
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    if exif is not None:
+        block = Image.Exif()
+        block.load(PREFIX + exif)
+        for tag in block:
+            tags[tag] = block.get_ifd(tag) if tag in (34665, 34853) else block[tag]
+    layout: dict[int, Any] = {  # tag numbers of TIFF 6.0 §8
+        256: width,
+        257: height,
+        258: (8 * samples.itemsize,) * channels,
+        259: compression,
+        262: 1 if channels < 3 else 2,  # grey or RGB
+        273: tuple(int(v) for v in np.cumsum([0, *sizes[:-1]])),
+        277: channels,
+        278: _ROWS,
+        279: tuple(sizes),
+        284: 1,  # interleaved
+        317: 2 if compression == _DEFLATE else 1,  # predictor: differences along the row, or none
+    }
+    for tag, value in layout.items():
+        tags[tag] = value
+    if picture.alpha is not None:
+        tags[338] = 2  # ExtraSamples: alpha that the colours were not multiplied by
+    if picture.icc_profile is not None:
+        tags.tagtype[34675] = 7
+        tags[34675] = picture.icc_profile
+    if picture.xmp is not None:
+        tags.tagtype[700] = 1
+        tags[700] = picture.xmp
+    if picture.dpi is not None:
+        tags[282], tags[283], tags[296] = picture.dpi[0], picture.dpi[1], 2
+    tags.save(file)
+    for strip in strips:
+        file.write(strip)
+
+
+def _strip(rows: NDArray[Any], compression: int) -> bytes:
+    """Rows as TIFF's little-endian bytes."""
+    little = rows.dtype.newbyteorder("<")
+    if compression == _UNCOMPRESSED:
+        return rows.astype(little).tobytes()
+    differences = rows.copy()
+    differences[:, 1:] -= rows[:, :-1]
+    return zlib.compress(differences.astype(little).tobytes(), 6)
