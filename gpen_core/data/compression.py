@@ -62,7 +62,9 @@ def jpeg_blocks(pixels: Tensor, sizes: Sequence[int], qualities: Sequence[int]) 
     tables = torch.stack([_tables(q) for q in qualities]).to(pixels.device)
     luma = _quantise((luma - 128).round()[:, None], tables[:, :1])[:, 0] + 128
     halved = _quantise(F.avg_pool2d(chroma, 2).round(), tables[:, 1:].expand(-1, 2, -1, -1))
-    blue_less, red_less = F.interpolate(halved.clamp(-128, 127), scale_factor=2, mode="bilinear", align_corners=False).unbind(1)
+    blue_less, red_less = F.interpolate(
+        halved.clamp(-128, 127), scale_factor=2, mode="bilinear", align_corners=False
+    ).unbind(1)
     luma = luma.clamp(0, 255)
     green_part = luma - (0.299 * 1.402 * red_less + 0.114 * 1.772 * blue_less) / 0.587
     rgb = torch.stack([luma + 1.402 * red_less, green_part, luma + 1.772 * blue_less], dim=1)

@@ -36,9 +36,7 @@ class Degradation:
         pictures: (B, 3, S, S) float RGB in [0, 1]. indices: one sample number each.
         """
         drawn = self._draw(pictures, seed, indices)
-        clean = torch.stack(
-            [_as_pair(p.flip(-1) if d.flip else p, d) for p, d in zip(pictures, drawn, strict=True)]
-        )
+        clean = torch.stack([_as_pair(p.flip(-1) if d.flip else p, d) for p, d in zip(pictures, drawn, strict=True)])
         return self._damage(clean, drawn), clean
 
     def degrade(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> Tensor:
@@ -67,10 +65,13 @@ class Degradation:
         if any(max(p.sigma) > 0 or p.motion for p in turn):
             extent = self.ranges.kernel_size
             kernels = [
-                motion_kernel(p.motion, p.angle, extent) if p.motion else gaussian_kernel(p.sigma, p.angle, extent) for p in turn
+                motion_kernel(p.motion, p.angle, extent) if p.motion else gaussian_kernel(p.sigma, p.angle, extent)
+                for p in turn
             ]
             pixels = blur(pixels, sizes, torch.stack(kernels).to(pixels.device))
-        smaller = [n if p is _UNTOUCHED else max(_SMALLEST_SIDE, int(n / p.shrink)) for n, p in zip(sizes, turn, strict=True)]
+        smaller = [
+            n if p is _UNTOUCHED else max(_SMALLEST_SIDE, int(n / p.shrink)) for n, p in zip(sizes, turn, strict=True)
+        ]
         if smaller != sizes:
             pixels = resample(pixels, sizes, smaller, [p.filter for p in turn])
         if any(p.noise or p.photons for p in turn):

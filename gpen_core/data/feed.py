@@ -52,7 +52,11 @@ class Feed(Dataset[Batch]):
         """The batch on `device` as `dtype`, damaged there if the workers did not."""
         if self._on_device:
             batch = self._damage(Batch(batch.clean.to(device, non_blocking=True), batch.clean, batch.position))
-        return Batch(batch.damaged.to(device, dtype, non_blocking=True), batch.clean.to(device, dtype, non_blocking=True), batch.position)
+        return Batch(
+            batch.damaged.to(device, dtype, non_blocking=True),
+            batch.clean.to(device, dtype, non_blocking=True),
+            batch.position,
+        )
 
     def _damage(self, raw: Batch) -> Batch:
         pictures = raw.damaged.float() / 255
@@ -65,7 +69,13 @@ class Feed(Dataset[Batch]):
         if workers == 0:
             return (self[positions] for positions in plan)
         loader = DataLoader(
-            self, sampler=_Plan(plan), batch_size=None, num_workers=workers, pin_memory=pin, prefetch_factor=4, persistent_workers=False
+            self,
+            sampler=_Plan(plan),
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin,
+            prefetch_factor=4,
+            persistent_workers=False,
         )
         return iter(loader)
 

@@ -26,13 +26,17 @@ class FaceFolder:
     Raises TrainingError for a folder without readable pictures, for sizes that do not fit, and names the files.
     """
 
-    def __init__(self, root: str | Path, size: int, *, upscale: bool = False, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, root: str | Path, size: int, *, upscale: bool = False, weights: Mapping[str, float] | None = None
+    ) -> None:
         self.root, self.size = Path(root), size
         if not self.root.is_dir():
             raise TrainingError(f"{self.root} is not a folder; --data takes a folder of aligned face pictures")
         found = sorted(p for p in self.root.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
         if not found:
-            raise TrainingError(f"{self.root} holds no pictures ({', '.join(sorted(SUFFIXES))}); --data takes a folder of aligned faces")
+            raise TrainingError(
+                f"{self.root} holds no pictures ({', '.join(sorted(SUFFIXES))}); --data takes a folder of aligned faces"
+            )
         self.unreadable: list[Path] = []
         self.files: list[Path] = []
         small: list[str] = []
@@ -48,9 +52,13 @@ class FaceFolder:
                 small.append(f"{path.name} ({shape[0]}×{shape[1]})")
             self.files.append(path)
         if not self.files:
-            raise TrainingError(f"none of the {len(found)} pictures in {self.root} can be read, for instance {found[0].name}")
+            raise TrainingError(
+                f"none of the {len(found)} pictures in {self.root} can be read, for instance {found[0].name}"
+            )
         if oblong:
-            raise TrainingError(f"{len(oblong)} pictures in {self.root} are not square: {_some(oblong)}; align them with training/prepare.py")
+            raise TrainingError(
+                f"{len(oblong)} pictures in {self.root} are not square: {_some(oblong)}; align them with training/prepare.py"
+            )
         if small:
             raise TrainingError(
                 f"{len(small)} pictures in {self.root} are smaller than {size}×{size}: {_some(small)}; leave them out, train smaller, or set data.upscale"
@@ -69,11 +77,17 @@ class FaceFolder:
                     rgb = picture.convert("RGB")
                     if rgb.width != self.size:
                         shrinking = rgb.width > self.size
-                        rgb = rgb.resize((self.size, self.size), Image.Resampling.BOX if shrinking else Image.Resampling.BICUBIC)
+                        rgb = rgb.resize(
+                            (self.size, self.size), Image.Resampling.BOX if shrinking else Image.Resampling.BICUBIC
+                        )
                     return torch.from_numpy(np.array(rgb)).permute(2, 0, 1).contiguous()
             except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-                warnings.warn(f"{path} cannot be decoded ({error}); another picture takes its place", RuntimeWarning, stacklevel=2)
-        raise TrainingError(f"none of the {len(self.files)} pictures in {self.root} can be decoded any more; is the disk still there?")
+                warnings.warn(
+                    f"{path} cannot be decoded ({error}); another picture takes its place", RuntimeWarning, stacklevel=2
+                )
+        raise TrainingError(
+            f"none of the {len(self.files)} pictures in {self.root} can be decoded any more; is the disk still there?"
+        )
 
 
 def read_weights(path: str | Path) -> dict[str, float]:
@@ -87,7 +101,9 @@ def read_weights(path: str | Path) -> dict[str, float]:
             try:
                 weights[row["source"]] = float(row["weight"])
             except ValueError as error:
-                raise TrainingError(f"{path}, line {reader.line_num}: the weight {row['weight']!r} is not a number") from error
+                raise TrainingError(
+                    f"{path}, line {reader.line_num}: the weight {row['weight']!r} is not a number"
+                ) from error
     return weights
 
 

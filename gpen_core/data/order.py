@@ -19,7 +19,9 @@ class Order:
         if count < 1:
             raise InputError("an order needs at least one picture")
         if weights is not None and (len(weights) != count or min(weights) < 0 or sum(weights) <= 0):
-            raise InputError(f"{len(weights)} weights for {count} pictures; one each is needed, none negative, not all zero")
+            raise InputError(
+                f"{len(weights)} weights for {count} pictures; one each is needed, none negative, not all zero"
+            )
         self._count, self._seed = count, seed
         self._bounds = None if weights is None else np.cumsum(np.asarray(weights, dtype=np.float64)) / sum(weights)
         self._epoch, self._permutation = -1, np.arange(0)
@@ -35,4 +37,6 @@ class Order:
         return min(int(np.searchsorted(self._bounds, value, side="right")), self._count - 1)
 
     def _stream(self, index: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=np.array([self._seed & (2**64 - 1), index], dtype=np.uint64), counter=[0, 0, 0, 1]))
+        return np.random.Generator(
+            np.random.Philox(key=np.array([self._seed & (2**64 - 1), index], dtype=np.uint64), counter=[0, 0, 0, 1])
+        )

@@ -45,7 +45,9 @@ class Pass:
         ):  # fmt: skip
             bounds = getattr(self, name)
             if bounds is not None and not low <= bounds[0] <= bounds[1] <= high:
-                raise ConfigError(f"{name} is {bounds}; it must be two numbers from {low:g} to {high:g}, the smaller first")
+                raise ConfigError(
+                    f"{name} is {bounds}; it must be two numbers from {low:g} to {high:g}, the smaller first"
+                )
         _check_probabilities(self, "anisotropic", "motion", "grey_noise", "poisson", "webp")
         unknown = set(self.filters) - set(get_args(Filter))
         if unknown or not self.filters:
@@ -81,7 +83,9 @@ class Ranges:
         if not self.chains:
             raise ConfigError("chains is empty; give at least one chain of passes, () for none")
         if self.target not in get_args(Target) or self.back not in get_args(Filter):
-            raise ConfigError(f"target is {self.target!r} and back {self.back!r}; see {get_args(Target)} and {get_args(Filter)}")
+            raise ConfigError(
+                f"target is {self.target!r} and back {self.back!r}; see {get_args(Target)} and {get_args(Filter)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,5 @@ def feature_matching(
     if reduction not in get_args(Reduction):
         raise ConfigError(f"reduction is {reduction!r}; it must be one of {', '.join(get_args(Reduction))}")
     precise = torch.promote_types(fake[0].dtype, torch.float32)
-    distances = torch.stack(
-        [content(f, r.detach(), norm).to(precise) for f, r in zip(fake, real, strict=True)]
-    )
+    distances = torch.stack([content(f, r.detach(), norm).to(precise) for f, r in zip(fake, real, strict=True)])
     return distances.sum() if reduction == "sum" else distances.mean()

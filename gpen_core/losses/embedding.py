@@ -56,11 +56,16 @@ class EmbeddingLoss:
         if self._region is not None:
             height, width = pictures.shape[-2:]
             top, bottom, left, right = self._region
-            pictures = pictures[..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
+            pictures = pictures[
+                ..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)
+            ]
         if self._size is not None and pictures.shape[-1] != self._size:
             shrinking = pictures.shape[-1] > self._size
             pictures = F.interpolate(
-                pictures, (self._size, self._size), mode="area" if shrinking else "bilinear", align_corners=None if shrinking else False
+                pictures,
+                (self._size, self._size),
+                mode="area" if shrinking else "bilinear",
+                align_corners=None if shrinking else False,
             )
         embedding = self._network(pictures)
         return [embedding] if isinstance(embedding, Tensor) else list(embedding)

@@ -40,4 +40,6 @@ def path_length_penalty(
 
 def _refuse_half(value: Tensor) -> None:
     if value.itemsize < 4:
-        raise InputError(f"a regulariser was given {value.dtype}; it differentiates twice and needs float32: leave autocast")
+        raise InputError(
+            f"a regulariser was given {value.dtype}; it differentiates twice and needs float32: leave autocast"
+        )

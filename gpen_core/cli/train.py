@@ -1,0 +1,108 @@
+"""`gpen train`: a prior, an embedding, a fine-tune, from a recipe; stopped at any moment, it goes on where it was."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "train"
+HELP = "train a prior or a restorer from a recipe, or go on where a run stopped"
+EXAMPLE = "gpen train finetune-256 --data faces/train --validation faces/val --out runs/mine --prior runs/prior/prior.safetensors --max-minutes 30"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds this verb's arguments."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a TOML file, or the name of a shipped recipe")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder of aligned faces, subfolders included"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run; if it holds checkpoints, the run goes on",
+    )
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="faces to judge by (default: some of --data)")
+    parser.add_argument("--prior", type=Path, metavar="FILE", help="prior to embed")
+    parser.add_argument("--generator", type=Path, metavar="FILE", help="model (or prior, in stage prior) to go on from")
+    parser.add_argument("--discriminator", type=Path, metavar="FILE", help="its discriminator (default: a fresh one)")
+    parser.add_argument("--smaller", type=Path, metavar="FILE", help="network of half the size or less to grow from")
+    parser.add_argument(
+        "--smaller-discriminator", type=Path, metavar="FILE", help="the smaller network's discriminator"
+    )
+    parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, with everything written")
+    parser.add_argument("--max-images", type=int, metavar="N", help="stop once N images have been seen in all")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps … (default: what accelerate finds)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the training process")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value, as data.batch=4"
+    )
+    parser.add_argument("--fresh", action="store_true", help="throw away the checkpoints in --out and begin again")
+    parser.add_argument("--half", action="store_true", help="write the finished weights as float16")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; 0 when the files are written. A first interrupt stops after the step in hand, a second one at once."""
+    import torch
+    from tqdm import tqdm
+
+    from ..trainer import Limits, Places, Sources, read_recipe, train
+    from ..trainer.validation import summary
+
+    recipe = read_recipe(arguments.recipe, _changes(arguments.set))
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    asked: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    end = min(recipe.run.max_images, arguments.max_images or recipe.run.max_images)
+    try:
+        with tqdm(total=end, unit=" images", dynamic_ncols=True, smoothing=0.05) as bar:
+
+            def report(images: int, losses: Mapping[str, float]) -> None:
+                bar.update(images - bar.n)
+                if losses:
+                    bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items() if name in _SHOWN})
+
+            figures = train(
+                recipe,
+                Places(data=arguments.data, out=arguments.out, validation=arguments.validation),
+                Sources(
+                    prior=arguments.prior, generator=arguments.generator, discriminator=arguments.discriminator,
+                    smaller=arguments.smaller, smaller_discriminator=arguments.smaller_discriminator,
+                ),
+                Limits(minutes=arguments.max_minutes, images=arguments.max_images, stopping=lambda: bool(asked)),
+                report, device=arguments.device, fresh=arguments.fresh, half=arguments.half,
+            )  # fmt: skip
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if figures:
+        print(summary(figures))
+    print(f"written to {arguments.out}")
+    return 0
+
+
+_SHOWN = ("d", "g", "content", "adversarial", "feature_matching", "r1", "path", "images_per_second")
+
+
+def _changes(pairs: list[str]) -> dict[str, Any]:
+    from ..errors import ConfigError
+    from ..trainer.fields import parse_value
+
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"--set takes KEY=VALUE, as data.batch=4; got {pair!r}")
+        changes[key] = parse_value(value)
+    return changes

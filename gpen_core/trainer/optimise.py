@@ -1,0 +1,97 @@
+"""Optimisers whose rates follow the run, and gradients that agree on every process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Processes(Protocol):
+    """What training asks of accelerate."""
+
+    num_processes: int
+
+    def reduce(self, tensor: Tensor, reduction: str = "mean") -> Tensor: ...
+
+
+def adam(groups: Mapping[str, Sequence[nn.Parameter]], *, beta2: float, lazy_every: int | None) -> torch.optim.Adam:
+    """Adam for named groups; the rates are set by `set_rates`. lazy_every: interval of a lazy regulariser, whose steps come on top.
+
+    With it, β becomes β^c for c = every / (every + 1), as the rate is multiplied by c (Karras et al. 2020, appendix B).
+    """
+    share = lazy_share(lazy_every)
+    listed = [{"params": list(parameters), "name": name} for name, parameters in groups.items()]
+    return torch.optim.Adam(listed, lr=1e-3, betas=(0.0, beta2**share), foreach=True)
+
+
+def lazy_share(every: int | None) -> float:
+    """c = every / (every + 1); 1 without a lazy regulariser."""
+    return 1.0 if every is None else every / (every + 1)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, rates: Mapping[str, float], factor: float) -> None:
+    """Each group's learning rate: its own, times `factor`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rates[group["name"]] * factor
+
+
+def average_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> None:
+    """Every process's gradients replaced by their mean; a parameter without one counts as zero."""
+    if processes.num_processes == 1:
+        return
+    with torch.no_grad():
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        mean = processes.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+        for parameter, part in zip(parameters, mean.split([g.numel() for g in gradients]), strict=True):
+            parameter.grad = part.view_as(parameter).clone()
+
+
+def finite_step(optimiser: torch.optim.Optimizer, processes: Processes, *, clip: float = 0.0) -> bool:
+    """Takes a step on the mean gradient of all processes and clears it; False, and no step, where it is not finite.
+
+    clip: largest norm over all parameters; 0: none. Every process decides alike, since all see the same mean.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    average_gradients(parameters, processes)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = float(torch.stack(torch._foreach_norm(gradients)).norm())
+    finite = math.isfinite(norm)
+    if finite:
+        if 0 < clip < norm:
+            torch._foreach_mul_(gradients, clip / norm)
+        optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return finite
+
+
+def average_weights(average: nn.Module, current: nn.Module, decay: float) -> None:
+    """`average` moved towards `current`: decay · average + (1 − decay) · current; buffers copied."""
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(current.parameters()), 1 - decay)
+        for mine, theirs in zip(average.buffers(), current.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments and step counts as named tensors; `load_optimiser` puts them back."""
+    state: Mapping[int, Mapping[str, Any]] = optimiser.state_dict()["state"]
+    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts back what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def require_gradients(parameters: Iterable[nn.Parameter], needed: bool) -> None:
+    """Switches gradients on or off."""
+    for parameter in parameters:
+        parameter.requires_grad_(needed)

@@ -1,0 +1,251 @@
+"""What a run is: a TOML file read into frozen dataclasses that check themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config import GPENConfig
+from ..data.compression import Backend
+from ..data.presets import find_preset
+from ..errors import ConfigError
+from ..losses import Norm, Reduction
+from .fields import fill, read_toml
+
+StageName = Literal["prior", "embed", "finetune"]
+Precision = Literal["fp32", "bf16", "fp64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecipe:
+    """Shapes, as `GPENConfig.standard` builds them; template: how the faces are aligned."""
+
+    size: int = 256
+    out_size: int | None = None
+    channel_multiplier: float = 1.0
+    narrow: float = 0.25
+    style_dim: int = 512
+    n_mlp: int = 8
+    concat: bool = True
+    prior: str = "stylegan2"
+    template: Literal["gpen", "ffhq"] = "ffhq"
+
+    @property
+    def config(self) -> GPENConfig:
+        """The network's configuration."""
+        return GPENConfig.standard(
+            self.size, out_size=self.out_size, channel_multiplier=self.channel_multiplier, narrow=self.narrow,
+            style_dim=self.style_dim, n_mlp=self.n_mlp, concat=self.concat, prior=self.prior,
+        )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.config  # noqa: B018 - it refuses what cannot be built
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """Faces and what is done to them.
+
+    batch: pictures a process takes at once; accumulate: how many batches make a step. workers: loader processes (0: none).
+    on_device: whether the damage is done on the training device; None: where it is not the CPU. weights: CSV of source, weight.
+    """
+
+    degradation: str = "balanced"
+    batch: int = 8
+    accumulate: int = 1
+    workers: int = 1
+    upscale: bool = False
+    weights: str | None = None
+    jpeg: Backend = "auto"
+    on_device: bool | None = None
+
+    def __post_init__(self) -> None:
+        find_preset(self.degradation)
+        _at_least(self, 1, "batch", "accumulate")
+        _at_least(self, 0, "workers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateRecipe:
+    """Adam's learning rates, before the scaling for lazy regularisation; a prior alone trains at `decoder`.
+
+    warmup_images: over which the rates rise from 0 when the optimisers start anew.
+    fresh_discriminator: rate of a discriminator that starts from nothing, for `fresh_images` images without feature matching.
+    clip: largest norm of the gradient; 0: none.
+    """
+
+    encoder: float = 2e-3
+    decoder: float = 2e-4
+    discriminator: float = 2e-5
+    fresh_discriminator: float = 2e-3
+    fresh_images: int = 5_000
+    warmup_images: int = 0
+    beta2: float = 0.99
+    clip: float = 0.0
+    nan_limit: int = 8
+
+    def __post_init__(self) -> None:
+        _at_least(
+            self,
+            0,
+            "encoder",
+            "decoder",
+            "discriminator",
+            "fresh_discriminator",
+            "fresh_images",
+            "warmup_images",
+            "clip",
+        )
+        _at_least(self, 1, "nan_limit")
+        if not 0 < self.beta2 < 1:
+            raise ConfigError(f"rates.beta2 is {self.beta2}; it must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossRecipe:
+    """Weights of the losses (0: left out) and the two lazy regularisers with their intervals in steps.
+
+    adversarial_from: images that must have been seen before the discriminator starts; until then content alone trains.
+    path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
+    independent_noise: whether the two inputs of a block of the prior get noise of their own.
+    """
+
+    adversarial: float = 1.0
+    content: float = 1.0
+    content_norm: Norm = "l1"
+    feature_matching: float = 0.02
+    feature_norm: Norm = "l1"
+    feature_reduction: Reduction = "sum"
+    identity: float = 0.0
+    perceptual: float = 0.0
+    adversarial_from: int = 0
+    r1: float = 10.0
+    r1_every: int = 16
+    path_length: float = 2.0
+    path_every: int = 4
+    path_shrink: int = 2
+    path_decay: float = 0.01
+    mixing: float = 0.9
+    independent_noise: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least(
+            self,
+            0,
+            "adversarial",
+            "content",
+            "feature_matching",
+            "identity",
+            "perceptual",
+            "r1",
+            "path_length",
+            "mixing",
+        )
+        _at_least(self, 1, "r1_every", "path_every", "path_shrink")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentRecipe:
+    """Adaptive discriminator augmentation (Karras et al. 2020a): its strength keeps the sign of real scores at `target`; 0: off.
+
+    ramp_images: over which the strength may go from 0 to 1. every: steps between adjustments. start: the first strength.
+    """
+
+    target: float = 0.0
+    ramp_images: int = 500_000
+    every: int = 4
+    start: float = 0.0
+    limit: float = 0.85
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "target", "start", "limit")
+        _at_least(self, 1, "every", "ramp_images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecipe:
+    """How long, how precisely, and what is written when (intervals in images, checkpoints in minutes; 0: never).
+
+    ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the images seen.
+    keep: how many checkpoints stay beside the best. part_megabytes: largest file of a checkpoint; 0: one file.
+    best: the figure by which the best is chosen.
+    """
+
+    max_images: int = 1_000_000
+    precision: Precision = "fp32"
+    ema_half_life: float = 10_000.0
+    ema_ramp: float | None = 0.05
+    checkpoint_minutes: float = 10.0
+    keep: int = 2
+    part_megabytes: float = 0.0
+    log_every: int = 10
+    grid_every: int = 20_000
+    validate_every: int = 20_000
+    validation_pictures: int = 64
+    best: Literal["psnr", "ssim", "detail", "lpips"] = "ssim"
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "max_images", "keep", "log_every")
+        _at_least(
+            self, 0, "checkpoint_minutes", "part_megabytes", "grid_every", "validate_every", "validation_pictures"
+        )
+        if self.ema_half_life <= 0:
+            raise ConfigError(f"run.ema_half_life is {self.ema_half_life}; it must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A run of one stage."""
+
+    stage: StageName
+    name: str = "unnamed"
+    seed: int = 0
+    licence: str = "unknown"
+    origin: str = "trained with gpen"
+    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    rates: RateRecipe = field(default_factory=RateRecipe)
+    losses: LossRecipe = field(default_factory=LossRecipe)
+    augmentation: AugmentRecipe = field(default_factory=AugmentRecipe)
+    run: RunRecipe = field(default_factory=RunRecipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in the TOML file."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Raises ConfigError for unknown keys, with the nearest known one, and for values that do not fit."""
+        return fill(cls, values)
+
+
+def read_recipe(source: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in a TOML file, or of a shipped name; changes: dotted key → value, put over it.
+
+    Raises ConfigError when there is none, it cannot be parsed, or it does not fit.
+    """
+    path = Path(source)
+    if not path.is_file():
+        shipped = {p.stem: p for p in sorted((Path(__file__).parent / "recipes").glob("*.toml"))}
+        if str(source) not in shipped:
+            raise ConfigError(f"there is no recipe {source}: neither a file nor one of {', '.join(shipped)}")
+        path = shipped[str(source)]
+    values = read_toml(path)
+    for key, value in (changes or {}).items():
+        *tables, last = key.split(".")
+        place = values
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{key} cannot be set: {table} is a value, not a table")
+        place[last] = value
+    return Recipe.from_dict(values)
+
+
+def _at_least(recipe: Any, least: float, *names: str) -> None:
+    for name in names:
+        value = getattr(recipe, name)
+        if not value >= least:
+            raise ConfigError(f"{name} is {value}; it must be at least {least:g}")

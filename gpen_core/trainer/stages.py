@@ -1,0 +1,184 @@
+"""The stages of training: which networks, which parameter groups, how a picture is made, and its loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
+from ..config import ModelCard
+from ..data import Batch
+from ..errors import TrainingError
+from ..losses import EmbeddingLoss, content, feature_matching, generator_nonsaturating
+from .recipe import LossRecipe, Recipe
+
+Augment = Callable[[Tensor], Tensor]
+
+
+class Stage(ABC):
+    """A generator, its discriminator, and what one wants of the other."""
+
+    paired = False
+    """Whether a result has an original to be compared with."""
+
+    def __init__(self, generator: nn.Module, discriminator: Discriminator, losses: LossRecipe) -> None:
+        self.generator, self.discriminator, self.losses = generator, discriminator, losses
+
+    @abstractmethod
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """The generator's parameters by the name of their learning rate: every one of them, once."""
+
+    @abstractmethod
+    def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
+        """Generated pictures (B, 3, S, S) for a batch; source: of every random number. network: instead of the generator (its average)."""
+
+    @abstractmethod
+    def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
+        """Pictures and the style latents (B, latents, D) that they depend on, for the path length."""
+
+    def loss(
+        self, fake: Tensor, batch: Batch, *, adversarial: bool, matching: bool, augment: Augment | None
+    ) -> dict[str, Tensor]:
+        """The weighted terms of the generator's loss; their sum is minimised."""
+        return {
+            "adversarial": self.losses.adversarial
+            * generator_nonsaturating(self.discriminator(augment(fake) if augment else fake))
+        }
+
+
+class PriorStage(Stage):
+    """Stage 1: the prior alone, from Gaussian codes and Gaussian features."""
+
+    generator: StyleGAN2Prior
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """All at the decoder's rate."""
+        return {"decoder": list(self.generator.parameters())}
+
+    def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
+        """Samples, with style mixing where drawn."""
+        prior = network if isinstance(network, StyleGAN2Prior) else self.generator
+        count, like = len(batch.clean), batch.clean
+        z, z2 = (
+            torch.randn(count, prior.latent_dim, generator=source, device=like.device, dtype=like.dtype)
+            for _ in range(2)
+        )
+        drawn = torch.rand(2, generator=source, device=source.device).tolist()
+        mix_at = (
+            1 + min(int(drawn[1] * (prior.latents - 1)), prior.latents - 2) if drawn[0] < self.losses.mixing else None
+        )
+        return prior.sample(
+            z,
+            z2=None if mix_at is None else z2,
+            mix_at=mix_at,
+            generator=source,
+            independent_noise=self.losses.independent_noise,
+        )
+
+    def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
+        """Samples without mixing."""
+        like, prior = batch.clean, self.generator
+        z = torch.randn(len(like), prior.latent_dim, generator=source, device=like.device, dtype=like.dtype)
+        latents = prior.mapping(z)[:, None].repeat(1, prior.latents, 1)
+        noise = prior.draw_noise(
+            len(like), generator=source, independent=self.losses.independent_noise, device=like.device
+        )
+        noise = {r: tuple(n.to(like.dtype) for n in features) for r, features in noise.items()}
+        return prior.synthesis(latents, noise), latents
+
+
+class FinetuneStage(Stage):
+    """Stage 3: the whole network on damaged and clean pairs (GPEN §3.2); extra: further losses of (result, original), by name."""
+
+    paired = True
+    generator: GPEN
+
+    def __init__(
+        self,
+        generator: GPEN,
+        discriminator: Discriminator,
+        losses: LossRecipe,
+        extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None,
+    ) -> None:
+        super().__init__(generator, discriminator, losses)
+        self._extra = dict(extra or {})
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """`encoder`: ecd* and final_linear; `decoder`: everything under `generator.`."""
+        decoder = [p for n, p in self.generator.named_parameters() if n.startswith("generator.")]
+        encoder = [p for n, p in self.generator.named_parameters() if not n.startswith("generator.")]
+        return {"encoder": encoder, "decoder": decoder}
+
+    def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
+        """Restored pictures; nothing is random."""
+        result: Tensor = (network or self.generator)(self._sized(batch.damaged))
+        return result
+
+    def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
+        """Restored pictures and their style latents."""
+        network = self.generator
+        prior = network.generator
+        if not isinstance(prior, StyleGAN2Prior):
+            raise TrainingError(f"the prior {prior.name!r} has no style latents; set losses.path_length = 0")
+        code, features = network.encode(self._sized(batch.damaged))
+        latents = prior.mapping(code)[:, None].repeat(1, prior.latents, 1)
+        given = {r: (f,) * prior.feature_inputs[r] for r, f in features.items()}
+        if network.config.out_size > network.config.in_size:
+            given.update(network.drawn_features(code.device))
+        return prior.synthesis(latents, given), latents
+
+    def loss(
+        self, fake: Tensor, batch: Batch, *, adversarial: bool, matching: bool, augment: Augment | None
+    ) -> dict[str, Tensor]:
+        """L_A + α L_C + β L_F, and the extras. Augmented pictures meet the adversarial loss only, never the pairs."""
+        weights, terms = self.losses, {}
+        if weights.content:
+            terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
+        matching = matching and adversarial and weights.feature_matching > 0
+        seen = self.discriminator.features(fake) if matching else None
+        if adversarial and weights.adversarial:
+            scores = (
+                seen.scores
+                if seen is not None and augment is None
+                else self.discriminator(augment(fake) if augment else fake)
+            )
+            terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores)
+        if seen is not None:
+            with torch.no_grad():
+                wanted = self.discriminator.features(batch.clean).features
+            distance = feature_matching(seen.features, wanted, weights.feature_norm, weights.feature_reduction)
+            terms["feature_matching"] = weights.feature_matching * distance
+        for name, (weight, loss) in self._extra.items():
+            terms[name] = weight * loss(fake, batch.clean)
+        if not terms:
+            raise TrainingError("no loss has a weight above 0; set losses.content or losses.adversarial")
+        return terms
+
+    def _sized(self, damaged: Tensor) -> Tensor:
+        size = self.generator.config.in_size
+        return damaged if damaged.shape[-1] == size else F.interpolate(damaged, (size, size), mode="area")
+
+
+def build_stage(
+    recipe: Recipe, device: torch.device, extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None
+) -> Stage:
+    """The stage with networks drawn from the recipe's seed. Raises TrainingError for a stage that has no training ("embed")."""
+    config, source = recipe.network.config, torch.Generator().manual_seed(recipe.seed)
+    discriminator = Discriminator(config, generator=source).to(device)
+    if recipe.stage == "prior":
+        prior = build_prior(config, generator=source).to(device)
+        if not isinstance(prior, StyleGAN2Prior):
+            raise TrainingError(
+                f"the prior {config.prior!r} cannot be trained here; bring its weights and start at stage embed"
+            )
+        return PriorStage(prior, discriminator, recipe.losses)
+    if recipe.stage == "finetune":
+        card = ModelCard(
+            name=recipe.name, template=recipe.network.template, licence=recipe.licence, origin=recipe.origin
+        )
+        return FinetuneStage(GPEN(config, card, generator=source).to(device), discriminator, recipe.losses, extra)
+    raise TrainingError(f"stage {recipe.stage!r} trains nothing; it copies a prior into a new GPEN")

@@ -1,0 +1,227 @@
+"""One step of training: the discriminator, its R1, the generator, its path length, the average."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ..data import Batch
+from ..errors import TrainingError
+from ..losses import discriminator_logistic, path_length_penalty, r1_penalty
+from .augment import Augmentation
+from .optimise import (
+    Processes,
+    adam,
+    average_weights,
+    finite_step,
+    lazy_share,
+    require_gradients,
+    set_rates,
+)
+from .progress import Progress
+from .recipe import Recipe
+from .stages import Stage
+
+_FAKES, _PATH, _AUGMENT_D, _AUGMENT_G, _AUGMENT_R1 = range(5)
+DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
+
+
+class Stepper:
+    """Holds the networks, their average and the optimisers, and takes steps.
+
+    Every random number of a step comes from (seed, position of the batch, purpose); so a resumed run, or two processes for one
+    that accumulates, draw the same.
+    """
+
+    def __init__(self, stage: Stage, recipe: Recipe, processes: Processes, device: torch.device) -> None:
+        self.stage, self.recipe, self.processes, self.device = stage, recipe, processes, device
+        self.dtype = DTYPES[recipe.run.precision]
+        for network in (stage.generator, stage.discriminator):
+            network.to(device=device, dtype=self.dtype)
+        self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False)
+        losses, rates = recipe.losses, recipe.rates
+        self.path_on = losses.path_length > 0
+        self.r1_on = losses.r1 > 0
+        self.generator_adam = adam(
+            stage.groups(), beta2=rates.beta2, lazy_every=losses.path_every if self.path_on else None
+        )
+        self.discriminator_adam = adam(
+            {"discriminator": list(stage.discriminator.parameters())},
+            beta2=rates.beta2,
+            lazy_every=losses.r1_every if self.r1_on else None,
+        )
+        self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
+        self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
+
+    def take(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """One step on `batches` (accumulated); the losses, as detached scalars, of this process."""
+        progress, losses = self.progress, self.recipe.losses
+        self._set_rates()
+        batches = [b._replace(damaged=_channels_last(b.damaged), clean=_channels_last(b.clean)) for b in batches]
+        adversarial = losses.adversarial > 0 and progress.images >= losses.adversarial_from
+        log: dict[str, list[Tensor]] = {}
+        kept: list[Tensor] = []
+        if adversarial:
+            kept = self._discriminator_turn(batches, log)
+            if self.r1_on and progress.steps % losses.r1_every == 0:
+                self._r1_turn(batches, log)
+        self._generator_turn(batches, kept, adversarial, log)
+        if adversarial and self.path_on and progress.steps % losses.path_every == 0:
+            self._path_turn(batches, log)
+        seen = sum(len(b.clean) for b in batches) * self.processes.num_processes
+        progress.images += seen
+        progress.steps += 1
+        average_weights(self.average, self.stage.generator, self._decay(seen))
+        if adversarial:
+            self._adjust_augmentation(seen)
+        return {name: torch.stack(values).mean() for name, values in log.items()}
+
+    def source(self, position: int, purpose: int) -> Generator:
+        """The random numbers of one purpose for the batch at `position`."""
+        number = (
+            (self.recipe.seed * 0x9E3779B97F4A7C15) ^ (position * 0xBF58476D1CE4E5B9) ^ (purpose * 0x94D049BB133111EB)
+        ) % 2**63
+        return Generator(self.device).manual_seed(number)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 where the recipe asks for it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.run.precision == "bf16")
+
+    def _discriminator_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> list[Tensor]:
+        """Trains the discriminator. The pictures it was shown, with their graph, when the generator can use them at once."""
+        stage, discriminator = self.stage, self.stage.discriminator
+        require_gradients(discriminator.parameters(), True)
+        keep = len(batches) == 1
+        kept: list[Tensor] = []
+        for batch in batches:
+            with self.autocast():
+                # The generator does not change before its own turn, so one forward pass serves both.
+                with contextlib.nullcontext() if keep else torch.no_grad():
+                    fake = stage.pictures(batch, self.source(batch.position, _FAKES))
+                augment = self._augment(batch, _AUGMENT_D)
+                real_score = discriminator(augment(batch.clean))
+                fake_score = discriminator(augment(fake.detach()))
+            loss = discriminator_logistic(real_score, fake_score)
+            (loss / len(batches)).backward()
+            if keep:
+                kept.append(fake)
+            _note(log, d=loss, real_score=real_score.float().mean(), fake_score=fake_score.float().mean())
+            if self._augmentation is not None:
+                self.progress.sign_sum += float(real_score.detach().sign().sum())
+                self.progress.sign_count += len(real_score)
+        self._step(self.discriminator_adam)
+        return kept
+
+    def _r1_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
+        losses, discriminator = self.recipe.losses, self.stage.discriminator
+        for batch in batches:
+            real = self._augment(batch, _AUGMENT_R1)(batch.clean).detach().requires_grad_(True)
+            penalty = r1_penalty(discriminator(real), real)
+            (losses.r1 / 2 * losses.r1_every / len(batches) * penalty).backward()
+            _note(log, r1=penalty)
+        self._step(self.discriminator_adam)
+
+    def _generator_turn(
+        self, batches: Sequence[Batch], kept: list[Tensor], adversarial: bool, log: dict[str, list[Tensor]]
+    ) -> None:
+        stage = self.stage
+        require_gradients(stage.discriminator.parameters(), False)
+        matching = self.progress.images >= self.progress.fresh_until
+        for turn, batch in enumerate(batches):
+            with self.autocast():
+                fake = kept[turn] if kept else stage.pictures(batch, self.source(batch.position, _FAKES))
+                augment = self._augment(batch, _AUGMENT_G) if self._augmentation is not None else None
+                terms = stage.loss(fake, batch, adversarial=adversarial, matching=matching, augment=augment)
+            total = torch.stack(list(terms.values())).sum()
+            (total / len(batches)).backward()
+            _note(log, g=total, **terms)
+        self._step(self.generator_adam)
+
+    def _path_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
+        losses, progress = self.recipe.losses, self.progress
+        mean = torch.tensor(progress.path_mean, device=self.device, dtype=self.dtype)
+        means = []
+        for batch in batches:
+            count = max(1, len(batch.clean) // losses.path_shrink)
+            part = batch._replace(damaged=batch.damaged[:count], clean=batch.clean[:count])
+            source = self.source(batch.position, _PATH)
+            pictures, latents = self.stage.traced(part, source)
+            noise = torch.randn(pictures.shape, generator=source, device=self.device, dtype=pictures.dtype)
+            penalty, new_mean, lengths = path_length_penalty(pictures, latents, mean, noise, losses.path_decay)
+            (losses.path_length * losses.path_every / len(batches) * penalty).backward()
+            means.append(new_mean)
+            _note(log, path=penalty, path_length=lengths.mean())
+        if self._step(self.generator_adam):
+            progress.path_mean = float(self._mean(torch.stack(means).mean()))
+
+    def _step(self, optimiser: torch.optim.Adam) -> bool:
+        progress, rates = self.progress, self.recipe.rates
+        if finite_step(optimiser, self.processes, clip=rates.clip):
+            progress.skipped_in_row = 0
+            return True
+        progress.skipped += 1
+        progress.skipped_in_row += 1
+        if progress.skipped_in_row >= rates.nan_limit:
+            raise TrainingError(
+                f"the gradients were not finite {rates.nan_limit} times in a row, at image {progress.images}: the training diverged; "
+                f"lower the rates (encoder {rates.encoder:g}, decoder {rates.decoder:g}, discriminator {rates.discriminator:g}) "
+                "or set rates.clip, and start from the last checkpoint"
+            )
+        return False
+
+    def _set_rates(self) -> None:
+        progress, rates, losses = self.progress, self.recipe.rates, self.recipe.losses
+        since = progress.images - progress.started_at
+        warm = min(1.0, (since + 1) / rates.warmup_images) if rates.warmup_images else 1.0
+        fresh = progress.images < progress.fresh_until
+        own = rates.fresh_discriminator if fresh else rates.discriminator
+        generator_share = lazy_share(losses.path_every if self.path_on else None)
+        set_rates(self.generator_adam, {"encoder": rates.encoder, "decoder": rates.decoder}, warm * generator_share)
+        set_rates(
+            self.discriminator_adam, {"discriminator": own}, warm * lazy_share(losses.r1_every if self.r1_on else None)
+        )
+
+    def _decay(self, seen: int) -> float:
+        run = self.recipe.run
+        half_life = run.ema_half_life
+        if run.ema_ramp is not None:
+            half_life = min(half_life, max(1.0, (self.progress.images - self.progress.started_at) * run.ema_ramp))
+        return float(0.5 ** (seen / half_life))
+
+    def _augment(self, batch: Batch, purpose: int) -> Callable[[Tensor], Tensor]:
+        augmentation, strength = self._augmentation, self.progress.augment
+        if augmentation is None or strength <= 0:
+            return _unchanged
+        source = self.source(batch.position, purpose)
+        return lambda pictures: augmentation(pictures, strength, source)
+
+    def _adjust_augmentation(self, seen: int) -> None:
+        """Moves the strength so that E[sign of real scores] comes to the target (Karras et al. 2020a, §3)."""
+        recipe, progress = self.recipe.augmentation, self.progress
+        if not recipe.target or progress.steps % recipe.every:
+            return
+        mean = float(self._mean(torch.tensor(progress.sign_sum / max(1, progress.sign_count), device=self.device)))
+        change = recipe.every * seen / recipe.ramp_images
+        progress.augment = min(recipe.limit, max(0.0, progress.augment + (change if mean > recipe.target else -change)))
+        progress.sign_sum, progress.sign_count = 0.0, 0
+
+    def _mean(self, value: Tensor) -> Tensor:
+        return value if self.processes.num_processes == 1 else self.processes.reduce(value, "mean")
+
+
+def _unchanged(pictures: Tensor) -> Tensor:
+    return pictures
+
+
+def _channels_last(pictures: Tensor) -> Tensor:
+    return pictures.contiguous(memory_format=torch.channels_last)
+
+
+def _note(log: dict[str, list[Tensor]], **values: Tensor) -> None:
+    for name, value in values.items():
+        log.setdefault(name, []).append(value.detach())

@@ -1,0 +1,76 @@
+"""Fixed pictures, judged and shown the same way all through a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..data import Batch, Degradation, Pictures
+from ..data.order import Order
+from ..metrics import FIGURES
+from .step import Stepper
+
+_SEED = 11
+_CHUNK = 16
+_SHOWN = 8
+
+
+class Validation:
+    """The first `count` pictures in a fixed order, damaged once and for all."""
+
+    def __init__(self, pictures: Pictures, degradation: Degradation, count: int) -> None:
+        order = Order(len(pictures), _SEED)
+        chosen = torch.stack([pictures.load(order[i]) for i in range(min(count, len(pictures)))]).float() / 255
+        self.clean = chosen
+        # Damaged one by one: nothing here depends on the batch.
+        self.damaged = torch.cat([degradation.degrade(p[None], _SEED, [i]) for i, p in enumerate(chosen)])
+
+    def figures(self, stepper: Stepper) -> dict[str, float]:
+        """Means over the pictures of every figure of the averaged network's results, and of the damaged input (`input_…`)."""
+        results = torch.cat([self._restore(stepper, first) for first in range(0, len(self.clean), _CHUNK)])
+        figures = _means(results, self.clean)
+        return figures | {f"input_{name}": value for name, value in _means(self.damaged, self.clean).items()}
+
+    def grid(self, stepper: Stepper) -> Tensor:
+        """(3, H, W) in [0, 1]: damaged, restored and original rows; of a prior, samples."""
+        if not stepper.stage.paired:
+            return _tiles(self._restore(stepper, 0), 4)
+        shown = self._restore(stepper, 0)[:_SHOWN]
+        rows = [self.damaged[:_SHOWN], shown, self.clean[:_SHOWN]]
+        return torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+
+    def _restore(self, stepper: Stepper, first: int) -> Tensor:
+        device, dtype = stepper.device, stepper.dtype
+        part = slice(first, first + _CHUNK)
+        batch = Batch(
+            (self.damaged[part] * 2 - 1).to(device, dtype), (self.clean[part] * 2 - 1).to(device, dtype), first
+        )
+        source = torch.Generator(device).manual_seed(_SEED + first)
+        with torch.no_grad(), stepper.autocast():
+            result = stepper.stage.pictures(batch, source, network=stepper.average)
+        return (((result.float().cpu() + 1) * 127.5).round().clamp(0, 255)) / 255
+
+
+def _means(result: Tensor, clean: Tensor) -> dict[str, float]:
+    return {name: float(figure(result, clean).mean()) for name, figure in FIGURES.items()}
+
+
+def _tiles(pictures: Tensor, rows: int) -> Tensor:
+    columns = max(1, len(pictures) // rows)
+    return torch.cat(
+        [
+            torch.cat(list(pictures[r * columns : (r + 1) * columns]), 2)
+            for r in range(rows)
+            if r * columns < len(pictures)
+        ],
+        1,
+    )
+
+
+def summary(figures: Mapping[str, float]) -> str:
+    """One line: each figure, and the input's beside it."""
+    return ", ".join(
+        f"{n} {v:.3f} (input {figures[f'input_{n}']:.3f})" for n, v in figures.items() if f"input_{n}" in figures
+    )
