@@ -1,0 +1,44 @@
+"""Faces of a whole picture by any detector: shrunk to what it works at, turned where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..images import Picture
+from ..options import Selection
+from .batching import device_of
+from .types import Detection
+
+#: (B, 3, H, W) RGB in [0, 1] → the faces of each picture.
+Detector = Callable[[Tensor], list[list[Detection]]]
+
+
+def find_faces(detector: Detector, picture: Picture, selection: Selection) -> list[Detection]:
+    """All faces that the detector reports, in pixels of the picture; a face found in several turns counts once.
+
+    The picture is shrunk to `selection.longest_side`, else to the detector's `longest_side`, before it becomes floats.
+    """
+    small = _shrunk(picture, selection.longest_side or getattr(detector, "longest_side", None))
+    image = small.to(device_of(detector))[None]
+    height, width = image.shape[-2:]
+    faces = list(detector(image)[0])
+    return [face.scaled(picture.width / width, picture.height / height) for face in faces]
+
+
+def _shrunk(picture: Picture, longest_side: int | None) -> Tensor:
+    """(3, h, w) float32 in [0, 1], no side longer than `longest_side`."""
+    pixels = picture.pixels
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)  # 8 bits are enough to find a face
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)
+    longest = max(planes.shape[-2:])
+    if longest_side is not None and longest > longest_side:
+        ratio = longest_side / longest
+        size = (max(1, round(picture.height * ratio)), max(1, round(picture.width * ratio)))
+        planes = F.interpolate(planes[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
+    return planes.float().div(255) if planes.dtype == torch.uint8 else planes
