@@ -1,0 +1,152 @@
+"""The open detector's training: anchors, scenes with known faces, and what is counted as a face."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+
+def _package(folder: Path, name: str) -> None:
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def _module(name: str) -> ModuleType:
+    if "open_detector_training" not in sys.modules:
+        _package(ROOT / "training" / "detector", "open_detector_training")
+    return importlib.import_module(f"open_detector_training.{name}")
+
+
+anchors, loss = _module("anchors"), _module("loss")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Two drawn faces whose eyes are dark and whose landmarks are known."""
+    cv2 = pytest.importorskip("cv2")
+    scenes = _module("scenes")
+    folder = tmp_path_factory.mktemp("faces")
+    points = np.array([(96, 120), (160, 120), (128, 157), (100, 186), (156, 186)], np.float32)
+    for index, name in enumerate(("a.png", "b.png")):
+        face = np.full((256, 256, 3), 120 + 60 * index, np.uint8)
+        for x, y in points[:2]:
+            cv2.circle(face, (int(x), int(y)), 6, (0, 0, 0), -1)
+        cv2.imwrite(str(folder / name), face)
+    boxes = np.array([(80, 70, 176, 205)] * 2, np.float32)
+    np.savez(folder / "labels.npz", names=np.array(["a.png", "b.png"]), boxes=boxes, landmarks=np.stack([points] * 2))
+    return scenes.Faces(folder, folder / "labels.npz")
+
+
+def test_anchors_are_those_of_facexlib() -> None:
+    utilities = pytest.importorskip("facexlib.detection.retinaface_utils")
+    settings = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], "clip": False}
+    theirs = utilities.PriorBox(settings, image_size=(200, 328)).forward()
+    ours = anchors.make_anchors(200, 328)
+    assert torch.allclose(theirs[:, :3] * torch.tensor([328.0, 200.0, 328.0]), ours, atol=1e-3)
+
+
+def test_decoding_undoes_encoding() -> None:
+    source = torch.Generator().manual_seed(0)
+    grid = anchors.make_anchors(64, 96)
+    low = torch.rand(len(grid), 2, generator=source) * 50
+    boxes = torch.cat([low, low + 5 + torch.rand(len(grid), 2, generator=source) * 60], 1)
+    points = torch.rand(len(grid), 5, 2, generator=source) * 90
+    back, back_points = anchors.decode(*anchors.encode(boxes, points, grid), grid)
+    assert torch.allclose(back, boxes, atol=1e-3)
+    assert torch.allclose(back_points, points, atol=1e-3)
+
+
+def test_overlap_of_a_box_with_its_own_anchor_is_one() -> None:
+    grid = anchors.make_anchors(64, 64)
+    x, y, side = grid[7].tolist()
+    box = torch.tensor([[x - side / 2, y - side / 2, x + side / 2, y + side / 2]])
+    assert anchors.overlaps(box, grid)[0, 7] == pytest.approx(1)
+    assert anchors.overlaps(box + 1000, grid).max() == 0
+
+
+def test_every_wanted_face_has_an_anchor_and_an_unwanted_one_is_no_background() -> None:
+    grid = anchors.make_anchors(128, 128)
+    boxes = torch.tensor([[3.0, 3.0, 14.0, 15.0], [60.0, 60.0, 100.0, 110.0]])
+    points = torch.zeros(2, 5, 2)
+    both = loss.match([(boxes, points, torch.tensor([True, True]))], grid, loss.DetectionLoss()).label[0]
+    first_gone = loss.match([(boxes, points, torch.tensor([False, True]))], grid, loss.DetectionLoss()).label[0]
+    near_first = anchors.overlaps(boxes[:1], grid)[0].argmax()
+    assert both[near_first] == loss.FACE
+    assert first_gone[near_first] == loss.IGNORED
+    assert (first_gone == loss.FACE).any()
+
+
+def test_a_perfect_output_costs_nothing_and_a_missed_face_costs() -> None:
+    grid = anchors.make_anchors(64, 64)
+    truth = (torch.tensor([[10.0, 12.0, 40.0, 50.0]]), torch.rand(1, 5, 2) * 40, torch.tensor([True]))
+    options = loss.DetectionLoss()
+    targets = loss.match([truth], grid, options)
+    logits = torch.zeros(1, len(grid), 2)
+    logits[..., 1] = torch.where(targets.label == loss.FACE, 30.0, -30.0)
+    right = loss.detection_loss((targets.box, logits, targets.landmark), targets, options)
+    wrong = loss.detection_loss((targets.box, -logits, targets.landmark), targets, options)
+    assert sum(right.values()) < 1e-6
+    assert wrong["class"] > 10
+
+
+def test_a_scene_without_faces_still_teaches_what_background_is() -> None:
+    grid = anchors.make_anchors(64, 64)
+    nothing = (torch.zeros(0, 4), torch.zeros(0, 5, 2), torch.zeros(0, dtype=torch.bool))
+    options = loss.DetectionLoss()
+    output = tuple(torch.zeros(1, len(grid), n, requires_grad=True) for n in (4, 2, 10))
+    terms = loss.detection_loss(output, loss.match([nothing], grid, options), options)
+    assert terms["class"] > 0
+    assert terms["box"] == 0
+
+
+def test_a_scene_repeats_from_its_seed_and_its_landmarks_lie_in_their_boxes(faces: object) -> None:
+    compose = _module("scenes").compose
+    found = 0
+    for seed in range(12):
+        first, second = (compose(np.random.default_rng(seed), 96, 128, faces) for _ in range(2))
+        assert first.picture.shape == (96, 128, 3)
+        assert np.array_equal(first.picture, second.picture)
+        assert np.array_equal(first.boxes, second.boxes)
+        for box, points in zip(first.boxes[first.wanted], first.landmarks[first.wanted], strict=True):
+            found += 1
+            assert (points.mean(0) > box[:2]).all()
+            assert (points.mean(0) < box[2:]).all()
+    assert found > 12
+
+
+def test_a_pasted_face_has_its_eyes_where_the_labels_say(faces: object) -> None:
+    scenes = _module("scenes")
+    levels, box, points = faces.pick(np.random.default_rng(3))  # type: ignore[attr-defined]
+    for scale in (1.3, 0.7, 0.3):
+        canvas = np.full((400, 400, 3), 255, np.uint8)
+        matrix = np.array([[scale, 0, 20.0], [0, scale, 30.0]])
+        scenes._paste(canvas, levels, np.ones((256, 256), np.float32), matrix)
+        for x, y in points[:2] * scale + (20, 30):
+            window = canvas[int(y) - 8 : int(y) + 9, int(x) - 8 : int(x) + 9].astype(float).mean(-1)
+            dark = window.max() - window
+            rows, columns = np.mgrid[: window.shape[0], : window.shape[1]]
+            assert (dark * columns).sum() / dark.sum() + int(x) - 8 == pytest.approx(x, abs=0.5)
+            assert (dark * rows).sum() / dark.sum() + int(y) - 8 == pytest.approx(y, abs=0.5)
+    assert box[2] > box[0]
+
+
+def test_backgrounds_have_the_size_asked_for() -> None:
+    pytest.importorskip("cv2")
+    backgrounds = _module("backgrounds")
+    for seed in range(20):
+        assert backgrounds.background(np.random.default_rng(seed), 70, 90).shape == (70, 90, 3)

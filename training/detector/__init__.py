@@ -1,0 +1,1 @@
+"""The open detector's own training: scenes, labels, loss, loop."""
