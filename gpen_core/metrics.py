@@ -1,4 +1,6 @@
-"""How good a restored picture is: PSNR, SSIM, sharpness and detail here; LPIPS and FID through libraries that bring their weights."""
+"""How good a restored picture is: PSNR, SSIM, sharpness and detail here; LPIPS and FID through libraries that bring
+their weights.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,14 @@ def psnr(result: Tensor, target: Tensor) -> Tensor:
     """(B,) dB, over all channels; pictures (B, 3, H, W) in [0, 1]. Equal pictures: 130 dB and more."""
     _check(result, target)
     error = (result.double() - target.double()).square().flatten(1).mean(1)
-    return -10 * torch.log10(error.clamp(min=1e-9 / 255**2))
+    decibels: Tensor = -10 * torch.log10(error.clamp(min=1e-9 / 255**2))
+    return decibels
 
 
 def ssim(result: Tensor, target: Tensor) -> Tensor:
-    """(B,): mean structural similarity (Wang et al. 2004) with a 7×7 uniform window and sample covariance, whole windows only."""
+    """(B,): mean structural similarity (Wang et al. 2004) with a 7×7 uniform window and sample covariance, whole
+    windows only.
+    """
     _check(result, target)
     window, channels = 7, result.shape[1]
     a, b = result.double(), target.double()
@@ -69,7 +74,8 @@ FIGURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def perceptual_distance(network: str = "alex") -> Callable[[Tensor, Tensor], Tensor]:
     """LPIPS as a function of (result, original) in [0, 1], giving (B,).
 
-    Raises MissingPackageError without the package `lpips`. Its backbone's weights come from torchvision, and are fetched if not at hand.
+    Raises MissingPackageError without the package `lpips`. Its backbone's weights come from torchvision, and are
+    fetched if not at hand.
     """
     try:
         import lpips
@@ -90,7 +96,8 @@ def perceptual_distance(network: str = "alex") -> Callable[[Tensor, Tensor], Ten
 def frechet_distance(features: int = 2048) -> Any:
     """torchmetrics' FrechetInceptionDistance over pictures in [0, 1]: `.update(pictures, real=…)`, `.compute()`.
 
-    Raises MissingPackageError without torchmetrics and torch-fidelity. Its Inception weights are fetched if not at hand.
+    Raises MissingPackageError without torchmetrics and torch-fidelity. Its Inception weights are fetched if not at
+    hand.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance

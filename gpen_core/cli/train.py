@@ -10,7 +10,10 @@ from typing import Any
 
 NAME = "train"
 HELP = "train a prior or a restorer from a recipe, or go on where a run stopped"
-EXAMPLE = "gpen train finetune-256 --data faces/train --validation faces/val --out runs/mine --prior runs/prior/prior.safetensors --max-minutes 30"
+EXAMPLE = (
+    "gpen train finetune-256 --data faces/train --validation faces/val --out runs/mine "
+    "--prior runs/prior/prior.safetensors --max-minutes 30"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,12 +80,18 @@ def run(arguments: argparse.Namespace) -> int:
                 recipe,
                 Places(data=arguments.data, out=arguments.out, validation=arguments.validation),
                 Sources(
-                    prior=arguments.prior, generator=arguments.generator, discriminator=arguments.discriminator,
-                    smaller=arguments.smaller, smaller_discriminator=arguments.smaller_discriminator,
+                    prior=arguments.prior,
+                    generator=arguments.generator,
+                    discriminator=arguments.discriminator,
+                    smaller=arguments.smaller,
+                    smaller_discriminator=arguments.smaller_discriminator,
                 ),
                 Limits(minutes=arguments.max_minutes, images=arguments.max_images, stopping=lambda: bool(asked)),
-                report, device=arguments.device, fresh=arguments.fresh, half=arguments.half,
-            )  # fmt: skip
+                report,
+                device=arguments.device,
+                fresh=arguments.fresh,
+                half=arguments.half,
+            )
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -36,7 +36,7 @@ def blur(pixels: Tensor, sizes: Sequence[int], kernels: Tensor) -> Tensor:
     padded = math.ceil((extent + 2 * radius) / 16) * 16
     wide = with_border(pixels, sizes, radius, padded, "reflect")
     spectrum = torch.fft.rfft2(wide) * torch.fft.rfft2(kernels.flip(1, 2), s=(padded, padded))[:, None]
-    filtered = torch.fft.irfft2(spectrum, s=(padded, padded))
+    filtered: Tensor = torch.fft.irfft2(spectrum, s=(padded, padded))
     return filtered[..., 2 * radius : 2 * radius + extent, 2 * radius : 2 * radius + extent]
 
 

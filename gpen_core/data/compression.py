@@ -1,4 +1,6 @@
-"""What saving a picture does to it: JPEG in two back ends (Pillow; block transforms in torch, for any device), and WebP."""
+"""What saving a picture does to it: JPEG in two back ends (Pillow; block transforms in torch, for any device), and
+WebP.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def compress(pixels: Tensor, sizes: Sequence[int], codecs: Sequence[Codec | None
 
 
 def jpeg_blocks(pixels: Tensor, sizes: Sequence[int], qualities: Sequence[int]) -> Tensor:
-    """The ragged batch after baseline JPEG with 4:2:0 chroma: transform, quantise, back; Huffman coding loses nothing and is left out."""
+    """The ragged batch after baseline JPEG with 4:2:0 chroma: transform, quantise, back; Huffman coding loses nothing
+    and is left out.
+    """
     extent = math.ceil(max(sizes) / 16) * 16
     levels = (with_border(pixels, sizes, 0, extent, "replicate").clamp(0, 1) * 255).round()
     red, green, blue = levels.unbind(1)
@@ -75,7 +79,9 @@ def jpeg_blocks(pixels: Tensor, sizes: Sequence[int], qualities: Sequence[int]) 
 
 
 def _quantise(planes: Tensor, tables: Tensor) -> Tensor:
-    """Whole levels after each 8×8 block of `planes` (B, C, H, W) was transformed, divided by `tables` (B, C, 8, 8), rounded and restored."""
+    """Whole levels after each 8×8 block of `planes` (B, C, H, W) was transformed, divided by `tables` (B, C, 8, 8),
+    rounded and restored.
+    """
     transform = _cosines().to(planes.device)
     batch, channels, height, width = planes.shape
     blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8).permute(0, 1, 2, 4, 3, 5)

@@ -1,4 +1,6 @@
-"""Clean faces made bad: blur, shrink, noise, compression, back to size (GPEN §3.3), in one implementation for every device."""
+"""Clean faces made bad: blur, shrink, noise, compression, back to size (GPEN §3.3), in one implementation for every
+device.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Degradation:
         return self._damage(clean, drawn), clean
 
     def degrade(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> Tensor:
-        """The damaged pictures (B, 3, S, S) in [0, 1], where they are: not mirrored, and grey only if drawn for the damaged one."""
+        """The damaged pictures (B, 3, S, S) in [0, 1], where they are: not mirrored, and grey only if drawn for the
+        damaged one.
+        """
         return self._damage(pictures, self._draw(pictures, seed, indices))
 
     def _draw(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> list[Drawn]:

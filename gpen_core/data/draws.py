@@ -41,7 +41,8 @@ class Draw:
 
 
 def noise(keys: Sequence[int], shape: tuple[int, int, int], device: torch.device) -> Tensor:
-    """Standard normal numbers (len(keys), C, H, W), float32: each a function of the sample's 32-bit key and its place alone.
+    """Standard normal numbers (len(keys), C, H, W), float32: each a function of the sample's 32-bit key and its place
+    alone.
 
     Counter-based, in integer operations that every device has, so that a sample's noise is the same everywhere (up to
     rounding of the logarithm and the cosine; Box and Muller) and in a batch of any extent. H and W are at most 4096.

@@ -36,7 +36,8 @@ class Batch(NamedTuple):
 class Feed(Dataset[Batch]):
     """Pairs by position.
 
-    on_device: leaves flips and damage to `finish`, for the training device to do; otherwise the loader's workers do them.
+    on_device: leaves flips and damage to `finish`, for the training device to do; otherwise the loader's workers do
+    them.
     """
 
     def __init__(self, pictures: Pictures, degradation: Degradation, *, seed: int, on_device: bool = False) -> None:
@@ -93,7 +94,8 @@ class _Plan:
 def plan(start: int, *, size: int, accumulate: int = 1, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
     """Positions of this rank's batches from `start` on, without end; together the ranks take every position once.
 
-    A step takes accumulate × ranks consecutive batches of `size`; one process that accumulates 2 sees those of two processes.
+    A step takes accumulate × ranks consecutive batches of `size`; one process that accumulates 2 sees those of two
+    processes.
     """
     while True:
         for turn in range(accumulate):

@@ -22,7 +22,8 @@ class FaceFolder:
     """The pictures of a folder and its subfolders, square, RGB, brought to `size` pixels.
 
     upscale: whether pictures smaller than `size` may be enlarged; otherwise they are refused.
-    weights: how much each source is wanted (see `read_weights`); its name is looked for in the picture's path below `root`.
+    weights: how much each source is wanted (see `read_weights`); its name is looked for in the picture's path below
+    `root`.
     Raises TrainingError for a folder without readable pictures, for sizes that do not fit, and names the files.
     """
 
@@ -57,11 +58,13 @@ class FaceFolder:
             )
         if oblong:
             raise TrainingError(
-                f"{len(oblong)} pictures in {self.root} are not square: {_some(oblong)}; align them with training/prepare.py"
+                f"{len(oblong)} pictures in {self.root} are not square: {_some(oblong)};"
+                " align them with training/prepare.py"
             )
         if small:
             raise TrainingError(
-                f"{len(small)} pictures in {self.root} are smaller than {size}×{size}: {_some(small)}; leave them out, train smaller, or set data.upscale"
+                f"{len(small)} pictures in {self.root} are smaller than {size}×{size}: {_some(small)};"
+                " leave them out, train smaller, or set data.upscale"
             )
         self.weights = None if weights is None else [_weight(p.relative_to(self.root), weights) for p in self.files]
 
@@ -69,7 +72,9 @@ class FaceFolder:
         return len(self.files)
 
     def load(self, index: int) -> Tensor:
-        """Picture `index` as (3, size, size) uint8 RGB; where it cannot be decoded, the next one that can, with a warning."""
+        """Picture `index` as (3, size, size) uint8 RGB; where it cannot be decoded, the next one that can, with a
+        warning.
+        """
         for step in range(len(self.files)):
             path = self.files[(index + step) % len(self.files)]
             try:
@@ -91,7 +96,9 @@ class FaceFolder:
 
 
 def read_weights(path: str | Path) -> dict[str, float]:
-    """Source → weight from a CSV with the columns `source` and `weight`. Raises TrainingError naming the line that does not fit."""
+    """Source → weight from a CSV with the columns `source` and `weight`. Raises TrainingError naming the line that
+    does not fit.
+    """
     weights: dict[str, float] = {}
     with Path(path).open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
@@ -116,7 +123,8 @@ def _weight(path: Path, weights: Mapping[str, float]) -> float:
 def _shape(path: Path) -> tuple[int, int] | None:
     try:
         with Image.open(path) as picture:
-            return picture.size
+            width, height = picture.size
+            return width, height
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None
 

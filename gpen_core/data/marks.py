@@ -1,4 +1,4 @@
-"""Damage to the surface of a picture: lost colour, scratches, bands, and the white strokes that mark what to inpaint."""
+"""Damage to a picture's surface: lost colour, scratches, bands, and the white strokes that mark what to inpaint."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from ..errors import InputError
 class Order:
     """Position → picture, a function of (seed, position): so a resumed run and any number of workers see one sequence.
 
-    count: pictures. weights: how often each is wanted, relatively; None: every picture once in each pass, in a new order every pass.
+    count: pictures. weights: how often each is wanted, relatively; None: every picture once in each pass, in a new
+    order every pass.
     """
 
     def __init__(self, count: int, seed: int, weights: Sequence[float] | None = None) -> None:

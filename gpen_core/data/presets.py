@@ -13,13 +13,26 @@ _BALANCED = (
     Pass(blur=(3.5, 10.5), shrink=(4.5, 10.5), filters=("area", "linear"), noise=(6, 24), quality=(28, 75)),
 )
 _FIRST_ORDER = Pass(
-    blur=(0.2, 4.0), motion=0.15, shrink=(0.7, 5.0), filters=("area", "linear", "cubic"), noise=(0, 20), grey_noise=0.3,
-    poisson=0.4, quality=(35, 95), webp=0.15,
-)  # fmt: skip
+    blur=(0.2, 4.0),
+    motion=0.15,
+    shrink=(0.7, 5.0),
+    filters=("area", "linear", "cubic"),
+    noise=(0, 20),
+    grey_noise=0.3,
+    poisson=0.4,
+    quality=(35, 95),
+    webp=0.15,
+)
 _SECOND_ORDER = Pass(
-    blur=(0.2, 2.0), shrink=(0.8, 2.5), filters=("area", "linear", "cubic"), noise=(0, 14), grey_noise=0.3, poisson=0.3,
-    quality=(35, 95), webp=0.1,
-)  # fmt: skip
+    blur=(0.2, 2.0),
+    shrink=(0.8, 2.5),
+    filters=("area", "linear", "cubic"),
+    noise=(0, 14),
+    grey_noise=0.3,
+    poisson=0.3,
+    quality=(35, 95),
+    webp=0.1,
+)
 
 PRESETS: dict[str, Ranges] = {
     # The released trainer's numbers, in pixels of whatever size it is given.
@@ -34,17 +47,24 @@ PRESETS: dict[str, Ranges] = {
     "balanced": Ranges(chains=tuple((p,) for p in _BALANCED), measured_at=512),
     # Two rounds, as pictures that were shared and saved again; and some that were printed long ago.
     "second-order": Ranges(
-        chains=((_FIRST_ORDER,), (_FIRST_ORDER, _SECOND_ORDER)), measured_at=512, grey_pair=0.05, grey=0.15, sepia=0.1,
-        scratches=0.15, banding=0.1,
+        chains=((_FIRST_ORDER,), (_FIRST_ORDER, _SECOND_ORDER)),
+        measured_at=512,
+        grey_pair=0.05,
+        grey=0.15,
+        sepia=0.1,
+        scratches=0.15,
+        banding=0.1,
     ),
     "colorization": Ranges(chains=((),), target="colorization"),
     "inpainting": Ranges(chains=((),), target="inpainting"),
     **{
-        f"super-resolution-{factor}": Ranges(chains=((Pass(shrink=(factor, factor), filters=("area", "cubic")),),), back="cubic")
+        f"super-resolution-{factor}": Ranges(
+            chains=((Pass(shrink=(factor, factor), filters=("area", "cubic")),),), back="cubic"
+        )
         for factor in (2, 4, 8, 16)
     },
     "none": Ranges(chains=((),)),
-}  # fmt: skip
+}
 
 
 def find_preset(name: str) -> Ranges:

@@ -21,7 +21,8 @@ class Pass:
 
     blur: sigma in pixels (see `Ranges.measured_at`); anisotropic, motion: probability of that kind of kernel.
     shrink: factor by which the side shrinks (below 1: grows), by one of `filters`.
-    noise: Gaussian sigma, of 255; grey_noise: probability that the channels share it; poisson: probability of shot noise too,
+    noise: Gaussian sigma, of 255; grey_noise: probability that the channels share it; poisson: probability of shot
+    noise too,
     with `photons` for white. quality: JPEG, or WebP with probability `webp`; None: not saved.
     """
 
@@ -40,9 +41,13 @@ class Pass:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("blur", 0.0, 100.0), ("motion_length", 1.0, 100.0), ("shrink", 0.25, 64.0),
-            ("noise", 0.0, 255.0), ("photons", 1.0, 1e6), ("quality", 1.0, 100.0),
-        ):  # fmt: skip
+            ("blur", 0.0, 100.0),
+            ("motion_length", 1.0, 100.0),
+            ("shrink", 0.25, 64.0),
+            ("noise", 0.0, 255.0),
+            ("photons", 1.0, 1e6),
+            ("quality", 1.0, 100.0),
+        ):
             bounds = getattr(self, name)
             if bounds is not None and not low <= bounds[0] <= bounds[1] <= high:
                 raise ConfigError(
@@ -58,9 +63,11 @@ class Pass:
 class Ranges:
     """What may happen to a picture.
 
-    chains: one is drawn, and its passes run in turn. measured_at: the side at which blur is given, scaled to the picture's; None: its own pixels.
+    chains: one is drawn, and its passes run in turn. measured_at: the side at which blur is given, scaled to the
+    picture's; None: its own pixels.
     kernel_size: of the blur, odd. flip, grey_pair: probability that both pictures of a pair are mirrored, turned grey.
-    grey, sepia, scratches, banding: probability of these on the damaged picture only. back: the filter that brings it to size again.
+    grey, sepia, scratches, banding: probability of these on the damaged picture only. back: the filter that brings it
+    to size again.
     target: "colorization" takes the colour away, "inpainting" paints white strokes and boxes over the picture.
     """
 
@@ -136,9 +143,15 @@ def draw(ranges: Ranges, seed: int, index: int, size: int) -> Drawn:
         marks += tuple(s for _ in range(1 + stream.integer(5)) for s in _stroke(stream))
         boxes = tuple(_box(stream) for _ in range(stream.integer(3)))
     return Drawn(
-        passes=passes, flip=flip, grey_pair=grey_pair, grey=grey or ranges.target == "colorization", sepia=sepia,
-        banding=levels, marks=marks, boxes=boxes,
-    )  # fmt: skip
+        passes=passes,
+        flip=flip,
+        grey_pair=grey_pair,
+        grey=grey or ranges.target == "colorization",
+        sepia=sepia,
+        banding=levels,
+        marks=marks,
+        boxes=boxes,
+    )
 
 
 def _draw_pass(ranges: Pass, stream: Draw, scale: float) -> DrawnPass:
@@ -154,9 +167,17 @@ def _draw_pass(ranges: Pass, stream: Draw, scale: float) -> DrawnPass:
     if ranges.quality is not None:
         codec = Codec(quality=round(stream.uniform(ranges.quality)), format="WEBP" if webp else "JPEG")
     return DrawnPass(
-        sigma=(first, second if anisotropic else first), motion=length if moved else 0.0, angle=angle, shrink=shrink, filter=kind,
-        noise=sigma, grey_noise=shared, photons=photons if shot else 0.0, noise_key=key, codec=codec,
-    )  # fmt: skip
+        sigma=(first, second if anisotropic else first),
+        motion=length if moved else 0.0,
+        angle=angle,
+        shrink=shrink,
+        filter=kind,
+        noise=sigma,
+        grey_noise=shared,
+        photons=photons if shot else 0.0,
+        noise_key=key,
+        codec=codec,
+    )
 
 
 def _scratch(stream: Draw) -> tuple[float, ...]:

@@ -1,6 +1,7 @@
 """Resampling a batch in which every picture has a size of its own: two matrix products, on any device.
 
-A ragged batch is (pixels (B, C, N, N), sizes): picture i occupies the top left sizes[i] × sizes[i]; what lies beyond is undefined.
+A ragged batch is (pixels (B, C, N, N), sizes): picture i occupies the top left sizes[i] × sizes[i]; what lies beyond
+is undefined.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ Border = Literal["replicate", "reflect"]
 
 
 def resample(pixels: Tensor, sizes: Sequence[int], new_sizes: Sequence[int], filters: Sequence[Filter]) -> Tensor:
-    """The ragged batch (B, C, M, M) with picture i resized from sizes[i] to new_sizes[i] by filters[i]; M is the largest.
+    """The ragged batch (B, C, M, M) with picture i resized from sizes[i] to new_sizes[i] by filters[i]; M is the
+    largest.
 
-    "linear" and "cubic" take 2 and 4 neighbours without anti-aliasing, as OpenCV does; "area" averages what each pixel covers.
+    "linear" and "cubic" take 2 and 4 neighbours without anti-aliasing, as OpenCV does; "area" averages what each pixel
+    covers.
     """
     extent = pixels.shape[-1]
     rows = [_matrix(n, m, f, pixels.device) for n, m, f in zip(sizes, new_sizes, filters, strict=True)]
@@ -30,7 +33,9 @@ def resample(pixels: Tensor, sizes: Sequence[int], new_sizes: Sequence[int], fil
 
 
 def with_border(pixels: Tensor, sizes: Sequence[int], before: int, extent: int, border: Border) -> Tensor:
-    """(B, C, extent, extent): each picture from `before` pixels outside its top left corner on, continued beyond its own edges."""
+    """(B, C, extent, extent): each picture from `before` pixels outside its top left corner on, continued beyond its
+    own edges.
+    """
     position = torch.arange(-before, extent - before, device=pixels.device)[None]
     last = torch.tensor(sizes, device=pixels.device)[:, None] - 1
     if border == "replicate":

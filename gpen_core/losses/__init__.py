@@ -1,4 +1,4 @@
-"""What training minimises: adversarial, content, feature matching, embedding distances, and the two lazy regularisers."""
+"""What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
 from .adversarial import discriminator_logistic, generator_nonsaturating
 from .content import Norm, Reduction, content, feature_matching

@@ -19,8 +19,10 @@ class EmbeddingLoss:
     """Distance between what a frozen network sees in a result and in its original.
 
     network: takes (B, 3, S, S) in [-1, 1]; returns one embedding (B, …) or several (blocks of a perceptual network).
-    size: pictures are resized to it (area when shrinking, else bilinear); region: top, bottom, left, right as fractions of the side.
-    distance: "cosine" is 1 - cosine of the flattened embeddings (identity), "l1" the mean absolute difference (perceptual).
+    size: pictures are resized to it (area when shrinking, else bilinear); region: top, bottom, left, right as
+    fractions of the side.
+    distance: "cosine" is 1 - cosine of the flattened embeddings (identity), "l1" the mean absolute difference
+    (perceptual).
     """
 
     def __init__(

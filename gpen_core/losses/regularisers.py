@@ -14,7 +14,8 @@ from ..errors import InputError
 def r1_penalty(real_score: Tensor, real: Tensor) -> Tensor:
     """Scalar: squared norm of d score / d picture, mean over the batch (Mescheder et al. 2018).
 
-    real: (B, 3, H, W), requiring a gradient, from which `real_score` (B, 1) was computed. The caller multiplies by weight / 2 × interval.
+    real: (B, 3, H, W), requiring a gradient, from which `real_score` (B, 1) was computed. The caller multiplies by
+    weight / 2 × interval.
     """
     _refuse_half(real_score)
     (gradient,) = torch.autograd.grad(real_score.sum(), real, create_graph=True)
@@ -26,7 +27,8 @@ def path_length_penalty(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(penalty, new mean, lengths): how far |J^T y| is from its running mean (Karras et al. 2020, §3.2).
 
-    pictures: (B, 3, H, W), computed from latents (B, n_latent, D), which require a gradient. noise: standard normal, shaped like `pictures`.
+    pictures: (B, 3, H, W), computed from latents (B, n_latent, D), which require a gradient. noise: standard normal,
+    shaped like `pictures`.
     mean: scalar running mean of the lengths (B,). The new mean, detached, is what the caller keeps.
     As in StyleGAN2 the penalty's gradient runs through the new mean too.
     """

@@ -1,4 +1,6 @@
-"""Adaptive discriminator augmentation (Karras et al. 2020a): small sets last longer when the discriminator never sees them bare."""
+"""Adaptive discriminator augmentation (Karras et al. 2020a): small sets last longer when the discriminator never sees
+them bare.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ _LUMA = (1 / math.sqrt(3),) * 3
 
 
 class Augmentation:
-    """Flips, turns, shifts, scales and changes of colour, each with probability `strength`; differentiable in the pictures.
+    """Flips, turns, shifts, scales and changes of colour, each with probability `strength`; differentiable in the
+    pictures.
 
     Called with (B, 3, S, S) in [-1, 1], a strength in [0, 1] and the source of its random numbers.
     """
@@ -30,7 +33,9 @@ class Augmentation:
 
 
 def _move(pictures: Tensor, strength: float, draws: Tensor, normal: Tensor) -> Tensor:
-    """Mirror, quarter turns, whole and fractional shifts, isotropic and anisotropic scale, rotation: one affine resampling."""
+    """Mirror, quarter turns, whole and fractional shifts, isotropic and anisotropic scale, rotation: one affine
+    resampling.
+    """
     happens = draws[:8] < strength
     one = torch.ones_like(draws[0])
     flip = torch.where(happens[0] & (draws[8] < 0.5), -one, one)

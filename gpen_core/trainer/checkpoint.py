@@ -47,7 +47,8 @@ def write_checkpoint(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(
-            f"the checkpoint {folder} cannot be written ({error}); the one before it is whole: make room and run the same command again"
+            f"the checkpoint {folder} cannot be written ({error});"
+            " the one before it is whole: make room and run the same command again"
         ) from error
 
 
@@ -108,7 +109,7 @@ def _parts(tensors: Mapping[str, Tensor], part_bytes: int) -> Iterator[dict[str,
         room = part_bytes - _HEADER_BYTES if part_bytes else 0
         pieces = [whole]
         if room and whole.nbytes > room:
-            pieces = list(whole.flatten().split(max(1, room // whole.itemsize)))
+            pieces = list(torch.split(whole.flatten(), max(1, room // whole.itemsize)))
         for number, piece in enumerate(pieces):
             cost = piece.nbytes + _HEADER_BYTES
             if part and part_bytes and used + cost > part_bytes:

@@ -24,7 +24,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The file's tables. Raises ConfigError with the line that cannot be parsed."""
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            values: dict[str, Any] = tomllib.load(file)
+            return values
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from error
 

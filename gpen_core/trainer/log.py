@@ -1,4 +1,6 @@
-"""The run's log: one JSON line each time, TensorBoard beside it where installed; a resume cuts off what will be done again."""
+"""The run's log: one JSON line each time, TensorBoard beside it where installed; a resume cuts off what will be done
+again.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ LOG = "log.jsonl"
 
 
 class Log:
-    """Writes OUT/log.jsonl and OUT/tensorboard, from step `steps` on: later lines of an interrupted run are removed first."""
+    """Writes OUT/log.jsonl and OUT/tensorboard, from step `steps` on: later lines of an interrupted run are removed
+    first.
+    """
 
     def __init__(self, out: Path, steps: int) -> None:
         self._path = out / LOG

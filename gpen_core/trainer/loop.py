@@ -59,7 +59,7 @@ class Loop:
         return self.stepper.progress
 
     def resume(self) -> bool:
-        """Goes on from the last checkpoint; False where there is none. Raises TrainingError for one of another recipe."""
+        """Goes on from the last checkpoint; False where there is none. Raises TrainingError for one of another run."""
         found = list_checkpoints(self._checkpoints)
         if not found:
             return False

@@ -15,11 +15,14 @@ class Processes(Protocol):
 
     num_processes: int
 
-    def reduce(self, tensor: Tensor, reduction: str = "mean") -> Tensor: ...
+    def reduce(self, tensor: Tensor, reduction: str = "mean") -> Tensor:
+        """The sum or mean of every process's tensor, on every process."""
+        ...
 
 
 def adam(groups: Mapping[str, Sequence[nn.Parameter]], *, beta2: float, lazy_every: int | None) -> torch.optim.Adam:
-    """Adam for named groups; the rates are set by `set_rates`. lazy_every: interval of a lazy regulariser, whose steps come on top.
+    """Adam for named groups; the rates are set by `set_rates`. lazy_every: interval of a lazy regulariser, whose steps
+    come on top.
 
     With it, β becomes β^c for c = every / (every + 1), as the rate is multiplied by c (Karras et al. 2020, appendix B).
     """
@@ -46,7 +49,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], processes: Processes) 
     with torch.no_grad():
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         mean = processes.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
-        for parameter, part in zip(parameters, mean.split([g.numel() for g in gradients]), strict=True):
+        for parameter, part in zip(parameters, torch.split(mean, [g.numel() for g in gradients]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
 

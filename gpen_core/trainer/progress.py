@@ -13,10 +13,12 @@ from ..errors import TrainingError
 class Progress:
     """Counters of a run.
 
-    images, steps: seen and taken, the position of the sampler and of every random draw. started_at: images when the optimisers were new;
+    images, steps: seen and taken, the position of the sampler and of every random draw. started_at: images when the
+    optimisers were new;
     fresh_until: images until which the discriminator counts as fresh. path_mean: running mean of the path lengths.
     skipped: steps skipped for gradients that were not finite; skipped_in_row: since the last good one.
-    augment, sign_sum, sign_count: strength of the augmentation, and the signs of real scores since it was last adjusted.
+    augment, sign_sum, sign_count: strength of the augmentation, and the signs of real scores since it was last
+    adjusted.
     inherited: images that the weights had seen before this run, by what.
     """
 

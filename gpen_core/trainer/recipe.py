@@ -36,9 +36,15 @@ class NetworkRecipe:
     def config(self) -> GPENConfig:
         """The network's configuration."""
         return GPENConfig.standard(
-            self.size, out_size=self.out_size, channel_multiplier=self.channel_multiplier, narrow=self.narrow,
-            style_dim=self.style_dim, n_mlp=self.n_mlp, concat=self.concat, prior=self.prior,
-        )  # fmt: skip
+            self.size,
+            out_size=self.out_size,
+            channel_multiplier=self.channel_multiplier,
+            narrow=self.narrow,
+            style_dim=self.style_dim,
+            n_mlp=self.n_mlp,
+            concat=self.concat,
+            prior=self.prior,
+        )
 
     def __post_init__(self) -> None:
         self.config  # noqa: B018 - it refuses what cannot be built
@@ -48,8 +54,10 @@ class NetworkRecipe:
 class DataRecipe:
     """Faces and what is done to them.
 
-    batch: pictures a process takes at once; accumulate: how many batches make a step. workers: loader processes (0: none).
-    on_device: whether the damage is done on the training device; None: where it is not the CPU. weights: CSV of source, weight.
+    batch: pictures a process takes at once; accumulate: how many batches make a step. workers: loader processes (0:
+    none).
+    on_device: whether the damage is done on the training device; None: where it is not the CPU. weights: CSV of
+    source, weight.
     """
 
     degradation: str = "balanced"
@@ -72,7 +80,8 @@ class RateRecipe:
     """Adam's learning rates, before the scaling for lazy regularisation; a prior alone trains at `decoder`.
 
     warmup_images: over which the rates rise from 0 when the optimisers start anew.
-    fresh_discriminator: rate of a discriminator that starts from nothing, for `fresh_images` images without feature matching.
+    fresh_discriminator: rate of a discriminator that starts from nothing, for `fresh_images` images without feature
+    matching.
     clip: largest norm of the gradient; 0: none.
     """
 
@@ -148,9 +157,11 @@ class LossRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentRecipe:
-    """Adaptive discriminator augmentation (Karras et al. 2020a): its strength keeps the sign of real scores at `target`; 0: off.
+    """Adaptive discriminator augmentation (Karras et al. 2020a): its strength keeps the sign of real scores at
+    `target`; 0: off.
 
-    ramp_images: over which the strength may go from 0 to 1. every: steps between adjustments. start: the first strength.
+    ramp_images: over which the strength may go from 0 to 1. every: steps between adjustments. start: the first
+    strength.
     """
 
     target: float = 0.0
@@ -168,7 +179,8 @@ class AugmentRecipe:
 class RunRecipe:
     """How long, how precisely, and what is written when (intervals in images, checkpoints in minutes; 0: never).
 
-    ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the images seen.
+    ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the
+    images seen.
     keep: how many checkpoints stay beside the best. part_megabytes: largest file of a checkpoint; 0: one file.
     best: the figure by which the best is chosen.
     """

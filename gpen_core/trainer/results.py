@@ -1,4 +1,6 @@
-"""What a run leaves behind: the averaged network in a file that describes itself, its discriminator, a card, curves and a grid."""
+"""What a run leaves behind: the averaged network in a file that describes itself, its discriminator, a card, curves
+and a grid.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +62,13 @@ def model_card(stepper: Stepper, figures: Mapping[str, float]) -> ModelCard:
     if figures:
         details["validation"] = {name: round(value, 4) for name, value in figures.items()}
     return ModelCard(
-        name=recipe.name, template=recipe.network.template, border="reflect" if recipe.network.template == "ffhq" else "black",
-        licence=recipe.licence, origin=recipe.origin, details=details,
-    )  # fmt: skip
+        name=recipe.name,
+        template=recipe.network.template,
+        border="reflect" if recipe.network.template == "ffhq" else "black",
+        licence=recipe.licence,
+        origin=recipe.origin,
+        details=details,
+    )
 
 
 def card_text(card: ModelCard, figures: Mapping[str, float]) -> str:

@@ -27,8 +27,10 @@ from .validation import Validation
 class Sources:
     """Files that a run starts from; all optional.
 
-    prior: of stage 1, embedded into a new GPEN. generator: a prior (stage prior) or GPEN that goes on, its averaged weights become the trained ones.
-    discriminator: None leaves a fresh one. smaller: a network of half the size or less, to grow from; smaller_discriminator: its discriminator.
+    prior: of stage 1, embedded into a new GPEN. generator: a prior (stage prior) or GPEN that goes on, its averaged
+    weights become the trained ones.
+    discriminator: None leaves a fresh one. smaller: a network of half the size or less, to grow from;
+    smaller_discriminator: its discriminator.
     """
 
     prior: Path | None = None
@@ -40,7 +42,9 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Folders of a run: faces to train on, faces to judge by (None: some of the former), and where everything is written."""
+    """Folders of a run: faces to train on, faces to judge by (None: some of the former), and where everything is
+    written.
+    """
 
     data: Path
     out: Path
@@ -61,7 +65,8 @@ def train(
     """Runs the recipe, or goes on where `places.out` stands; the validation's figures at the end.
 
     fresh: throws away what is in the folder's checkpoints. half: the finished weights as float16.
-    Raises TrainingError, ConfigError, WeightsError for what cannot be trained, before the first step where that can be known.
+    Raises TrainingError, ConfigError, WeightsError for what cannot be trained, before the first step where that can be
+    known.
     """
     try:
         from accelerate import Accelerator
@@ -101,7 +106,9 @@ def train(
 
 
 def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
-    """Puts the sources' weights into the stage's networks. What they had seen, by stage, and whether the discriminator is fresh."""
+    """Puts the sources' weights into the stage's networks. What they had seen, by stage, and whether the discriminator
+    is fresh.
+    """
     facts: dict[str, Any] = {
         "seen": {},
         "fresh": sources.discriminator is None and sources.smaller_discriminator is None,
@@ -110,7 +117,8 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
     if sources.prior is not None:
         if not isinstance(stage.generator, GPEN):
             raise TrainingError(
-                "--prior embeds a prior in a GPEN: it belongs to stage finetune or embed; to go on with a prior use --generator"
+                "--prior embeds a prior in a GPEN: it belongs to stage finetune or embed;"
+                " to go on with a prior use --generator"
             )
         state, stated, details = read_network(sources.prior, part="g_ema")
         if stated is not None and stated.concat == config.concat:
@@ -136,7 +144,9 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
 
 
 def _begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
-    """Sets the counters of a new run: where this stage was continued from a shipped model, the sampler goes on after what it has seen."""
+    """Sets the counters of a new run: where this stage was continued from a shipped model, the sampler goes on after
+    what it has seen.
+    """
     progress, recipe = stepper.progress, stepper.recipe
     seen = dict(facts["seen"])
     progress.images = int(seen.pop(recipe.stage, 0))

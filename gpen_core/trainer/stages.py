@@ -34,7 +34,9 @@ class Stage(ABC):
 
     @abstractmethod
     def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
-        """Generated pictures (B, 3, S, S) for a batch; source: of every random number. network: instead of the generator (its average)."""
+        """Generated pictures (B, 3, S, S) for a batch; source: of every random number. network: instead of the
+        generator (its average).
+        """
 
     @abstractmethod
     def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
@@ -92,7 +94,9 @@ class PriorStage(Stage):
 
 
 class FinetuneStage(Stage):
-    """Stage 3: the whole network on damaged and clean pairs (GPEN §3.2); extra: further losses of (result, original), by name."""
+    """Stage 3: the whole network on damaged and clean pairs (GPEN §3.2); extra: further losses of (result, original),
+    by name.
+    """
 
     paired = True
     generator: GPEN
@@ -166,7 +170,9 @@ class FinetuneStage(Stage):
 def build_stage(
     recipe: Recipe, device: torch.device, extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None
 ) -> Stage:
-    """The stage with networks drawn from the recipe's seed. Raises TrainingError for a stage that has no training ("embed")."""
+    """The stage with networks drawn from the recipe's seed. Raises TrainingError for a stage that has no training
+    ("embed").
+    """
     config, source = recipe.network.config, torch.Generator().manual_seed(recipe.seed)
     discriminator = Discriminator(config, generator=source).to(device)
     if recipe.stage == "prior":

@@ -1,4 +1,6 @@
-"""Where weights come from when a run begins: a prior into a GPEN, a finished model and its discriminator, a smaller network."""
+"""Where weights come from when a run begins: a prior into a GPEN, a finished model and its discriminator, a smaller
+network.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def read_network(
 
 
 def embed_prior(network: GPEN, prior: Mapping[str, Tensor], *, name: str) -> None:
-    """Copies every tensor of a prior to `generator.<same name>`; an add-noise prior enters a concatenating decoder (`concatenated`).
+    """Copies every tensor of a prior to `generator.<same name>`; an add-noise prior enters a concatenating decoder
+    (`concatenated`).
 
     Raises TrainingError when the prior does not fit, naming what differs; every tensor must find its place.
     """
@@ -46,7 +49,8 @@ def embed_prior(network: GPEN, prior: Mapping[str, Tensor], *, name: str) -> Non
 def concatenated(prior: Mapping[str, Tensor], config: GPENConfig) -> dict[str, Tensor]:
     """An add-noise prior's tensors widened for a decoder that concatenates: without features the same pictures.
 
-    The new half of every input gets zero columns; equalised weights are multiplied by √2 for the doubled fan-in; its features are let in
+    The new half of every input gets zero columns; equalised weights are multiplied by √2 for the doubled fan-in; its
+    features are let in
     with weight 1, or no gradient would ever reach those columns.
     """
     widened = dict(prior)
@@ -92,7 +96,8 @@ def grow(network: GPEN | nn.Module, smaller: Mapping[str, Tensor]) -> None:
     differing = [n for n, t in shared.items() if own[n].shape != t.shape]
     if differing or not shared:
         raise TrainingError(
-            f"the smaller network does not fit into this one: {', '.join(differing[:3]) or 'no common tensor'}; both need one channel table"
+            f"the smaller network does not fit into this one: {', '.join(differing[:3]) or 'no common tensor'};"
+            " both need one channel table"
         )
     fresh = {
         n: torch.zeros_like(t)
@@ -103,7 +108,9 @@ def grow(network: GPEN | nn.Module, smaller: Mapping[str, Tensor]) -> None:
 
 
 def _renamed_encoder(smaller: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder and the discriminator count their blocks from the largest resolution: shifted, and their first block left out."""
+    """The encoder and the discriminator count their blocks from the largest resolution: shifted, and their first block
+    left out.
+    """
     for kind, template in (("encoder", "ecd{}."), ("discriminator", "convs.{}.")):
         if kind == "discriminator" and "final_conv.0.weight" not in own:
             continue

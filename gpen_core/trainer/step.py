@@ -34,7 +34,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 class Stepper:
     """Holds the networks, their average and the optimisers, and takes steps.
 
-    Every random number of a step comes from (seed, position of the batch, purpose); so a resumed run, or two processes for one
+    Every random number of a step comes from (seed, position of the batch, purpose); so a resumed run, or two processes
+    for one
     that accumulates, draw the same.
     """
 
@@ -93,7 +94,9 @@ class Stepper:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.run.precision == "bf16")
 
     def _discriminator_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> list[Tensor]:
-        """Trains the discriminator. The pictures it was shown, with their graph, when the generator can use them at once."""
+        """Trains the discriminator. The pictures it was shown, with their graph, when the generator can use them at
+        once.
+        """
         stage, discriminator = self.stage, self.stage.discriminator
         require_gradients(discriminator.parameters(), True)
         keep = len(batches) == 1
@@ -107,7 +110,7 @@ class Stepper:
                 real_score = discriminator(augment(batch.clean))
                 fake_score = discriminator(augment(fake.detach()))
             loss = discriminator_logistic(real_score, fake_score)
-            (loss / len(batches)).backward()
+            torch.autograd.backward(loss / len(batches))
             if keep:
                 kept.append(fake)
             _note(log, d=loss, real_score=real_score.float().mean(), fake_score=fake_score.float().mean())
@@ -122,7 +125,7 @@ class Stepper:
         for batch in batches:
             real = self._augment(batch, _AUGMENT_R1)(batch.clean).detach().requires_grad_(True)
             penalty = r1_penalty(discriminator(real), real)
-            (losses.r1 / 2 * losses.r1_every / len(batches) * penalty).backward()
+            torch.autograd.backward(losses.r1 / 2 * losses.r1_every / len(batches) * penalty)
             _note(log, r1=penalty)
         self._step(self.discriminator_adam)
 
@@ -138,7 +141,7 @@ class Stepper:
                 augment = self._augment(batch, _AUGMENT_G) if self._augmentation is not None else None
                 terms = stage.loss(fake, batch, adversarial=adversarial, matching=matching, augment=augment)
             total = torch.stack(list(terms.values())).sum()
-            (total / len(batches)).backward()
+            torch.autograd.backward(total / len(batches))
             _note(log, g=total, **terms)
         self._step(self.generator_adam)
 
@@ -153,7 +156,7 @@ class Stepper:
             pictures, latents = self.stage.traced(part, source)
             noise = torch.randn(pictures.shape, generator=source, device=self.device, dtype=pictures.dtype)
             penalty, new_mean, lengths = path_length_penalty(pictures, latents, mean, noise, losses.path_decay)
-            (losses.path_length * losses.path_every / len(batches) * penalty).backward()
+            torch.autograd.backward(losses.path_length * losses.path_every / len(batches) * penalty)
             means.append(new_mean)
             _note(log, path=penalty, path_length=lengths.mean())
         if self._step(self.generator_adam):
@@ -168,8 +171,10 @@ class Stepper:
         progress.skipped_in_row += 1
         if progress.skipped_in_row >= rates.nan_limit:
             raise TrainingError(
-                f"the gradients were not finite {rates.nan_limit} times in a row, at image {progress.images}: the training diverged; "
-                f"lower the rates (encoder {rates.encoder:g}, decoder {rates.decoder:g}, discriminator {rates.discriminator:g}) "
+                f"the gradients were not finite {rates.nan_limit} times in a row, at image {progress.images}: the "
+                "training diverged; "
+                f"lower the rates (encoder {rates.encoder:g}, decoder {rates.decoder:g}, discriminator "
+                f"{rates.discriminator:g}) "
                 "or set rates.clip, and start from the last checkpoint"
             )
         return False

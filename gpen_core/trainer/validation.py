@@ -28,7 +28,9 @@ class Validation:
         self.damaged = torch.cat([degradation.degrade(p[None], _SEED, [i]) for i, p in enumerate(chosen)])
 
     def figures(self, stepper: Stepper) -> dict[str, float]:
-        """Means over the pictures of every figure of the averaged network's results, and of the damaged input (`input_…`)."""
+        """Means over the pictures of every figure of the averaged network's results, and of the damaged input
+        (`input_…`).
+        """
         results = torch.cat([self._restore(stepper, first) for first in range(0, len(self.clean), _CHUNK)])
         figures = _means(results, self.clean)
         return figures | {f"input_{name}": value for name, value in _means(self.damaged, self.clean).items()}
