@@ -96,17 +96,18 @@ def repository_files(repo: str, *, revision: str | None = None) -> list[str]:
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     what = f"{repo}{f' at {revision}' if revision else ''}"
+    unreached: Exception | None = None
     try:
         if not constants.HF_HUB_OFFLINE:
             return sorted(HfApi().list_repo_files(repo, revision=revision))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise HubError(explain(error, what)) from error
     except transport_errors() as error:
-        logger.info("the Hub cannot be reached, looking in the cache: %s", error)
+        unreached = error
     try:
         folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise HubError(explain(error, what)) from error
+        raise HubError(explain(unreached or error, what)) from error
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
@@ -144,6 +145,8 @@ def explain(error: Exception, what: str) -> str:
     if isinstance(error, LocalEntryNotFoundError):
         if constants.HF_HUB_OFFLINE:
             return f"{what} is not in the cache and HF_HUB_OFFLINE is set: unset it once to fetch the file"
+        if isinstance(error.__cause__, HfHubHTTPError):
+            return explain(error.__cause__, what)
         return f"{what}: {constants.ENDPOINT} cannot be reached; check the network, or set HF_ENDPOINT to a mirror"
     if isinstance(error, EntryNotFoundError):
         return f"{what}: the repository has no such file"

@@ -84,13 +84,13 @@ def load_detector(source: Source | None = None, *, device: Device = "auto") -> R
     source: None takes a zoo's detector if it has been fetched before, else the open one that ships; nothing is
     fetched. Raises WeightsError, HubError, MissingPackageError.
     """
-    from ..faces.detect import RetinaFaceDetector
-
     target = choose_device(device)
     located = _present_detector() if source is None else locate(source)
     state_dict = read_state_dict(located)
     if foreign(shapes_of(state_dict)) != "a RetinaFace detector":
         raise WeightsError(f"{located.path} is no RetinaFace detector; `gpen models` lists detectors")
+    from ..faces.detect import RetinaFaceDetector
+
     backbone = "mobile0.25" if "body.stage1.0.0.weight" in state_dict else "resnet50"
     return RetinaFaceDetector(state_dict, backbone).to(target)
 
@@ -100,13 +100,13 @@ def load_parser(source: Source | None = None, *, device: Device = "auto") -> Par
 
     Raises WeightsError, HubError, MissingPackageError.
     """
-    from ..faces.parse import ParseNetParser
-
     target = choose_device(device)
     located = locate("parsenet" if source is None else source)
     state_dict = read_state_dict(located)
     if foreign(shapes_of(state_dict)) != "a ParseNet parser":
         raise WeightsError(f"{located.path} is no ParseNet parser; `gpen models` lists parsers")
+    from ..faces.parse import ParseNetParser
+
     return ParseNetParser(state_dict).to(target)
 
 

@@ -34,6 +34,8 @@ def locate(source: Source, *, revision: str | None = None) -> Located:
     revision: branch, tag or commit of a repository on the Hub.
     Raises WeightsError for an unknown name (it suggests the nearest), HubError when a file cannot be fetched.
     """
+    if source == "":
+        raise WeightsError("the model's name is empty; give a path or a name (`gpen models` lists them)")
     path = Path(source).expanduser()
     if path.is_dir():
         return Located(_weights_in(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,20 @@ WRAPPERS = ("g_ema", "params_ema", "params", "state_dict")
 _PREFIXES = ("module.", "_orig_mod.")
 # Below it weights_only can be got round (CVE-2025-32434).
 _SAFE_TORCH = (2, 6)
-_UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, OSError)
+# What torch's reader raises on damaged files (found by flipping bytes of good ones).
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    OSError,
+    struct.error,
+)
 
 
 class RawFile(NamedTuple):
@@ -88,7 +102,7 @@ def _load_pickle(path: Path, trust: bool) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
     except pickle.UnpicklingError as error:
-        found = re.search(r"(?:GLOBAL|Unsupported class|Unsupported global:?)\s+([\w.]+)", str(error))
+        found = re.search(r"(?:nsupported (?:global: )?GLOBAL|nsupported class) ([\w.]+)", str(error))
         if found:
             raise UnsafeFileError(
                 f"{path} holds more than tensors ({found.group(1)}), which opening it could run: "
