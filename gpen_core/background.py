@@ -63,7 +63,7 @@ class Upscaler:
             try:
                 pixels = self._tiled(picture, scale, tile, done)
                 break
-            except torch.OutOfMemoryError as error:
+            except torch.cuda.OutOfMemoryError as error:
                 if tile <= 32:
                     raise DeviceError(
                         f"the upscaler does not fit the memory of {self.device}, even in tiles of 32"
@@ -158,7 +158,7 @@ def resized(picture: Picture, scale: int) -> Picture:
 def _resize_plane(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """(H, W) → (size[1], size[0]), same kind of number."""
     if plane.dtype == np.uint8:
-        return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BILINEAR))
+        return np.array(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BILINEAR))
     values = np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
     return np.rint(values).astype(plane.dtype) if plane.dtype.kind == "u" else values
 

@@ -113,7 +113,9 @@ def test_every_exif_orientation_is_applied_and_reset(tmp_path, orientation, suff
     image = upright if stored is None else upright.transpose(Image.Transpose(stored))
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "Maker"
-    lossless = {"lossless": True} if suffix == ".webp" else {"quality": 100, "subsampling": 0} if suffix == ".jpg" else {}
+    lossless = (
+        {"lossless": True} if suffix == ".webp" else {"quality": 100, "subsampling": 0} if suffix == ".jpg" else {}
+    )
     image.save(tmp_path / f"o{suffix}", exif=exif.tobytes(), **lossless)
     picture = read_picture(tmp_path / f"o{suffix}")
     assert picture.pixels.shape == (32, 48, 3)
@@ -206,7 +208,11 @@ def test_profile_exif_resolution_and_text_survive(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for dtype in (np.uint8, np.uint16):
         picture = Picture(
-            pixels=noise(16, 16, 3, dtype), icc_profile=profile, exif=exif.tobytes()[6:], dpi=(300.0, 300.0), text={"Title": "über"}
+            pixels=noise(16, 16, 3, dtype),
+            icc_profile=profile,
+            exif=exif.tobytes()[6:],
+            dpi=(300.0, 300.0),
+            text={"Title": "über"},
         )
         for suffix in (".png", ".tif", ".jpg", ".webp"):
             picture.save(tmp_path / f"m{suffix}")
@@ -261,7 +267,12 @@ def test_unusual_jpegs_are_written_without_loss_of_chroma(tmp_path):
 def test_what_is_no_picture_is_refused_in_one_line(tmp_path):
     (tmp_path / "text.jpg").write_text("this is not a picture\n" * 20)
     (tmp_path / "empty.png").write_bytes(b"")
-    for name, words in (("text.jpg", "is not a picture"), ("empty.png", "is empty"), ("none.jpg", "no such file"), (".", "folder")):
+    for name, words in (
+        ("text.jpg", "is not a picture"),
+        ("empty.png", "is empty"),
+        ("none.jpg", "no such file"),
+        (".", "folder"),
+    ):
         with pytest.raises(PictureError, match=words) as caught:
             read_picture(tmp_path / name)
         assert "\n" not in str(caught.value)
@@ -377,9 +388,14 @@ def test_a_copy_is_the_same_byte_for_byte(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="half way"), replacing(tmp_path / "a.bin") as file:
-        file.write(b"new")
-        raise RuntimeError("half way")
+
+    def fail_half_way() -> None:
+        with replacing(tmp_path / "a.bin") as file:
+            file.write(b"new")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way()
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
     assert (tmp_path / "a.bin").read_bytes() == b"old"
 
@@ -387,7 +403,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
     really_open = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, *a: really_open(Path("/dev/full") if self.suffix == ".part" else self, *a))
+    monkeypatch.setattr(
+        Path, "open", lambda self, *a, **k: really_open(Path("/dev/full") if self.suffix == ".part" else self, *a, **k)
+    )
     with pytest.raises(PictureError, match="no space left"):
         write_picture(as_picture(noise(64, 64)), tmp_path / "a.png")
     with pytest.raises(PictureError, match="no space left"):
@@ -412,7 +430,10 @@ def test_an_unknown_suffix_or_quality_is_refused(tmp_path):
 
 def matrix_profile_bytes(primaries: list[tuple[float, float, float]], curve: bytes) -> bytes:
     """A minimal ICC profile of version 4: three columns (D50) and one curve."""
-    tags = {name: b"XYZ \0\0\0\0" + struct.pack(">3l", *(round(v * 65536) for v in column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)}
+    tags = {
+        name: b"XYZ \0\0\0\0" + struct.pack(">3l", *(round(v * 65536) for v in column))
+        for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)
+    }
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     tags[b"wtpt"] = b"XYZ \0\0\0\0" + struct.pack(">3l", 63190, 65536, 54061)
     text = "t".encode("utf-16-be")
@@ -424,14 +445,22 @@ def matrix_profile_bytes(primaries: list[tuple[float, float, float]], curve: byt
         table += struct.pack(">4sLL", name, offset + len(body), len(data))
         body += data
     size = offset + len(body)
-    header = struct.pack(">L4sL4s4s4s", size, b"\0\0\0\0", 0x04300000, b"mntr", b"RGB ", b"XYZ ") + struct.pack(">6H", 2020, 1, 1, 0, 0, 0)
+    header = struct.pack(">L4sL4s4s4s", size, b"\0\0\0\0", 0x04300000, b"mntr", b"RGB ", b"XYZ ") + struct.pack(
+        ">6H", 2020, 1, 1, 0, 0, 0
+    )
     header += b"acsp" + b"\0" * 28 + struct.pack(">3l", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + struct.pack(">L", len(tags)) + table + body
 
 
-WIDE_PRIMARIES = [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)]  # Adobe RGB (1998)
+WIDE_PRIMARIES = [
+    (0.60974, 0.31111, 0.01947),
+    (0.20528, 0.62567, 0.06087),
+    (0.14919, 0.06322, 0.74457),
+]  # Adobe RGB (1998)
 GAMMA = b"curv\0\0\0\0" + struct.pack(">LH", 1, 563)
-PARAMETRIC = b"para\0\0\0\0" + struct.pack(">HH5l", 3, 0, *(round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
+PARAMETRIC = b"para\0\0\0\0" + struct.pack(
+    ">HH5l", 3, 0, *(round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
+)
 TABLE = b"curv\0\0\0\0" + struct.pack(">L1024H", 1024, *(round(65535 * (i / 1023) ** 1.8) for i in range(1024)))
 
 
@@ -440,7 +469,10 @@ def test_matrix_profiles_convert_as_littlecms_does_but_without_rounding(curve):
     profile = matrix_profile_bytes(WIDE_PRIMARIES, curve)
     eight = smooth(40, 60)
     theirs = ImageCms.profileToProfile(
-        Image.fromarray(eight), ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
+        Image.fromarray(eight),
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
     )
     crops = torch.from_numpy(eight).permute(2, 0, 1).float() / 255
     ours = to_srgb(crops, profile)

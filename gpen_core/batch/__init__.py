@@ -1,7 +1,20 @@
 """Many pictures: what to do, done in an overlapping, resumable way, and a report of it."""
 
-from .inputs import Item, collect
+from .inputs import Item, collect, is_film
 from .journal import Journal
-from .run import BatchOptions, BatchSummary, run_batch
+from .processes import finding, restoring, restoring_aligned
+from .run import BatchOptions, BatchSummary, Process, run_batch
 
-__all__ = ["BatchOptions", "BatchSummary", "Item", "Journal", "collect", "run_batch"]
+__all__ = [
+    "BatchOptions",
+    "BatchSummary",
+    "Item",
+    "Journal",
+    "Process",
+    "collect",
+    "finding",
+    "is_film",
+    "restoring",
+    "restoring_aligned",
+    "run_batch",
+]

@@ -48,7 +48,9 @@ def collect(
         for source, relative in _expand(given, output):
             sources.setdefault(Path(os.path.abspath(source)), relative)
     if not sources:
-        raise InputError(f"no picture found in {', '.join(map(str, inputs))}; expected files like {_examples()}")
+        raise InputError(
+            f"no picture found in {', '.join(map(str, inputs))}; expected .jpg, .png, .webp, .tif and the like"
+        )
     if len(sources) == 1 and output.suffix.lower() in FORMATS and not output.is_dir():
         targets = [output]
     elif output.exists() and not output.is_dir():
@@ -105,7 +107,3 @@ def _refuse_collisions(items: Sequence[Item]) -> None:
                 "give their common folder, whose structure is kept, or run them one after the other into two folders"
             )
         seen[key] = item.source
-
-
-def _examples() -> str:
-    return ", ".join(sorted(FORMATS)[:6]) + " …"

@@ -38,9 +38,7 @@ def draw_faces(picture: Picture, faces: Sequence[Any]) -> Picture:
         label = f"{index}" if score is None else f"{index}  {float(score):.2f}"
         size = max(10, round((right - left) / 7))
         pen.text((left, max(0.0, top - 1.3 * size)), label, fill=_BOX, font_size=size)
-    return Picture(
-        pixels=np.asarray(image), icc_profile=None if picture.grey else picture.icc_profile, path=picture.path
-    )
+    return Picture(pixels=np.array(image), icc_profile=None if picture.grey else picture.icc_profile, path=picture.path)
 
 
 def side_by_side(before: Picture, after: Picture) -> Picture:

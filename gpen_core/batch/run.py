@@ -56,7 +56,8 @@ class BatchOptions:
     it.
     settings: what the results depend on, for the report, and for `resume` to compare. preview: faces are drawn in
     instead of restored.
-    group: pictures given to the network at once. figures: measured on every restored face.
+    group: pictures given to the network at once. strength_of: of each face, by its index. figures: measured on every
+    restored face.
     """
 
     report: Path
@@ -71,6 +72,7 @@ class BatchOptions:
     max_pixels: int | None = DEFAULT_MAX_PIXELS
     allow_truncated: bool = False
     group: int = 1
+    strength_of: Callable[[int], float] | None = None
     figures: tuple[FaceFigures, ...] = ()
 
 
@@ -98,15 +100,19 @@ def run_batch(
     options: BatchOptions,
     *,
     finished: Callable[[PictureReport], None] | None = None,
+    skipped: Callable[[int], object] | None = None,
 ) -> BatchSummary:
     """Does every item and writes the report; a picture that fails is reported and the others go on.
 
-    finished: told of each picture when its result has its final name, in order.
+    finished: told of each picture when its result has its final name, in order. skipped: told, once and first, how many
+    pictures an earlier run had done.
     Raises PictureError when the disk is full: nothing that follows could be written.
     """
     journal = Journal(options.report, options.settings, resume=options.resume)
     _forget_leftovers(items)
     todo = [item for item in items if str(item.source) not in journal.done]
+    if skipped is not None:
+        skipped(len(items) - len(todo))
     done, faces, failed = 0, 0, []
     with closing(journal):
         for report in _reports(todo, process, options):
@@ -221,13 +227,19 @@ def _write(decoded: _Decoded, result: Processed | GPENError, seconds: float, opt
     try:
         if isinstance(result, GPENError) or picture is None:
             raise result if isinstance(result, GPENError) else GPENError(f"{item.source} was not decoded")
-        faces = tuple(FaceReport.of(face, index, options.figures) for index, face in enumerate(result.faces))
-        report = replace(report, faces=faces, **_write_result(item, picture, result, options))
+        report = replace(report, faces=_face_reports(result, options), **_write_result(item, picture, result, options))
     except GPENError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
             raise
         return replace(report, status="failed", reason=str(error))
     return replace(report, seconds={**report.seconds, "encode": time.perf_counter() - start})
+
+
+def _face_reports(result: Processed, options: BatchOptions) -> tuple[FaceReport, ...]:
+    reports = (FaceReport.of(face, index, options.figures) for index, face in enumerate(result.faces))
+    if options.strength_of is None:
+        return tuple(reports)
+    return tuple(replace(face, strength=options.strength_of(face.index)) for face in reports)
 
 
 def _write_result(item: Item, picture: Picture, result: Processed, options: BatchOptions) -> dict[str, Any]:
@@ -240,14 +252,15 @@ def _write_result(item: Item, picture: Picture, result: Processed, options: Batc
         )
         fields.update(status="converted", reason="faces are drawn, not restored")
         return fields
-    if not result.faces:
+    changed = bool(result.faces) or getattr(result, "changed", False)
+    if not changed:
         same_size = (picture.width, picture.height) == (result.picture.width, result.picture.height)
         if same_size and options.quality is None and item.source.suffix.lower() == item.target.suffix.lower():
             copy_picture(item.source, item.target, overwrite=options.overwrite)
             return {**fields, "status": "copied", "reason": "no face found", "notes": ()}
         fields.update(status="converted", reason="no face found")
     _write_extras(item, picture, result, options)
-    provenance = options.provenance if result.faces else None
+    provenance = options.provenance if changed else None
     said = write_picture(
         result.picture, item.target, quality=options.quality, provenance=provenance, overwrite=options.overwrite
     )
@@ -257,7 +270,7 @@ def _write_result(item: Item, picture: Picture, result: Processed, options: Batc
 def _write_extras(item: Item, picture: Picture, result: Processed, options: BatchOptions) -> None:
     folder = options.report.parent
     inside = item.target.relative_to(folder) if item.target.is_relative_to(folder) else Path(item.target.name)
-    if options.compare and result.faces:
+    if options.compare and result.picture is not picture:
         write_picture(
             side_by_side(picture, result.picture), (folder / "compare" / inside).with_suffix(".jpg"), quality=92
         )

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from .picture import FULL_SCALE, Picture
+from .picture import FULL_SCALE, Picture, own
 from .reading import DEFAULT_MAX_PIXELS, read_picture
 from .samples import picture_from_pil
 
@@ -74,8 +74,8 @@ def _from_array(values: NDArray[Any], what: str, expected: str) -> Picture:
     if channels < 3:
         colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
     return Picture(
-        pixels=np.ascontiguousarray(colours),
-        alpha=np.ascontiguousarray(values[..., -1]) if channels in (2, 4) else None,
+        pixels=own(colours),
+        alpha=own(values[..., -1]) if channels in (2, 4) else None,
         grey=channels < 3,
     )
 

@@ -144,6 +144,11 @@ class Picture:
         return write_picture(self, path, **settings)
 
 
+def own(values: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers, contiguous and writable (PyTorch shares memory with no others); copied only if need be."""
+    return np.require(values, requirements=["C", "W"])
+
+
 def to_depth(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     """`values` as another kind of number (uint8, uint16 or float32), rounded and clipped; the same array where it is
     one already."""

@@ -11,7 +11,7 @@ from PIL import Image, JpegImagePlugin
 from ..errors import PictureError
 from .colour import cmyk_to_srgb
 from .metadata import ORIENTATION, PREFIX, upright, without_orientation
-from .picture import JpegSettings, Picture
+from .picture import JpegSettings, Picture, own
 
 #: Tags of a TIFF that describe the photograph; its others describe the file's layout, which the result has its own of.
 _TIFF_DESCRIPTIVE = frozenset((0x000B, 270, 271, 272, 305, 306, 315, 316, 33432, 34665, 34853))
@@ -38,8 +38,8 @@ def picture_from_pil(
     channels = stored.shape[2]
     colours = stored[..., : channels - 1] if channels in (2, 4) else stored
     return Picture(
-        pixels=np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3))),
-        alpha=np.ascontiguousarray(stored[..., -1]) if channels in (2, 4) else None,
+        pixels=own(np.broadcast_to(colours, (*colours.shape[:2], 3))),
+        alpha=own(stored[..., -1]) if channels in (2, 4) else None,
         grey=channels < 3,
         icc_profile=None if image.mode == "CMYK" else image.info.get("icc_profile") or None,  # CMYK has become sRGB
         exif=exif,

@@ -1,0 +1,130 @@
+"""Arguments about the pictures themselves: what is read, where and how results are written, and how a run is
+watched."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..batch import BatchOptions, BatchSummary, Item, Process
+    from ..images.metadata import Provenance
+
+#: What --format takes → the suffix of results.
+SUFFIXES = {
+    "jpg": ".jpg",
+    "png": ".png",
+    "webp": ".webp",
+    "tiff": ".tif",
+    "bmp": ".bmp",
+    "avif": ".avif",
+    "heif": ".heic",
+}
+
+
+def add_files(
+    parser: argparse.ArgumentParser, *, inputs: str = "a picture, a folder (with all it holds) or a pattern"
+) -> None:
+    """Adds INPUT…, --output and everything about reading and writing."""
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=inputs)
+    parser.add_argument(
+        "-o", "--output", required=True, help="a folder (made if need be), or a file's name for one picture"
+    )
+    group = parser.add_argument_group("files")
+    group.add_argument("--format", choices=SUFFIXES, help="of results (default: each picture's own)")
+    group.add_argument(
+        "--quality", type=int, metavar="1-100", help="of JPEG, WebP, AVIF (default: as the input was written)"
+    )
+    group.add_argument("--overwrite", action="store_true", help="results may take the place of their own inputs")
+    group.add_argument("--resume", action="store_true", help="skip what an earlier, interrupted run has done")
+    group.add_argument(
+        "--report", metavar="FILE", help="where the report goes (default: report.json among the results)"
+    )
+    group.add_argument(
+        "--max-pixels", type=float, default=500.0, metavar="MP", help="refuse larger pictures (default 500)"
+    )
+    group.add_argument("--allow-truncated", action="store_true", help="use what decodes of damaged pictures")
+    group.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def batch_options(
+    arguments: argparse.Namespace, *, report: Path, settings: Mapping[str, Any], **other: Any
+) -> BatchOptions:
+    """The run's options, from what `add_files` added; `other` are further fields."""
+    from ..batch import BatchOptions
+
+    return BatchOptions(
+        report=report,
+        settings=settings,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        quality=arguments.quality,
+        max_pixels=round(arguments.max_pixels * 1e6),
+        allow_truncated=arguments.allow_truncated,
+        **other,
+    )
+
+
+def report_path(arguments: argparse.Namespace, items: Sequence[Item]) -> Path:
+    """What --report says, else report.json in the folder of results, else beside the one result."""
+    if arguments.report:
+        return Path(arguments.report)
+    output = Path(arguments.output)
+    if len(items) == 1 and items[0].target == output:
+        return output.with_name(f"{output.stem}.report.json")
+    return output / "report.json"
+
+
+def run_with_progress(items: Sequence[Item], process: Process, options: BatchOptions, *, quiet: bool) -> BatchSummary:
+    """Does the run with a progress bar on stderr: pictures done, time left, faces a second; failures as they happen."""
+    from tqdm import tqdm
+
+    from ..batch import run_batch
+    from ..report import PictureReport
+
+    faces = 0
+    with tqdm(total=len(items), unit="picture", disable=quiet, dynamic_ncols=True, file=sys.stderr) as bar:
+
+        def finished(report: PictureReport) -> None:
+            nonlocal faces
+            faces += len(report.faces)
+            seconds = bar.format_dict["elapsed"]
+            bar.set_postfix_str(f"{faces} faces, {faces / seconds:.2f} faces/s" if seconds else "", refresh=False)
+            bar.update()
+            if report.status == "failed":
+                bar.write(f"gpen: {report.reason}", file=sys.stderr)
+
+        return run_batch(items, process, options, finished=finished, skipped=bar.update)
+
+
+def conclude(summary: BatchSummary, report: Path) -> int:
+    """The exit status, 1 when a picture failed, after saying how the run ended."""
+    skipped = f", {summary.skipped} were done before" if summary.skipped else ""
+    failed = f", {len(summary.failed)} failed" if summary.failed else ""
+    print(f"{summary.done} pictures, {summary.faces} faces{skipped}{failed}; report: {report}")
+    return 1 if summary.failed else 0
+
+
+def plain(value: Any) -> Any:
+    """Options as JSON values, for the report and for comparing a resumed run with its first part."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return None if value in (float("inf"), float("-inf")) else value
+
+
+def provenance_of(model: Any, path: Path | None, strength: float) -> Provenance:
+    """What results say about their making: the model's name and the hash of its file."""
+    from .. import __version__
+    from ..images.metadata import Provenance
+    from ..weights.cache import sha256_of
+
+    digest = sha256_of(path) if path is not None else None
+    return Provenance(model=model.card.name, sha256=digest, strength=strength, version=__version__)

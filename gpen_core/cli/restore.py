@@ -1,0 +1,135 @@
+"""`gpen restore INPUT… -o DIR`: pictures, folders and films with their faces restored."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .face_arguments import add_blending, add_networks, add_selection, find_process, options_from
+from .file_arguments import (
+    SUFFIXES,
+    add_files,
+    batch_options,
+    conclude,
+    plain,
+    provenance_of,
+    report_path,
+    run_with_progress,
+)
+
+if TYPE_CHECKING:
+    from ..batch import Process
+    from ..images.metadata import Provenance
+    from ..options import RestoreOptions
+    from ..restore import FaceRestorer
+
+NAME = "restore"
+HELP = (
+    "Restore the faces in pictures, folders and films. All else in a picture stays as it is: size, depth, colour "
+    "profile, metadata; a picture without faces is copied. A restored face is plausible, not evidence."
+)
+EXAMPLE = "gpen restore holiday/ -o restored/ --strength 0.8 --compare"
+
+#: Pictures whose faces go through the network together on a device that gains by it.
+_GROUP_ON_DEVICE = 8
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.usage = "gpen restore INPUT… -o OUTPUT [options]"
+    add_files(parser, inputs="a picture, a film, a folder of pictures (with all it holds) or a pattern")
+    group = parser.add_argument_group("what is done")
+    group.add_argument("--aligned", action="store_true", help="the pictures are straightened faces, nothing else")
+    group.add_argument("--upscale", type=int, default=1, metavar="N", help="results N times as wide and high")
+    group.add_argument("--background", metavar="MODEL", help="upscale what is no face with this network, not plainly")
+    group.add_argument("--tile", type=int, default=256, metavar="PX", help="of the background, at once (default 256)")
+    group.add_argument("--dry-run", action="store_true", help="only find faces, and draw them")
+    group.add_argument("--compare", action="store_true", help="also write compare/: before beside after")
+    group.add_argument("--save-faces", action="store_true", help="also write faces/: each crop before and after")
+    group.add_argument("--no-provenance", action="store_true", help="do not note model and strength in the metadata")
+    group.add_argument("--compile", action="store_true", help="through torch.compile: slower to start, faster then")
+    add_networks(parser)
+    add_selection(parser)
+    add_blending(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status: 1 when a picture failed."""
+    from ..batch import collect, is_film
+    from ..errors import InputError
+    from ..faces.batching import device_of
+
+    options = options_from(arguments)
+    if arguments.background and arguments.upscale == 1:
+        raise InputError("--background MODEL needs --upscale N: how many times larger the results are")
+    films = [path for path in arguments.inputs if is_film(path)]
+    if films and len(films) < len(arguments.inputs):
+        raise InputError("films and pictures cannot be mixed in one run; give them one after the other")
+    items = collect(
+        arguments.inputs,
+        Path(arguments.output),
+        suffix=SUFFIXES[arguments.format] if arguments.format else None,
+        overwrite=arguments.overwrite,
+    )
+    report = report_path(arguments, items)
+    settings: dict[str, Any] = {"verb": NAME, "options": plain(options), "quality": arguments.quality}
+    if arguments.dry_run:
+        settings["dry_run"] = True
+        process, provenance, group = find_process(arguments, options.selection), None, 1
+    else:
+        restorer, provenance = _restorer(arguments, options)
+        settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
+        settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
+        process = _process(arguments, restorer, options)
+        group = 1 if device_of(restorer.model).type == "cpu" else _GROUP_ON_DEVICE
+    batch = batch_options(
+        arguments,
+        report=report,
+        settings=settings,
+        preview=arguments.dry_run,
+        compare=arguments.compare,
+        save_faces=arguments.save_faces,
+        provenance=None if arguments.no_provenance else provenance,
+        strength_of=options.blending.strength_of,
+        group=group,
+    )
+    return conclude(run_with_progress(items, process, batch, quiet=arguments.quiet), report)
+
+
+def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance]:
+    """The networks that the command line names, loaded, and what results say about their making."""
+    from ..restore import FaceRestorer
+    from ..tasks import check_task
+    from ..weights import load_detector, load_model, load_parser
+    from ..weights.locate import locate
+    from ..weights.zoo import DEFAULT_MODEL
+
+    source = arguments.model or DEFAULT_MODEL
+    model = load_model(
+        source,
+        device=arguments.device,
+        precision=arguments.precision,
+        compile=arguments.compile,
+        trust_pickle=arguments.trust_pickle,
+    )
+    check_task(model, "restoration")
+    parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser else None
+    detector = None if arguments.aligned else load_detector(arguments.detector, device=arguments.device)
+    provenance = provenance_of(model, locate(source).path, options.blending.strength)
+    return FaceRestorer(model, detector, parser), provenance
+
+
+def _process(arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions) -> Process:
+    from ..batch import restoring, restoring_aligned
+
+    if arguments.aligned:
+        return restoring_aligned(restorer, options, scale=arguments.upscale)
+    upscaler = None
+    if arguments.background:
+        from ..background import load_upscaler
+
+        upscaler = load_upscaler(
+            arguments.background, device=arguments.device, tile=arguments.tile, trust_pickle=arguments.trust_pickle
+        )
+    return restoring(restorer, options, scale=arguments.upscale, upscaler=upscaler)
