@@ -98,8 +98,19 @@ def test_importing_the_core_brings_no_heavy_package() -> None:
     heavy = (
         "cv2 torchvision facexlib accelerate av spandrel lpips torchmetrics tensorboard matplotlib gpen_core.trainer"
     )
-    code = f"import sys, gpen_core; print(*[name for name in {heavy.split()!r} if name in sys.modules])"
+    code = f"import sys; from gpen_core import *; print(*[name for name in {heavy.split()!r} if name in sys.modules])"
     assert in_a_fresh_interpreter(code).split() == []
+
+
+def test_every_public_name_is_there_and_named_once() -> None:
+    import gpen_core
+
+    assert sorted(gpen_core.__all__) == sorted({*gpen_core._HOMES, "__version__"})
+    assert all(getattr(gpen_core, name) is not None for name in gpen_core.__all__)
+
+
+def test_the_package_itself_does_not_bring_torch() -> None:
+    assert in_a_fresh_interpreter("import sys, gpen_core; print('torch' in sys.modules)").strip() == "False"
 
 
 def test_importing_the_core_changes_no_global_switch() -> None:
@@ -110,7 +121,7 @@ def switches():
             torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 torch.manual_seed(5)
 before = switches()
-import gpen_core
+from gpen_core import *
 print(before == switches())
 """
     assert in_a_fresh_interpreter(code).strip() == "True"
