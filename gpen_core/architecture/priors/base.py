@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...config import GPENConfig
+from ..folded import FoldedModule
 
 Shapes = Mapping[str, Sequence[int]]
 Features = Mapping[int, Sequence[Tensor]]
@@ -44,6 +45,13 @@ class Prior(nn.Module, ABC):
 
         A feature is (B or 1, channels[r], r, r).
         """
+
+    def prepared(self, dtype: torch.dtype) -> FoldedModule | None:
+        """This prior's inference form computing in `dtype`, called with (latent float32, features, workspace).
+
+        None: it has none, and `PreparedGPEN` runs the prior as it is (and says so: its `form` is "plain decoder").
+        """
+        return None
 
     @classmethod
     @abstractmethod

@@ -12,6 +12,7 @@ from ...config import GPENConfig
 from ...errors import InputError
 from ..layers import ConstantInput, EqualizedLinear, PixelNorm, StyledConv, ToRGB
 from .base import Features, Prior, Shapes
+from .stylegan2_prepared import PreparedStyleGAN2
 
 
 class StyleGAN2Prior(Prior):
@@ -85,6 +86,10 @@ class StyleGAN2Prior(Prior):
     def forward(self, latent: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) from the encoder's code `latent` (B, style_dim), which the mapping takes as its z."""
         return self.synthesis(self.mapping(latent), features)
+
+    def prepared(self, dtype: torch.dtype) -> PreparedStyleGAN2:
+        """The inference form: constants folded, channels last, in strips of rows on a CPU."""
+        return PreparedStyleGAN2(self, dtype)
 
     def sample(
         self,

@@ -1,0 +1,210 @@
+"""GPEN's inference form: several times faster than the plain form, and equal to it within rounding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from ..errors import DeviceError
+from .compiled import Graphed, check_compiler, check_graphs
+from .folded import FoldedConvLayer, FoldedLinear, FoldedModule
+from .gpen import GPEN, check_input
+from .layers import ConvLayer, EqualizedLinear
+from .precision import DTYPES, FAITHFUL_DB, bfloat16_pays, check_precision, float32_as
+from .priors import Features, Prior
+from .strips import KEPT_BYTES, Workspace
+
+
+class PlainPrior(FoldedModule):
+    """A prior that has no inference form, as it is, in the computing precision."""
+
+    def __init__(self, prior: Prior, dtype: torch.dtype) -> None:
+        super().__init__(dtype)
+        # A new object with tensors of its own: the model that it comes from may go on training.
+        self.prior = type(prior)(prior.config).to(next(prior.parameters()).device, dtype).requires_grad_(False)
+        self.prior.load_state_dict(prior.state_dict())
+
+    def cast(self, dtype: torch.dtype) -> PlainPrior:
+        """The same prior in `dtype`."""
+        return PlainPrior(self.prior, dtype)
+
+    def forward(self, latent: Tensor, features: Features, workspace: Workspace) -> Tensor:
+        """Pictures (B, 3, S, S), float32, from `latent` (B, latent_dim), float32, and the features."""
+        pictures: Tensor = self.prior(latent.to(self.dtype), features)
+        return pictures.float()
+
+
+class PreparedNetwork(FoldedModule):
+    """Encoder and decoder in one computing precision."""
+
+    def __init__(self, model: GPEN, dtype: torch.dtype) -> None:
+        super().__init__(dtype)
+        layers = [m for name, m in model.named_modules() if isinstance(m, ConvLayer) and name.startswith("ecd")]
+        self.encoder = nn.ModuleList(FoldedConvLayer(layer, dtype) for layer in layers)
+        (head,) = (m for m in model.final_linear if isinstance(m, EqualizedLinear))
+        self.head = FoldedLinear(head)
+        prior = model.generator
+        decoder = prior.prepared(dtype)
+        self.decoder: FoldedModule = decoder if decoder is not None else PlainPrior(prior, dtype)
+        self.feature_inputs = dict(prior.feature_inputs)
+        self.drawn: dict[int, int] = {}
+        for resolution, noise in model.drawn_features(self.head.weight.device).items():
+            self.drawn[resolution] = len(noise)
+            for index, plane in enumerate(noise):
+                self.keep(f"noise_{resolution}_{index}", plane.to(dtype), computing=True)
+
+    def forward(self, x: Tensor, workspace: Workspace, noise: Features | None = None) -> Tensor:
+        """Faces (B, 3, out_size, out_size), float32, from `x` (B, 3, in_size, in_size).
+
+        A face of a quarter the size goes through the same layers (see `agreement`).
+        """
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        features: dict[int, Sequence[Tensor]] = {}
+        resolution = 2 ** (len(self.encoder) + 1)
+        shrink = resolution // x.shape[-1]
+        for layer in self.encoder:
+            x = layer(x, workspace, f"feature{resolution}")
+            features[resolution] = (x,) * self.feature_inputs[resolution]
+            resolution //= 2
+        latent: Tensor = self.head(x.repeat(1, 1, shrink, shrink).float().flatten(1))
+        for size, count in self.drawn.items():
+            given = noise[size] if noise is not None else [self.get_buffer(f"noise_{size}_{i}") for i in range(count)]
+            part = size // shrink
+            features[size] = tuple(plane[:, :, :part, :part].to(self.dtype) for plane in given)
+        pictures: Tensor = self.decoder(latent, features, workspace)
+        return pictures
+
+
+class PreparedGPEN(nn.Module):
+    """A GPEN for inference, called alike; made by `prepare`. Its state dict follows no convention.
+
+    A face's result depends neither on its batch-mates nor on its place. Several threads may call one model.
+    """
+
+    def __init__(self, model: GPEN, precision: str, *, compile: bool = False, graph: bool = False) -> None:
+        super().__init__()
+        self.config = model.config
+        self.card = model.card
+        self._precision = precision
+        self.network = PreparedNetwork(model, DTYPES[precision if precision != "auto" else "fp32"])
+        self._idle: list[Workspace] = []
+        self._compile, self._graph = compile, graph
+        self._runner: Callable[[Tensor], Tensor] | None = None
+        self._settled = precision not in ("auto", "fp16")
+        self.eval()
+
+    @property
+    def precision(self) -> str:
+        """What the model computes in; asking an `auto` model makes it decide."""
+        self._decide()
+        return self._precision
+
+    @property
+    def form(self) -> str:
+        """`prepared`, or `plain decoder` where the prior has no inference form; with `compiled` and `graphed`."""
+        name = "plain decoder" if isinstance(self.network.decoder, PlainPrior) else "prepared"
+        return name + (" compiled" if self._compile else "") + (" graphed" if self._graph else "")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.head.weight.device
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, *, noise: Features | None = None) -> Tensor:
+        """Restored faces (B, 3, out_size, out_size), float32, not clamped, in the card's value range.
+
+        x: (B, 3, in_size, in_size) RGB in the card's value range, any float dtype, on the model's device.
+        noise: features (batch 1) for the resolutions above in_size; None: the set that the card's seed draws.
+        Raises InputError for any other shape or kind of tensor.
+        """
+        check_input(x, self.config.in_size, self.device)
+        self._decide()
+        workspace = self._idle.pop() if self._idle else Workspace()
+        with float32_as(self._precision, x.device), torch.autocast(x.device.type, enabled=False):
+            if x.device.type == "cpu":
+                # Face by face: a batch gains nothing on a CPU, and costs memory.
+                size = self.config.out_size
+                out = torch.empty(len(x), 3, size, size, device=x.device)
+                for index in range(len(x)):
+                    out[index] = self._run(x[index : index + 1], workspace, noise)[0]
+            else:
+                out = self._run(x, workspace, noise)
+        if x.device.type == "cpu" and workspace.nbytes <= KEPT_BYTES:
+            self._idle.append(workspace)
+        return out
+
+    def _run(self, x: Tensor, workspace: Workspace, noise: Features | None) -> Tensor:
+        if noise is not None or not (self._compile or self._graph):
+            out: Tensor = self.network(x, workspace, noise)
+            return out
+        if self._runner is None:
+            network = self.network
+            # What is compiled or recorded plans its own memory.
+            runner: Callable[[Tensor], Tensor] = lambda faces: network(faces, Workspace())  # noqa: E731
+            runner = torch.compile(runner, dynamic=False) if self._compile else runner
+            self._runner = Graphed(runner) if self._graph else runner
+        return self._runner(x)
+
+    def _decide(self) -> None:
+        """Settles `auto`, and refuses float16 where it overflows, when the weights are first used."""
+        if self._settled:
+            return
+        if self._precision == "fp16" and not bool(trial(self.network, self.config.in_size).isfinite().all()):
+            raise DeviceError("this network overflows in float16; use bf16 or fp32")
+        if self._precision == "auto":
+            self._precision = "fp32"
+            if bfloat16_pays(self.device):
+                other = self.network.cast(torch.bfloat16)
+                exact = trial(self.network, self.config.in_size)
+                if psnr(trial(other, self.config.in_size), exact) >= FAITHFUL_DB:
+                    self.network, self._precision = other, "bf16"
+        self._settled = True
+
+
+def trial(network: PreparedNetwork, in_size: int) -> Tensor:
+    """What `network` makes of a fixed face of a quarter the size: every layer takes part, a sixteenth of the work."""
+    device = network.head.weight.device
+    source = Generator().manual_seed(0)
+    face = torch.rand(1, 3, 8, 8, generator=source, device="cpu") * 2 - 1
+    face = F.interpolate(face, size=(in_size // 4, in_size // 4), mode="bilinear").to(device)
+    with torch.no_grad(), float32_as("fp32", device), torch.autocast(device.type, enabled=False):
+        out: Tensor = network(face, Workspace())
+    return out
+
+
+def psnr(x: Tensor, reference: Tensor) -> float:
+    """The peak signal-to-noise ratio of `x` in dB, for pictures whose values span two; −inf where any is not finite."""
+    error = (x.double() - reference.double()).square().mean().item()
+    if not math.isfinite(error):
+        return -math.inf
+    return math.inf if error == 0 else 10 * math.log10(4 / error)
+
+
+def prepare(
+    model: GPEN,
+    *,
+    precision: str = "auto",
+    device: torch.device | str | None = None,
+    compile: bool = False,
+    graph: bool = False,
+) -> PreparedGPEN:
+    """The inference form of `model` on `device` (None: where the model is); it shares no memory with the model.
+
+    precision: fp32, tf32, bf16, fp16, or auto: the fastest that keeps 45 dB to fp32 on this device, settled at the
+        first call by a trial on these weights.
+    compile: through `torch.compile`; the first call for each batch size takes minutes.
+    graph: as CUDA graphs.
+    Raises ConfigError for an unknown precision, DeviceError for what the device cannot do.
+    """
+    target = next(model.parameters()).device if device is None else torch.device(device)
+    check_precision(precision, target)
+    if compile:
+        check_compiler(target)
+    if graph:
+        check_graphs(target)
+    return PreparedGPEN(model, precision, compile=compile, graph=graph).to(target)
