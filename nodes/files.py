@@ -1,0 +1,109 @@
+"""Which weight files there are to choose from, and where the chosen one lies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from ..gpen_core.errors import HubError, WeightsError
+from ..gpen_core.weights import hub, zoo
+from . import adapter
+
+AUTO = "auto"
+NONE = "none"
+
+# Other networks that live in the same folders, by how their files are called.
+_FOREIGN = ("gfpgan", "codeformer", "restoreformer", "vqfr", "gpen-bfr-256-d.", "gpen-bfr-512-d.")
+
+
+def restorers() -> list[str]:
+    """Names to choose a model by: the zoo's, then the files in `facerestore_models` that are not another network's."""
+    local = [name for name in adapter.model_files(adapter.RESTORERS) if not _is_foreign(name)]
+    return [*zoo.names("restorer"), *local]
+
+
+def detectors() -> list[str]:
+    """Names to choose a detector by: auto, the zoo's, and the `detection_*` files in `facedetection`."""
+    return [AUTO, *zoo.names("detector"), *_local("detection", "retinaface")]
+
+
+def parsers() -> list[str]:
+    """Names to choose a parser by: auto, none, parsenet, and the ParseNet files in `facedetection`."""
+    return [AUTO, NONE, "parsenet", *_local("parsing_parsenet", "parsenet")]
+
+
+def _local(*beginnings: str) -> list[str]:
+    return [n for n in adapter.model_files(adapter.DETECTION) if Path(n).name.lower().startswith(beginnings)]
+
+
+def _is_foreign(name: str) -> bool:
+    return Path(name).name.lower().startswith(_FOREIGN)
+
+
+def on_disk(name: str, kind: str) -> Path | None:
+    """The file that `name` stands for in the folders of `kind`, or the one that ships; None: it must be fetched."""
+    path = adapter.find_file(kind, name)
+    if path is not None:
+        return path
+    entry = zoo.lookup(name)
+    if entry is None:
+        return None
+    if entry.bundled_path is not None and entry.bundled_path.is_file():
+        return entry.bundled_path
+    for spelling in (entry.file, *entry.aliases):
+        for candidate in (spelling, f"{spelling}.pth"):
+            path = adapter.find_file(kind, candidate)
+            if path is not None:
+                return path
+    return None
+
+
+def locate(name: str, kind: str, *, option: str) -> Path:
+    """The file that `name` stands for: on disk, else fetched and kept in the first folder of `kind`.
+
+    option: the node's input by which it was chosen, for the message.
+    Raises WeightsError for a name that is neither there nor known, HubError when it cannot be fetched.
+    """
+    path = on_disk(name, kind)
+    if path is not None:
+        return path
+    entry = zoo.lookup(name)
+    if entry is None:
+        raise WeightsError(missing(name, kind, option=option))
+    try:
+        fetched = hub.fetch(entry)
+    except HubError as error:
+        remedy = (
+            f"or choose {zoo.DEFAULT_MODEL}, which ships with the pack"
+            if kind == adapter.RESTORERS
+            else ("or choose auto")
+        )
+        raise type(error)(
+            f"{error}. In this node: put {entry.file} into {adapter.download_folder(kind)}, {remedy} ({option})"
+        ) from error
+    return _keep(fetched, adapter.download_folder(kind) / entry.file)
+
+
+def missing(name: str, kind: str, *, option: str) -> str:
+    """What to say of a chosen file that is not there."""
+    folder = adapter.download_folder(kind)
+    return (
+        f"{option} names {name}, which is not in {folder} (nor in the other {kind} folders) and not a name that can be "
+        f"fetched: put the file there, or choose another {option} in this node"
+    )
+
+
+def _keep(fetched: Path, target: Path) -> Path:
+    """The fetched file under its name in the models folder, as a second link to the same content where that goes."""
+    with contextlib.suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(fetched.resolve(), target)
+        return target
+    return fetched
+
+
+def stamp(path: Path) -> str:
+    """Changes whenever the file does."""
+    status = path.stat()
+    return f"{path}:{status.st_size}:{status.st_mtime_ns}"

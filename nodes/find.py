@@ -1,0 +1,85 @@
+"""Faces of a batch of pictures: by the detector, or from boxes, landmarks or regions that another node found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..gpen_core.faces.types import Detection
+from ..gpen_core.options import Selection
+from ..gpen_core.restore import FaceRestorer
+from . import pictures
+from .adapter import Progress
+from .boxes import Box, boxes_per_frame, landmarks_per_frame
+from .model import FaceModel
+from .run import Watched
+from .segs import boxes_of, check_segs
+
+# A detection belongs to a given box when they overlap at least this much (intersection over union).
+_SAME_FACE = 0.3
+# Inside a given box there is a face for sure, so that a less certain detection will do for its landmarks.
+_IN_A_BOX = 0.2
+# Where the landmarks of an upright face lie in a detector's box.
+_IN_BOX = torch.tensor([[0.31, 0.40], [0.69, 0.40], [0.50, 0.60], [0.35, 0.79], [0.65, 0.79]])
+
+
+def needs_detector(*, face_landmarks: Any) -> bool:
+    """Whether faces cannot be told without the detector: boxes and regions have no landmarks of their own."""
+    return face_landmarks is None
+
+
+def find_faces(
+    model: FaceModel,
+    images: Tensor,
+    selection: Selection,
+    *,
+    bounding_boxes: Any = None,
+    face_landmarks: Any = None,
+    segs: Any = None,
+    progress: Progress,
+) -> list[list[Detection]]:
+    """The faces of each picture. Landmarks win over boxes, boxes over regions, regions over the detector's own.
+
+    The detector must have been prepared where `needs_detector` says so.
+    """
+    count, height, width = images.shape[:3]
+    if face_landmarks is not None:
+        frames = landmarks_per_frame(face_landmarks, count)
+        progress.step(count)
+        return frames
+    boxes: list[list[tuple[Box, float]]] | None = None
+    if bounding_boxes is not None:
+        boxes = boxes_per_frame(bounding_boxes, count)
+    elif segs is not None:
+        boxes = [boxes_of(check_segs(segs, height, width))] * count
+    if boxes is not None:
+        selection = Selection(threshold=_IN_A_BOX)
+    restorer = FaceRestorer(Watched(model.network), Watched(model.detector()))
+    frames = []
+    for index in range(count):
+        wanted = None if boxes is None else boxes[index]
+        found = [] if wanted == [] else restorer.detect(pictures.frame_at(images, index), selection)
+        frames.append(found if wanted is None else [_in_box(box, score, found) for box, score in wanted])
+        progress.step()
+    return frames
+
+
+def _in_box(box: Box, score: float, found: Sequence[Detection]) -> Detection:
+    """The face of a given box: with the landmarks of the detection that fits it best, else an upright face's."""
+    best = max(found, key=lambda face: _overlap(box, face), default=None)
+    edges = torch.tensor(box)
+    if best is not None and _overlap(box, best) >= _SAME_FACE:
+        return Detection(box=edges, landmarks=best.landmarks, score=score)
+    return Detection(box=edges, landmarks=edges[:2] + _IN_BOX * (edges[2:] - edges[:2]), score=score)
+
+
+def _overlap(box: Box, face: Detection) -> float:
+    """Intersection over union."""
+    x1, y1, x2, y2 = (float(v) for v in face.box)
+    across = max(0.0, min(box[2], x2) - max(box[0], x1))
+    down = max(0.0, min(box[3], y2) - max(box[1], y1))
+    union = (box[2] - box[0]) * (box[3] - box[1]) + (x2 - x1) * (y2 - y1) - across * down
+    return across * down / union

@@ -1,0 +1,115 @@
+"""Load GPEN Model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..gpen_core.weights import zoo
+from . import adapter, files
+from .adapter import advanced, io, schema
+from .model import load_face_model
+from .wires import GPENModel
+
+PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
+TASKS = ["auto", "restoration", "colorization", "inpainting", "segmentation"]
+
+
+class LoadModel(io.ComfyNode):
+    """A GPEN model by name, from a file or from the Hub."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_LoadModel",
+            display_name="Load GPEN Model",
+            category="GPEN",
+            description="Loads a GPEN face model: the open one that ships, one of the zoo (fetched on first use), a "
+            "file in models/facerestore_models, or a repository on the Hub.",
+            search_aliases=["face restore model", "gpen loader", "face restoration", "facerestore", "gfpgan"],
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=files.restorers(),
+                    default=zoo.DEFAULT_MODEL,
+                    tooltip=f"{zoo.DEFAULT_MODEL} ships with the pack. GPEN-… are the authors' own: fetched when first "
+                    "used, for non-commercial use. Other names are files in models/facerestore_models.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=PRECISIONS,
+                    default="auto",
+                    tooltip="Numbers that the network computes in. auto: the fastest that changes nothing visible on "
+                    "this device.",
+                ),
+                io.Combo.Input(
+                    "detector",
+                    options=files.detectors(),
+                    default=files.AUTO,
+                    tooltip="What finds the faces. auto: a detector in models/facedetection, else the one that ships.",
+                ),
+                io.Combo.Input(
+                    "parser",
+                    options=files.parsers(),
+                    default=files.AUTO,
+                    tooltip="What tells skin, eyes, hair and background apart, for masks. auto: the one in "
+                    "models/facedetection if there is one; nothing is fetched for it.",
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "task",
+                        options=TASKS,
+                        default="auto",
+                        tooltip="What a file of your own was trained for, where it does not say itself: the weights "
+                        "of several tasks look alike.",
+                    )
+                ),
+                advanced(
+                    io.String.Input(
+                        "repository",
+                        default="",
+                        tooltip="A repository on the Hugging Face Hub, owner/name or owner/name/file: taken instead "
+                        "of model. Empty: not used.",
+                    )
+                ),
+            ],
+            outputs=[GPENModel.Output("gpen_model", tooltip="The model, with its detector and parser.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model: str, detector: str, parser: str) -> bool | str:
+        """Whether each chosen file is there or can be fetched; else what is missing and where it belongs."""
+        for option, name, kind in (
+            ("model", model, adapter.RESTORERS),
+            ("detector", detector, adapter.DETECTION),
+            ("parser", parser, adapter.DETECTION),
+        ):
+            if not isinstance(name, str) or (option != "model" and name in (files.AUTO, files.NONE)):
+                continue
+            if zoo.lookup(name) is None and adapter.find_file(kind, name) is None:
+                return files.missing(name, kind, option=option)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str, **other: Any) -> str:
+        """Changes with the chosen file, so that a replaced file is read again."""
+        path = files.on_disk(model, adapter.RESTORERS)
+        return model if path is None else files.stamp(path)
+
+    @classmethod
+    def execute(
+        cls, model: str, precision: str, detector: str, parser: str, task: str = "auto", repository: str = ""
+    ) -> Any:
+        """The model."""
+        repository = repository.strip()
+        source = repository or files.locate(model, adapter.RESTORERS, option="model")
+        return io.NodeOutput(
+            load_face_model(
+                source,
+                name=repository or model,
+                precision=precision,
+                task=None if task == "auto" else task,
+                detector=detector,
+                parser=parser,
+            )
+        )

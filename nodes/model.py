@@ -1,0 +1,138 @@
+"""GPEN_MODEL: a network with its detector and parser, each under a model patcher. What is cached is cached here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..gpen_core.config import GPENConfig, ModelCard, Task
+from ..gpen_core.errors import HubError, InputError, WeightsError
+from ..gpen_core.weights import load_detector, load_model, load_parser, zoo
+from . import adapter, files
+
+# Bytes that one face takes on its way through the network, per pixel of its output (measured at 512, float32).
+_BYTES_PER_PIXEL = 3000
+_BYTES_PER_FRAME_PIXEL = 200
+
+
+class FaceModel:
+    """A restoring network, and on demand the detector and the parser that were chosen with it.
+
+    Detector and parser are read when a node first needs them and kept from then on.
+    """
+
+    def __init__(self, network: Any, *, name: str, detector: str = files.AUTO, parser: str = files.AUTO) -> None:
+        self.name = name
+        self.network = network
+        self.patcher = adapter.patch(network)
+        self._choices = {"detector": detector, "parser": parser}
+        self._parts: dict[str, tuple[Any, Any]] = {}
+
+    @property
+    def config(self) -> GPENConfig:
+        """What the network is."""
+        config: GPENConfig = self.network.config
+        return config
+
+    @property
+    def card(self) -> ModelCard:
+        """What its weights expect."""
+        card: ModelCard = self.network.card
+        return card
+
+    def require(self, task: Task, *, node: str) -> None:
+        """Raises InputError when this model was made for another task than the node's."""
+        if self.card.task != task:
+            raise InputError(
+                f"{node} needs a model for {task}, {self.name} is one for {self.card.task}; "
+                "choose another model or task in Load GPEN Model"
+            )
+
+    def detector(self) -> Any:
+        """The detector, read at the first call. Raises WeightsError where none is to be had."""
+        return self._part("detector", _load_detector)[0]
+
+    def parser(self, *, needed: bool = False) -> Any | None:
+        """The parser, read at the first call; None where none was chosen or, with auto, none is on disk.
+
+        needed: with auto, one is fetched. Raises WeightsError when one is needed and "none" was chosen.
+        """
+        choice = self._choices["parser"]
+        if choice == files.NONE:
+            if needed:
+                raise WeightsError(
+                    "this node needs a face parser; choose auto or parsenet as parser in Load GPEN Model"
+                )
+            return None
+        if "parser" not in self._parts and choice == files.AUTO and not needed and _parser_on_disk() is None:
+            return None
+        return self._part("parser", _load_parser)[0]
+
+    def prepare(
+        self, *, network: bool = True, detector: bool = False, parser: bool = False, frame_pixels: int = 0
+    ) -> None:
+        """Puts what a node is about to use on the compute device, all together.
+
+        frame_pixels: of one picture that the detector will see.
+        """
+        patchers = [self.patcher] if network else []
+        if detector:
+            patchers.append(self._part("detector", _load_detector)[1])
+        if parser and self.parser() is not None:
+            patchers.append(self._parts["parser"][1])
+        work = _BYTES_PER_PIXEL * self.config.out_size**2 if network else 0
+        adapter.load(patchers, work + _BYTES_PER_FRAME_PIXEL * frame_pixels)
+
+    def _part(self, kind: str, read: Callable[[str], nn.Module]) -> tuple[Any, Any]:
+        if kind not in self._parts:
+            with adapter.building():
+                part = read(self._choices[kind])
+            self._parts[kind] = (part, adapter.patch(part))
+        return self._parts[kind]
+
+
+def load_face_model(
+    source: str | Path, *, name: str, precision: str, task: Task | None, detector: str, parser: str
+) -> FaceModel:
+    """The model of this file, zoo name or Hub repository, wrapped for ComfyUI's memory management."""
+    with adapter.building():
+        network = load_model(source, device=str(adapter.compute_device()), precision=precision, task=task)
+        # An `auto` model chooses when first asked, and exchanges its weights: before the patcher counts them.
+        adapter.log.info("%s computes in %s", name, network.precision)
+        return FaceModel(network, name=name, detector=detector, parser=parser)
+
+
+def _load_detector(choice: str) -> Any:
+    device = str(adapter.compute_device())
+    if choice != files.AUTO:
+        return load_detector(files.locate(choice, adapter.DETECTION, option="detector"), device=device)
+    for name in zoo.names("detector"):
+        path = adapter.find_file(adapter.DETECTION, zoo.find(name).file)
+        if path is not None:
+            return load_detector(path, device=device)
+    return load_detector(None, device=device)
+
+
+def _load_parser(choice: str) -> Any:
+    path = _parser_on_disk() if choice == files.AUTO else None
+    if path is None:
+        name = "parsenet" if choice == files.AUTO else choice
+        try:
+            path = files.locate(name, adapter.DETECTION, option="parser")
+        except HubError as error:
+            raise WeightsError(f"{error}; or take a mask_kind that needs no parser (ellipse, box)") from error
+    return load_parser(path, device=str(adapter.compute_device()))
+
+
+def _parser_on_disk() -> Path | None:
+    return files.on_disk("parsenet", adapter.DETECTION)
+
+
+def device_of(model: FaceModel) -> torch.device:
+    """Where the patcher has put the network."""
+    parameter = next(iter(model.network.parameters()), None)
+    return torch.device("cpu") if parameter is None else parameter.device

@@ -1,0 +1,127 @@
+"""IMAGE and MASK, in the shapes in which they come, and pictures on their way out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..gpen_core.errors import InputError
+from . import adapter
+
+
+def check_images(images: Tensor, *, name: str = "image") -> Tensor:
+    """The pictures (B, H, W, C) as they came, C ≥ 3; one picture (H, W, C) becomes a batch of one.
+
+    Raises InputError for a batch of none, another rank, or too few channels.
+    """
+    if not isinstance(images, Tensor):
+        raise InputError(f"{name} must be an IMAGE tensor (B, H, W, 3), got {type(images).__name__}")
+    if images.ndim == 3:
+        images = images[None]
+    if images.ndim != 4:
+        raise InputError(f"{name} must be an IMAGE (B, H, W, 3), got the shape {tuple(images.shape)}")
+    if images.shape[0] == 0:
+        raise InputError(f"{name} holds no pictures (a batch of 0); give at least one")
+    if images.shape[-1] not in (1, 3, 4):
+        raise InputError(f"{name} must have 3 channels (or 1, or 4 with alpha), got {images.shape[-1]}")
+    if 0 in images.shape[1:3]:
+        raise InputError(f"{name} must be at least 1×1 pixels, got {images.shape[2]}×{images.shape[1]}")
+    if not images.is_floating_point():
+        raise InputError(f"{name} must hold floats in [0, 1], got {images.dtype}")
+    return images
+
+
+def picture_at(images: Tensor, index: int) -> Tensor:
+    """Picture `index` as its own (3, H, W) float32 RGB in [0, 1] on the CPU; alpha is dropped, grey repeated."""
+    picture = images[index]
+    picture = picture[..., :1].expand(*picture.shape[:2], 3) if picture.shape[-1] == 1 else picture[..., :3]
+    return picture.movedim(-1, 0).to(device="cpu", dtype=torch.float32, copy=True).clamp_(0, 1)
+
+
+def crops_of(images: Tensor) -> Tensor:
+    """All pictures as (B, 3, H, W) float32 RGB in [0, 1] on the CPU."""
+    return torch.stack([picture_at(images, index) for index in range(images.shape[0])])
+
+
+def mask_at(mask: Tensor, index: int, height: int, width: int) -> Tensor:
+    """The mask of picture `index` as (height, width) float32 in [0, 1] on the CPU, resized where its size differs.
+
+    mask: as `check_mask` gives it; a single mask serves every picture, as does the last one of a short batch.
+    """
+    one = mask[min(index, mask.shape[0] - 1)].to(device="cpu", dtype=torch.float32)
+    if tuple(one.shape) != (height, width):
+        one = functional.interpolate(one[None, None], size=(height, width), mode="bilinear", antialias=True)[0, 0]
+    return one.clamp(0, 1)
+
+
+def check_mask(mask: Tensor, *, name: str = "mask") -> Tensor:
+    """The masks (B, H, W): from (H, W), (B, H, W), (B, 1, H, W) or (B, H, W, 1).
+
+    Raises InputError for anything else.
+    """
+    if not isinstance(mask, Tensor):
+        raise InputError(f"{name} must be a MASK tensor (B, H, W), got {type(mask).__name__}")
+    shape = tuple(mask.shape)
+    if mask.ndim == 4 and 1 in (shape[1], shape[3]):
+        mask = mask[:, 0] if shape[1] == 1 else mask[..., 0]
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim != 3 or 0 in mask.shape:
+        raise InputError(f"{name} must be a MASK (B, H, W), got the shape {shape}")
+    return mask.float() if not mask.is_floating_point() else mask
+
+
+def is_placeholder(mask: Tensor, height: int, width: int) -> bool:
+    """Whether this is the (1, 64, 64) of zeros that Load Image emits for a picture without a mask."""
+    return tuple(mask.shape) == (1, 64, 64) and (height, width) != (64, 64) and not bool(mask.any())
+
+
+def frame_at(images: Tensor, index: int) -> NDArray[np.float32]:
+    """Picture `index` as (H, W, 3) float32 RGB in [0, 1]. It may share the input's numbers: it is not to be written."""
+    picture = images[index]
+    picture = picture.expand(*picture.shape[:2], 3) if picture.shape[-1] == 1 else picture[..., :3]
+    picture = picture.to(device="cpu", dtype=torch.float32)
+    low, high = picture.aminmax()
+    if low < 0 or high > 1:
+        picture = picture.clamp(0, 1)
+    return picture.contiguous().numpy()
+
+
+def images_out(pictures: Sequence[Tensor]) -> Tensor:
+    """An IMAGE (B, H, W, 3), clamped, of pictures (3, H, W) of one size, where and as ComfyUI keeps them."""
+    stacked = torch.stack(list(pictures)).movedim(1, -1).clamp(0, 1)
+    return stacked.to(device=adapter.result_device(), dtype=adapter.result_dtype()).contiguous()
+
+
+class Results:
+    """An IMAGE (B, H, W, 3) and its MASK (B, H, W), filled picture by picture where and as ComfyUI keeps them."""
+
+    def __init__(self, count: int, height: int, width: int) -> None:
+        where = {"device": adapter.result_device(), "dtype": adapter.result_dtype()}
+        self.images = torch.empty((count, height, width, 3), **where)
+        self.masks = torch.zeros((count, height, width), **where)
+
+    def put(self, index: int, picture: NDArray[np.float32] | Tensor, mask: Tensor | None = None) -> None:
+        """picture: (H, W, 3), clamped to [0, 1] on its way. mask: (H, W); None leaves zeros."""
+        picture = torch.as_tensor(picture)
+        self.images[index].copy_(picture.clamp(0, 1))
+        if mask is not None:
+            self.masks[index].copy_(mask)
+
+
+def resized(crops: Tensor, size: int) -> Tensor:
+    """Square pictures (N, 3, S, S) in [0, 1] as (N, 3, size, size), bicubic, filtered against aliasing."""
+    if tuple(crops.shape[-2:]) == (size, size):
+        return crops
+    return functional.interpolate(crops, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def masks_out(masks: Sequence[Tensor]) -> Tensor:
+    """A MASK (B, H, W), clamped, of masks (H, W) of one size, where and as ComfyUI keeps them."""
+    stacked = torch.stack(list(masks)).clamp(0, 1)
+    return stacked.to(device=adapter.result_device(), dtype=adapter.result_dtype())

@@ -1,0 +1,218 @@
+"""Restore Faces: everything in one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..gpen_core.faces.types import Detection
+from ..gpen_core.options import RestoreOptions
+from ..gpen_core.restore import FaceRestorer, RestoredPicture
+from . import inputs, pictures
+from .adapter import Progress, io, schema
+from .boxes import boxes_out
+from .enlarge import Enlarge, enlarger
+from .find import find_faces, needs_detector
+from .model import FaceModel
+from .run import Watched
+from .segs import check_segs, mask_of
+from .smooth import smoothed
+from .wires import BoundingBoxes, GPENModel, UpscaleModel
+
+
+class RestoreFaces(io.ComfyNode):
+    """Detects, restores and blends the faces of a batch of pictures."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_RestoreFaces",
+            display_name="Restore Faces (GPEN)",
+            category="GPEN",
+            description="Finds every face, straightens it, restores it with a GPEN model and puts it back without a "
+            "seam. Pictures without a face pass through.",
+            search_aliases=["face restore", "facerestore", "fix faces", "enhance face", "face enhancer", "gfpgan"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),
+                io.Image.Input("image", tooltip="One picture or a batch of frames."),
+                inputs.visibility(),
+                *inputs.selection_inputs(),
+                *inputs.masking_inputs(),
+                *inputs.detection_inputs(),
+                inputs.template_input(),
+                inputs.smoothing_input(),
+                *inputs.given_faces_inputs(),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Only what is white here may change, as far as it is white."
+                ),
+                UpscaleModel.Input(
+                    "upscale_model",
+                    optional=True,
+                    tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures with their faces restored."),
+                io.Mask.Output("mask", tooltip="How much of each pixel is restored face."),
+                io.Image.Output("faces_before", tooltip="The straightened faces as the network saw them."),
+                io.Image.Output("faces_after", tooltip="The same faces as it gave them back."),
+                BoundingBoxes.Output("bounding_boxes", tooltip="The boxes of the restored faces of each picture."),
+                io.Int.Output("face_count", tooltip="How many faces were restored in all pictures together."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        gpen_model: FaceModel,
+        image: Tensor,
+        visibility: float,
+        face_selection: str,
+        sort_by: str,
+        reverse_order: bool,
+        take_start: int,
+        take_count: int,
+        mask_kind: str,
+        colour_match: str,
+        blend: str,
+        feather: float,
+        detection_threshold: float,
+        min_face_size: int,
+        template: str,
+        temporal_smoothing: bool,
+        bounding_boxes: Any = None,
+        face_landmarks: Any = None,
+        segs: Any = None,
+        mask: Tensor | None = None,
+        upscale_model: Any = None,
+    ) -> Any:
+        """The pictures, masks, crops before and after, boxes and count."""
+        gpen_model.require("restoration", node="Restore Faces")
+        images = pictures.check_images(image)
+        limit = _limits(images, mask, segs)
+        options = inputs.options_of(
+            visibility=visibility,
+            mask_kind=mask_kind,
+            colour_match=colour_match,
+            blend=blend,
+            feather=feather,
+            template=template,
+        )
+        restorer = prepared_restorer(
+            gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images
+        )
+        progress = Progress(2 * len(images))
+        found = find_faces(
+            gpen_model,
+            images,
+            inputs.selection_of(detection_threshold, min_face_size),
+            bounding_boxes=bounding_boxes,
+            face_landmarks=face_landmarks,
+            segs=segs,
+            progress=progress,
+        )
+        chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
+        found = [chosen(faces) for faces in found]
+        if temporal_smoothing:
+            found = smoothed(images, found)
+        enlarge = None if upscale_model is None else enlarger(upscale_model, images)
+        done = restore_batch(restorer, images, found, options, limit=limit, enlarge=enlarge, progress=progress)
+        return io.NodeOutput(*done, boxes_out(found), sum(len(faces) for faces in found))
+
+
+def prepared_restorer(model: FaceModel, *, mask_kind: str, detector: bool, images: Tensor) -> FaceRestorer:
+    """A restorer whose networks are on the compute device."""
+    parser = model.parser(needed=mask_kind == "parser") if mask_kind in ("auto", "parser") else None
+    model.prepare(detector=detector, parser=parser is not None, frame_pixels=images.shape[1] * images.shape[2])
+    return FaceRestorer(
+        Watched(model.network),
+        Watched(model.detector()) if detector else None,
+        None if parser is None else Watched(parser),
+    )
+
+
+def restore_batch(
+    restorer: FaceRestorer,
+    images: Tensor,
+    found: Sequence[Sequence[Detection]],
+    options: RestoreOptions,
+    *,
+    limit: Sequence[Tensor] | None,
+    enlarge: Enlarge | None,
+    progress: Progress,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures, masks, crops before and crops after, of these faces.
+
+    limit: (H, W) for each picture, how much of it may change. enlarge: see `enlarger`.
+    """
+    count, height, width = (int(n) for n in images.shape[:3])
+    scale = 1 if enlarge is None else enlarge.scale
+    out = pictures.Results(count, height * scale, width * scale)
+    before, after = [], []
+    progress.expect(count)
+    for index, (base, result) in enumerate(_results(restorer, images, found, options, enlarge)):
+        picture, mask = torch.from_numpy(result.picture), covered(result, height * scale, width * scale)
+        if limit is not None and mask is not None:
+            share = pictures.mask_at(limit[index][None], 0, height * scale, width * scale)
+            picture, mask = torch.lerp(torch.from_numpy(base), picture, share[..., None]), mask * share
+        out.put(index, picture, mask)
+        before += [face.crop for face in result.faces if face.crop is not None]
+        after += [face.restored for face in result.faces if face.restored is not None]
+        progress.step(picture=picture)
+    return out.images, out.masks, crops_or_frame(before, images), crops_or_frame(after, images)
+
+
+def _results(
+    restorer: FaceRestorer,
+    images: Tensor,
+    found: Sequence[Sequence[Detection]],
+    options: RestoreOptions,
+    enlarge: Enlarge | None,
+) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
+    """For each picture what it was before its faces were pasted, (H, W, 3), and its result."""
+    if enlarge is None:
+        frames = (pictures.frame_at(images, index) for index in range(len(images)))
+        for index, result in enumerate(restorer.restore_many(frames, options, detections=found)):
+            yield pictures.frame_at(images, index), result
+        return
+    for index, faces in enumerate(found):
+        frame = pictures.frame_at(images, index)
+        canvas = enlarge.canvas(frame)
+        yield canvas, enlarge(restorer, frame, canvas, faces, options)
+
+
+def covered(result: RestoredPicture, height: int, width: int) -> Tensor | None:
+    """(H, W): how much of each pixel is restored face; None where there is no face."""
+    if not result.faces:
+        return None
+    whole = torch.zeros(height, width)
+    for face in result.faces:
+        x1, y1, x2, y2 = face.rectangle
+        whole[y1:y2, x1:x2] += face.mask
+    return whole.clamp_(0, 1)
+
+
+def crops_or_frame(crops: Sequence[Tensor], images: Tensor) -> Tensor:
+    """An IMAGE of the crops (3, S, S); of the first picture where there are none, as no wire may be empty."""
+    if crops:
+        return pictures.images_out(crops)
+    return pictures.images_out([pictures.picture_at(images, 0)])
+
+
+def _limits(images: Tensor, mask: Tensor | None, segs: Any) -> list[Tensor] | None:
+    count, height, width = images.shape[:3]
+    limits = None
+    if mask is not None:
+        mask = pictures.check_mask(mask)
+        if not pictures.is_placeholder(mask, height, width):
+            limits = [pictures.mask_at(mask, index, height, width) for index in range(count)]
+    if segs is not None:
+        region = mask_of(check_segs(segs, height, width), height, width)
+        limits = [region if limits is None else region * limits[index] for index in range(count)]
+    return limits

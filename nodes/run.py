@@ -1,0 +1,43 @@
+"""The core's networks as a running node calls them: cancel is asked before each batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..gpen_core.faces.batching import device_of
+from . import adapter
+
+
+class Watched:
+    """A network, detector or parser that can be cancelled between two calls, and is else like the one inside.
+
+    It is no `nn.Module`: the core must not move what ComfyUI's patcher keeps account of.
+    """
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+
+    @property
+    def device(self) -> torch.device:
+        """Where the patcher has put it."""
+        return device_of(self._part)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the core asks of the part: its configuration, card, or the size it works at."""
+        return getattr(self._part, name)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """What the part gives. Memory running out is raised as the core knows it, so that it halves the batch."""
+        adapter.stop_if_cancelled()
+        try:
+            return self._part(*arguments, **options)
+        except torch.cuda.OutOfMemoryError:
+            adapter.release_memory()
+            raise
+        except RuntimeError as error:
+            if not adapter.is_out_of_memory(error):
+                raise
+            adapter.release_memory()
+            raise torch.cuda.OutOfMemoryError(str(error)) from error

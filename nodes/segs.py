@@ -1,0 +1,128 @@
+"""SEGS, the Impact Pack's wire: regions of one picture, each with a box and a mask of its crop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..gpen_core.errors import FaceError, InputError
+from ..gpen_core.faces.types import Detection
+from .boxes import Box
+
+
+class Segment(NamedTuple):
+    """One region, with the field names and the order that packs which use SEGS read and `_replace`.
+
+    cropped_image: (1, h, w, 3) float RGB or None. cropped_mask: (h, w) float array of the crop region.
+    crop_region, bbox: x1, y1, x2, y2 in pixels.
+    """
+
+    cropped_image: Any
+    cropped_mask: Any
+    confidence: float
+    crop_region: list[int]
+    bbox: Any
+    label: str
+    control_net_wrapper: Any = None
+
+
+Segments = tuple[tuple[int, int], list[Segment]]
+
+
+def check_segs(segs: Any, height: int, width: int) -> Sequence[Any]:
+    """The regions of `segs`. Raises InputError when they were made for a picture of another size, or are no SEGS."""
+    try:
+        (segs_height, segs_width), regions = segs
+        segs_height, segs_width = int(segs_height), int(segs_width)
+    except (TypeError, ValueError) as error:
+        raise InputError("SEGS must be ((height, width), [regions])") from error
+    if (segs_height, segs_width) != (height, width):
+        raise InputError(
+            f"these SEGS are of a picture of {segs_width}×{segs_height} pixels, the image has {width}×{height}; "
+            "make the SEGS from this image"
+        )
+    if not isinstance(regions, Sequence) or any(not hasattr(region, "bbox") for region in regions):
+        raise InputError("SEGS must be ((height, width), [regions]), each region with a bbox")
+    return regions
+
+
+def boxes_of(regions: Sequence[Any]) -> list[tuple[Box, float]]:
+    """The regions' boxes (x1, y1, x2, y2) with their confidences."""
+    boxes = []
+    for region in regions:
+        x1, y1, x2, y2 = (float(v) for v in torch.as_tensor(region.bbox).flatten()[:4])
+        if not (x2 > x1 and y2 > y1):
+            raise FaceError(f"a region of the SEGS has the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), which is empty")
+        confidence = torch.as_tensor(region.confidence if region.confidence is not None else 1.0).flatten()
+        boxes.append(((x1, y1, x2, y2), float(confidence[0])))
+    return boxes
+
+
+def mask_of(regions: Sequence[Any], height: int, width: int) -> Tensor:
+    """The union of the regions' masks, (height, width) float32 in [0, 1]. A region without a mask counts as its crop.
+
+    Raises InputError for a mask of another size than its crop region.
+    """
+    union = torch.zeros(height, width)
+    for region in regions:
+        x1, y1, x2, y2 = (int(v) for v in region.crop_region)
+        target = union[max(y1, 0) : y2, max(x1, 0) : x2]
+        if region.cropped_mask is None:
+            target.fill_(1.0)
+            continue
+        mask = torch.as_tensor(region.cropped_mask).float().squeeze()
+        if tuple(mask.shape) != (y2 - y1, x2 - x1):
+            raise InputError(
+                f"a region of the SEGS has a mask of {tuple(mask.shape)} for a crop of {(y2 - y1, x2 - x1)} (h, w)"
+            )
+        mask = mask[max(-y1, 0) :, max(-x1, 0) :][: target.shape[0], : target.shape[1]]
+        target.copy_(torch.maximum(target, mask))
+    return union
+
+
+def segs_of(
+    picture: Tensor,
+    faces: Sequence[Detection],
+    masks: Sequence[Tensor | None],
+    *,
+    crop_factor: float,
+    dilation: int = 0,
+) -> Segments:
+    """SEGS of these faces in `picture` (3, H, W).
+
+    masks: of the whole picture (H, W), or None for the face's box. crop_factor: side of the crop over side of the box.
+    dilation: pixels by which a box's mask grows on every side (shrinks, if negative).
+    """
+    height, width = picture.shape[-2:]
+    regions = []
+    for face, mask in zip(faces, masks, strict=True):
+        x1, y1, x2, y2 = (float(v) for v in face.box)
+        region = _crop_region((x1, y1, x2, y2), crop_factor, height, width)
+        left, top, right, bottom = region
+        if mask is None:
+            mask = torch.zeros(height, width)
+            rows = slice(max(round(y1) - dilation, 0), max(round(y2) + dilation, 0))
+            mask[rows, max(round(x1) - dilation, 0) : max(round(x2) + dilation, 0)] = 1.0
+        regions.append(
+            Segment(
+                cropped_image=picture[:, top:bottom, left:right].movedim(0, -1)[None].clone(),
+                cropped_mask=mask[top:bottom, left:right].cpu().float().numpy().copy(),
+                confidence=float(face.score),
+                crop_region=region,
+                bbox=[x1, y1, x2, y2],
+                label="face",
+            )
+        )
+    return (height, width), regions
+
+
+def _crop_region(box: Box, factor: float, height: int, width: int) -> list[int]:
+    x1, y1, x2, y2 = box
+    half_width, half_height = (x2 - x1) * factor / 2, (y2 - y1) * factor / 2
+    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
+    left, top = max(0, round(centre_x - half_width)), max(0, round(centre_y - half_height))
+    right, bottom = min(width, round(centre_x + half_width)), min(height, round(centre_y + half_height))
+    return [min(left, width - 1), min(top, height - 1), max(right, left + 1), max(bottom, top + 1)]

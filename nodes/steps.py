@@ -1,0 +1,246 @@
+"""Detect, Crop, Restore Crops, Paste: Restore Faces in steps, with room for other nodes between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..gpen_core.errors import InputError
+from ..gpen_core.restore import FaceRestorer
+from . import inputs, pictures
+from .adapter import Progress, io, schema
+from .boxes import boxes_out
+from .find import find_faces, needs_detector
+from .model import FaceModel
+from .restore import covered
+from .run import Watched
+from .smooth import smoothed
+from .wires import BoundingBoxes, Faces, GPENFaces, GPENModel
+
+
+class DetectFaces(io.ComfyNode):
+    """Where the faces are."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_DetectFaces",
+            display_name="Detect Faces (GPEN)",
+            category="GPEN/steps",
+            description="Finds faces and their five landmarks, or takes them from boxes, face meshes or SEGS of "
+            "another node.",
+            search_aliases=["face detection", "retinaface", "face bbox", "find faces"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="From Load GPEN Model: its detector is used."),
+                io.Image.Input("image", tooltip="One picture or a batch of frames."),
+                *inputs.selection_inputs(),
+                *inputs.detection_inputs(),
+                inputs.smoothing_input(),
+                *inputs.given_faces_inputs(),
+            ],
+            outputs=[
+                GPENFaces.Output("faces", tooltip="Boxes, landmarks and scores of the faces of each picture."),
+                BoundingBoxes.Output("bounding_boxes", tooltip="The same boxes, for other packs' nodes."),
+                io.Int.Output("face_count", tooltip="How many faces there are in all pictures together."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        gpen_model: FaceModel,
+        image: Tensor,
+        face_selection: str,
+        sort_by: str,
+        reverse_order: bool,
+        take_start: int,
+        take_count: int,
+        detection_threshold: float,
+        min_face_size: int,
+        temporal_smoothing: bool,
+        bounding_boxes: Any = None,
+        face_landmarks: Any = None,
+        segs: Any = None,
+    ) -> Any:
+        """The faces, their boxes and their number."""
+        images = pictures.check_images(image)
+        height, width = int(images.shape[1]), int(images.shape[2])
+        if needs_detector(face_landmarks=face_landmarks):
+            gpen_model.prepare(network=False, detector=True, frame_pixels=height * width)
+        found = find_faces(
+            gpen_model,
+            images,
+            inputs.selection_of(detection_threshold, min_face_size),
+            bounding_boxes=bounding_boxes,
+            face_landmarks=face_landmarks,
+            segs=segs,
+            progress=Progress(len(images)),
+        )
+        chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
+        found = [chosen(faces) for faces in found]
+        if temporal_smoothing:
+            found = smoothed(images, found)
+        faces = Faces(picture_size=(height, width), frames=found)
+        return io.NodeOutput(faces, boxes_out(found), faces.count)
+
+
+class CropFaces(io.ComfyNode):
+    """Straightened crops."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_CropFaces",
+            display_name="Crop Faces (GPEN)",
+            category="GPEN/steps",
+            description="Cuts out and straightens each face in the size and pose that the model wants.",
+            search_aliases=["align faces", "face crop", "extract faces"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="From Load GPEN Model: it says size, pose and border of a crop."),
+                io.Image.Input("image", tooltip="The pictures in which the faces were detected."),
+                GPENFaces.Input("faces", tooltip="Faces from Detect Faces."),
+                inputs.template_input(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "crops",
+                    tooltip="One square picture a face, in the order of the faces. Without a face: "
+                    "the first picture, resized.",
+                ),
+                GPENFaces.Output("faces", tooltip="The faces with what Paste Faces needs to put them back."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, gpen_model: FaceModel, image: Tensor, faces: Faces, template: str) -> Any:
+        """The crops and the faces."""
+        images = pictures.check_images(image)
+        faces.check(images)
+        options = inputs.options_of(template=template)
+        restorer = FaceRestorer(Watched(gpen_model.network))
+        progress = Progress(len(images))
+        crops = []
+        for index, found in enumerate(faces.frames):
+            crops.append(restorer.align(pictures.frame_at(images, index), found, options))
+            progress.step()
+        size = gpen_model.config.in_size
+        if faces.count:
+            cut = pictures.images_out([crop for frame in crops for crop in frame.crops])
+        else:
+            cut = pictures.images_out(list(pictures.resized(pictures.picture_at(images, 0)[None], size)))
+        return io.NodeOutput(cut, Faces(picture_size=faces.picture_size, frames=faces.frames, crops=crops))
+
+
+class RestoreCrops(io.ComfyNode):
+    """Crops through the network."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_RestoreCrops",
+            display_name="Restore Crops (GPEN)",
+            category="GPEN/steps",
+            description="Runs straightened faces through the model, nothing else: crops in, restored crops out.",
+            search_aliases=["restore aligned faces", "gpen crop"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),
+                io.Image.Input("crops", tooltip="Straightened faces from Crop Faces; other sizes are resized."),
+                inputs.visibility(),
+            ],
+            outputs=[io.Image.Output("crops", tooltip="The restored faces, in the size that the model gives.")],
+        )
+
+    @classmethod
+    def execute(cls, gpen_model: FaceModel, crops: Tensor, visibility: float) -> Any:
+        """The restored crops."""
+        gpen_model.require("restoration", node="Restore Crops")
+        faces = pictures.crops_of(pictures.check_images(crops, name="crops"))
+        gpen_model.prepare()
+        restorer = FaceRestorer(Watched(gpen_model.network))
+        progress = Progress(len(faces))
+        size, done = gpen_model.config.in_size, 0
+
+        def count(finished: int, _: int) -> None:
+            nonlocal done
+            progress.step(finished - done)
+            done = finished
+
+        restored = restorer.run(pictures.resized(faces, size), progress=count).cpu()
+        if visibility < 1:
+            restored = torch.lerp(pictures.resized(faces, restored.shape[-1]), restored, visibility)
+        return io.NodeOutput(pictures.images_out(list(restored)))
+
+
+class PasteFaces(io.ComfyNode):
+    """Crops back into their pictures."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_PasteFaces",
+            display_name="Paste Faces (GPEN)",
+            category="GPEN/steps",
+            description="Puts crops, restored or changed by any node, back where Crop Faces took them from.",
+            search_aliases=["uncrop faces", "face paste", "composite faces"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="From Load GPEN Model: its parser draws the masks."),
+                io.Image.Input("image", tooltip="The pictures that the faces were cropped from."),
+                io.Image.Input("crops", tooltip="One square picture a face, in the order of Crop Faces, of any size."),
+                GPENFaces.Input("faces", tooltip="Faces from Crop Faces."),
+                inputs.visibility(),
+                *inputs.masking_inputs(),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures with the crops put back."),
+                io.Mask.Output("mask", tooltip="How much of each pixel comes from a crop."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        gpen_model: FaceModel,
+        image: Tensor,
+        crops: Tensor,
+        faces: Faces,
+        visibility: float,
+        mask_kind: str,
+        colour_match: str,
+        blend: str,
+        feather: float,
+    ) -> Any:
+        """The pictures and masks."""
+        images = pictures.check_images(image)
+        faces.check(images)
+        cut = faces.crops_or_raise()
+        changed = pictures.check_images(crops, name="crops")
+        if faces.count and len(changed) != faces.count:
+            raise InputError(f"{len(changed)} crops came for {faces.count} faces; Paste Faces needs one crop a face")
+        if changed.shape[1] != changed.shape[2]:
+            raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
+        options = inputs.options_of(
+            visibility=visibility, mask_kind=mask_kind, colour_match=colour_match, blend=blend, feather=feather
+        )
+        parser = gpen_model.parser(needed=mask_kind == "parser") if mask_kind in ("auto", "parser") else None
+        if parser is not None and faces.count:
+            gpen_model.prepare(network=False, parser=True)
+        restorer = FaceRestorer(Watched(gpen_model.network), None, None if parser is None else Watched(parser))
+        height, width = faces.picture_size
+        out, progress, first = pictures.Results(len(images), height, width), Progress(len(images)), 0
+        for index, frame in enumerate(cut):
+            before = pictures.frame_at(images, index)
+            if not len(frame):
+                out.put(index, before)
+                continue
+            part = pictures.crops_of(changed[first : first + len(frame)])
+            first += len(frame)
+            result = restorer.paste(before, frame, part, restorer.masks(frame, part, options), options)
+            out.put(index, result.picture, covered(result, height, width))
+            progress.step(picture=torch.from_numpy(result.picture))
+        return io.NodeOutput(out.images, out.masks)

@@ -1,0 +1,247 @@
+"""Colourise Face, Inpaint Face, Segmentation to Face: the models of the other tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..gpen_core.tasks import colorize, colorize_face, inpaint, inpaint_face, synthesize_face, white_strokes
+from . import inputs, pictures
+from .adapter import Progress, advanced, io, log, schema
+from .find import find_faces, needs_detector
+from .model import FaceModel
+from .restore import covered, prepared_restorer
+from .run import Watched
+from .wires import GPENModel
+
+PHOTOGRAPH, ALIGNED = "photograph", "aligned face"
+
+
+def _kind_input() -> Any:
+    return io.Combo.Input(
+        "picture_kind",
+        options=[PHOTOGRAPH, ALIGNED],
+        default=PHOTOGRAPH,
+        tooltip="photograph: faces are found and cropped first. aligned face: every picture is one straightened, "
+        "square face already.",
+    )
+
+
+class ColouriseFace(io.ComfyNode):
+    """Colours for grey faces."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_ColouriseFace",
+            display_name="Colourise Face (GPEN)",
+            category="GPEN/tasks",
+            description="Colours the faces of a grey picture with a GPEN colourisation model. The brightness of every "
+            "pixel stays as it was.",
+            search_aliases=["colorize", "colorise", "colourize", "old photo colour", "black and white"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="A colourisation model, for example GPEN-Colorization-1024."),
+                io.Image.Input("image", tooltip="Grey pictures; colours that are there are ignored."),
+                _kind_input(),
+                inputs.visibility(),
+                io.Combo.Input(
+                    "mask_kind",
+                    options=inputs.MASK_KINDS,
+                    default="auto",
+                    tooltip="How far around each face colours reach, in photographs. parser: face and hair. auto: "
+                    "parser where the model has one, else ellipse.",
+                ),
+                *inputs.detection_inputs(),
+                *inputs.given_faces_inputs(),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures with coloured faces."),
+                io.Mask.Output("mask", tooltip="How much of each pixel was coloured."),
+                io.Int.Output("face_count", tooltip="How many faces were coloured."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        gpen_model: FaceModel,
+        image: Tensor,
+        picture_kind: str,
+        visibility: float,
+        mask_kind: str,
+        detection_threshold: float,
+        min_face_size: int,
+        bounding_boxes: Any = None,
+        face_landmarks: Any = None,
+        segs: Any = None,
+    ) -> Any:
+        """The pictures, masks and number of faces."""
+        gpen_model.require("colorization", node="Colourise Face")
+        images = pictures.check_images(image)
+        count, height, width = (int(n) for n in images.shape[:3])
+        out, progress = pictures.Results(count, height, width), Progress(2 * count)
+        network = Watched(gpen_model.network)
+        if picture_kind == ALIGNED:
+            gpen_model.prepare()
+            for index in range(count):
+                frame = pictures.frame_at(images, index)
+                coloured = torch.from_numpy(colorize_face(frame, network))
+                out.put(index, torch.lerp(torch.from_numpy(frame), coloured, visibility), torch.ones(height, width))
+                progress.step(2, picture=coloured)
+            return io.NodeOutput(out.images, out.masks, count)
+        options = inputs.options_of(visibility=visibility, mask_kind=mask_kind, keep_crops=False)
+        restorer = prepared_restorer(
+            gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images
+        )
+        found = find_faces(
+            gpen_model,
+            images,
+            inputs.selection_of(detection_threshold, min_face_size),
+            bounding_boxes=bounding_boxes,
+            face_landmarks=face_landmarks,
+            segs=segs,
+            progress=progress,
+        )
+        for index, faces in enumerate(found):
+            frame = pictures.frame_at(images, index)
+            result = colorize(frame, network, parser=restorer.parser, options=options, detections=faces)
+            out.put(index, result.picture, covered(result, height, width))
+            progress.step(picture=torch.from_numpy(result.picture))
+        return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+
+
+class InpaintFace(io.ComfyNode):
+    """Missing parts of faces, filled."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_InpaintFace",
+            display_name="Inpaint Face (GPEN)",
+            category="GPEN/tasks",
+            description="Fills the masked part of faces with a GPEN inpainting model. Everything outside the mask "
+            "stays as it was, to the bit.",
+            search_aliases=["face inpainting", "remove scratches", "fill face", "repair photo"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="An inpainting model, for example GPEN-Inpainting-1024."),
+                io.Image.Input("image", tooltip="Pictures with a damaged face."),
+                _kind_input(),
+                *inputs.detection_inputs(),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White is what to fill. Not connected: everything that is painted white in the picture.",
+                ),
+                *inputs.given_faces_inputs(),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures with the masked parts filled."),
+                io.Mask.Output("mask", tooltip="What was to be filled."),
+                io.Int.Output("face_count", tooltip="How many faces there are in the pictures."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        gpen_model: FaceModel,
+        image: Tensor,
+        picture_kind: str,
+        detection_threshold: float,
+        min_face_size: int,
+        mask: Tensor | None = None,
+        bounding_boxes: Any = None,
+        face_landmarks: Any = None,
+        segs: Any = None,
+    ) -> Any:
+        """The pictures, masks and number of faces."""
+        gpen_model.require("inpainting", node="Inpaint Face")
+        images = pictures.check_images(image)
+        count, height, width = (int(n) for n in images.shape[:3])
+        wanted = _wanted(images, mask)
+        out, progress = pictures.Results(count, height, width), Progress(2 * count)
+        network = Watched(gpen_model.network)
+        if picture_kind == ALIGNED:
+            gpen_model.prepare()
+            found: list[Any] = [[None]] * count
+        else:
+            detector = needs_detector(face_landmarks=face_landmarks)
+            gpen_model.prepare(detector=detector, frame_pixels=height * width)
+            found = find_faces(
+                gpen_model,
+                images,
+                inputs.selection_of(detection_threshold, min_face_size),
+                bounding_boxes=bounding_boxes,
+                face_landmarks=face_landmarks,
+                segs=segs,
+                progress=progress,
+            )
+        options = inputs.options_of(keep_crops=False)
+        for index, faces in enumerate(found):
+            frame, fill = pictures.frame_at(images, index), wanted[index]
+            if not faces or not bool(fill.any()):
+                log.info("picture %d has %s: it stays as it is", index, "nothing to fill" if faces else "no face")
+                filled = frame
+            elif picture_kind == ALIGNED:
+                filled = inpaint_face(frame, network, mask=fill)
+            else:
+                filled = inpaint(frame, network, mask=fill, options=options, detections=faces).picture
+            out.put(index, filled, fill)
+            progress.step(picture=torch.from_numpy(filled))
+        return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+
+
+def _wanted(images: Tensor, mask: Tensor | None) -> list[Tensor]:
+    """For each picture (H, W), what is to be filled: the mask, else what is painted white."""
+    count, height, width = (int(n) for n in images.shape[:3])
+    if mask is None:
+        return [torch.from_numpy(white_strokes(pictures.frame_at(images, index))) for index in range(count)]
+    mask = pictures.check_mask(mask)
+    return [pictures.mask_at(mask, index, height, width) for index in range(count)]
+
+
+class SegmentationToFace(io.ComfyNode):
+    """A face from a map of its regions."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_SegmentationToFace",
+            display_name="Segmentation to Face (GPEN)",
+            category="GPEN/tasks",
+            description="Makes a face from a map of its regions, painted in the 19 colours of CelebAMask-HQ.",
+            search_aliases=["seg2face", "face from mask", "semantic face", "segmentation map"],
+            inputs=[
+                GPENModel.Input("gpen_model", tooltip="A segmentation model, for example GPEN-Seg2face-512."),
+                io.Image.Input("map", tooltip="Square maps in the 19 colours; colours that JPEG has damaged are read."),
+                advanced(
+                    io.Int.Input(
+                        "size",
+                        default=0,
+                        min=0,
+                        max=4096,
+                        tooltip="Side of the result in pixels; 0 takes the model's own size.",
+                    )
+                ),
+            ],
+            outputs=[io.Image.Output("image", tooltip="One face a map.")],
+        )
+
+    @classmethod
+    def execute(cls, gpen_model: FaceModel, map: Tensor, size: int = 0) -> Any:
+        """The faces."""
+        gpen_model.require("segmentation", node="Segmentation to Face")
+        maps = pictures.check_images(map, name="map")
+        gpen_model.prepare()
+        progress, faces = Progress(len(maps)), []
+        for index in range(len(maps)):
+            made = torch.from_numpy(synthesize_face(pictures.frame_at(maps, index), Watched(gpen_model.network)))
+            face = made.movedim(-1, 0).float() / 255
+            faces.append(face if not size else pictures.resized(face[None], size)[0])
+            progress.step(picture=made.float() / 255)
+        return io.NodeOutput(pictures.images_out(faces))
