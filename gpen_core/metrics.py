@@ -45,7 +45,8 @@ def ssim(result: Tensor, target: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     top = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     bottom = (mean_a.square() + mean_b.square() + c1) * (variance_a + variance_b + c2)
-    return (top / bottom).flatten(1).mean(1)
+    similarity: Tensor = (top / bottom).flatten(1).mean(1)
+    return similarity
 
 
 def sharpness(result: Tensor, target: Tensor) -> Tensor:
@@ -60,7 +61,8 @@ def detail(result: Tensor, target: Tensor) -> Tensor:
     _check(result, target)
     a, b = (_laplacian(p).flatten(1) for p in (result, target))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-12)
+    norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+    return (a * b).sum(1) / norms.clamp(min=1e-12)
 
 
 FIGURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

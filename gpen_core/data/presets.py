@@ -59,7 +59,7 @@ PRESETS: dict[str, Ranges] = {
     "inpainting": Ranges(chains=((),), target="inpainting"),
     **{
         f"super-resolution-{factor}": Ranges(
-            chains=((Pass(shrink=(factor, factor), filters=("area", "cubic")),),), back="cubic"
+            chains=((Pass(shrink=(factor, factor), filters=("area",)),),), back="cubic"
         )
         for factor in (2, 4, 8, 16)
     },
