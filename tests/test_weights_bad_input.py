@@ -88,6 +88,7 @@ def test_an_old_pickle_cut_short_is_refused(tmp_path: Path) -> None:
         assert refusal(path)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("form", ["zip", "old", "safetensors"])
 def test_flipped_bytes_are_refused_or_read_but_never_end_in_a_foreign_error(tmp_path: Path, form: str) -> None:
     path = tmp_path / ("m.safetensors" if form == "safetensors" else "m.pth")

@@ -11,6 +11,8 @@ from ..errors import ConfigError
 
 Kind = Literal["restorer", "discriminator", "detector", "parser", "recognition", "upscaler"]
 
+PICKLES = (".pth", ".pt", ".ckpt", ".bin")
+SUFFIXES = (".safetensors", *PICKLES)
 BUNDLED = Path(__file__).parent / "bundled"
 
 

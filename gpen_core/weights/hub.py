@@ -9,8 +9,7 @@ from pathlib import Path
 from ..errors import HashMismatchError, HubError
 from . import web
 from .cache import fetched_folder, forget, sha256_of
-from .entry import HubPlace, Place, ZooEntry
-from .tensors import SUFFIXES
+from .entry import SUFFIXES, HubPlace, Place, ZooEntry
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, overload
 
 import torch
+from torch import Tensor
 
 from ..config import Task
 from ..errors import DeviceError, InputError, WeightsError
@@ -32,6 +33,7 @@ def load_model(
     prepare: Literal[True] = True,
     task: Task | None = None,
     compile: bool = False,
+    graph: bool = False,
     trust_pickle: bool = False,
 ) -> PreparedGPEN: ...
 @overload
@@ -44,6 +46,7 @@ def load_model(
     prepare: Literal[False],
     task: Task | None = None,
     compile: bool = False,
+    graph: bool = False,
     trust_pickle: bool = False,
 ) -> GPEN: ...
 def load_model(
@@ -55,6 +58,7 @@ def load_model(
     prepare: bool = True,
     task: Task | None = None,
     compile: bool = False,
+    graph: bool = False,
     trust_pickle: bool = False,
 ) -> PreparedGPEN | GPEN:
     """The network that `source` names: in its fast inference form, or (`prepare=False`) with canonical parameters.
@@ -63,19 +67,22 @@ def load_model(
     device: "auto" takes the first of CUDA, Apple's, Intel's and the CPU. precision: fp32, tf32, bf16, fp16, or "auto",
     the fastest that keeps 45 dB to fp32 (canonical parameters are always float32). revision: of a Hub repository.
     task: what a file is for that does not say so itself. compile: through torch.compile.
+    graph: as CUDA graphs.
     trust_pickle: read a pickle of unknown content with a torch below 2.6.
     Raises WeightsError, HubError, DeviceError; every message names the remedy.
     """
     target = choose_device(device)
-    if not prepare and (precision not in ("auto", "fp32") or compile):
-        raise InputError(f"prepare=False gives float32 parameters, not {precision}{', compiled' if compile else ''}")
+    if not prepare and (precision not in ("auto", "fp32") or compile or graph):
+        raise InputError(
+            f"prepare=False gives plain float32 parameters; precision {precision}, compile and graph need prepare"
+        )
     located = locate(zoo.DEFAULT_MODEL if source is None else source, revision=revision)
     model = GPEN.from_file(located, task=task, trust_pickle=trust_pickle)
     if not prepare:
         return model.to(target)
     from ..architecture.prepared import prepare as prepare_model
 
-    return prepare_model(model, precision=precision, device=target, compile=compile)
+    return prepare_model(model, precision=precision, device=target, compile=compile, graph=graph)
 
 
 def load_detector(source: Source | None = None, *, device: Device = "auto") -> RetinaFaceDetector:
@@ -91,8 +98,7 @@ def load_detector(source: Source | None = None, *, device: Device = "auto") -> R
         raise WeightsError(f"{located.path} is no RetinaFace detector; `gpen models` lists detectors")
     from ..faces.detect import RetinaFaceDetector
 
-    backbone = "mobile0.25" if "body.stage1.0.0.weight" in state_dict else "resnet50"
-    return RetinaFaceDetector(state_dict, backbone).to(target)
+    return RetinaFaceDetector(_float32(state_dict)).to(target)
 
 
 def load_parser(source: Source | None = None, *, device: Device = "auto") -> ParseNetParser:
@@ -107,7 +113,7 @@ def load_parser(source: Source | None = None, *, device: Device = "auto") -> Par
         raise WeightsError(f"{located.path} is no ParseNet parser; `gpen models` lists parsers")
     from ..faces.parse import ParseNetParser
 
-    return ParseNetParser(state_dict).to(target)
+    return ParseNetParser(_float32(state_dict)).to(target)
 
 
 def choose_device(device: Device) -> torch.device:
@@ -128,6 +134,11 @@ def choose_device(device: Device) -> torch.device:
     if (chosen.index or 0) >= count:
         raise DeviceError(f"device {device} is not at hand ({count} of its kind are); `gpen doctor` lists what is")
     return chosen
+
+
+def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights kept in half precision, as they are used; counters stay integers."""
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
 def _devices(kind: str) -> int:

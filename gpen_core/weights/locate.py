@@ -14,9 +14,9 @@ from ..config import Task
 from ..errors import WeightsError
 from . import checkpoint, hub, zoo
 from .cache import converted_path, sha256_of
-from .entry import ZooEntry
+from .entry import SUFFIXES, ZooEntry
 from .header import CARD_KEY, CONFIG_KEY, Header, encode
-from .tensors import SUFFIXES, RawFile, is_pickle, read_tensors
+from .tensors import RawFile, is_pickle, read_tensors
 
 Source = str | PathLike[str]
 

@@ -17,9 +17,8 @@ from torch import Tensor
 from ..errors import UnsafeFileError, WeightsError
 from . import zoo
 from .cache import sha256_of
+from .entry import PICKLES, SUFFIXES
 
-PICKLES = (".pth", ".pt", ".ckpt", ".bin")
-SUFFIXES = (".safetensors", *PICKLES)
 # In the order in which they are looked for: averaged weights before the last ones.
 WRAPPERS = ("g_ema", "params_ema", "params", "state_dict")
 _PREFIXES = ("module.", "_orig_mod.")
