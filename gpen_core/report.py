@@ -109,12 +109,13 @@ def _plain(value: Any) -> Any:
 def write_report(path: Path, rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> None:
     """Writes `{"settings", "pictures": [one row a line], "totals"}`, row by row, to a temporary name that is renamed.
 
-    rows: as PictureReport.to_dict gives them; read once, so they may come from a file of any length.
+    settings: JSON values. rows: as PictureReport.to_dict gives them; read once, so they may come from a file of any
+    length.
     """
     counts: dict[str, int] = dict.fromkeys(get_args(Status), 0)
     faces = 0
     with replacing(path) as file:
-        file.write(b'{"settings": ' + _line(_plain(settings)) + b',\n"pictures": [')
+        file.write(b'{"settings": ' + _line(settings) + b',\n"pictures": [')
         separator = b"\n"
         for row in rows:
             file.write(separator + _line(row))

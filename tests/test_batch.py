@@ -287,7 +287,7 @@ def test_a_resumed_run_does_only_what_is_left_and_changed(tmp_path):
 def test_a_run_is_not_resumed_with_other_settings(tmp_path):
     items = [Item(source=photograph(tmp_path / "a.png", 1), target=tmp_path / "out" / "a.png")]
     run(items, tmp_path / "out", settings={"strength": 1.0})
-    with pytest.raises(ConfigError, match=r"strength: 1\.0, now 0\.5"):
+    with pytest.raises(ConfigError, match=r"strength was 1\.0, now 0\.5"):
         run(items, tmp_path / "out", settings={"strength": 0.5}, resume=True)
     assert run(items, tmp_path / "out", settings={"strength": 0.5}).done == 1
 

@@ -56,10 +56,10 @@ class Journal:
             yield from rows
 
     def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
-        theirs = header.get("settings", {})
-        names = sorted(n for n in {*theirs, *self._settings} if theirs.get(n) != self._settings.get(n))
+        theirs, ours = _flat(header.get("settings", {})), _flat(self._settings)
+        names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
         if names:
-            changes = "; ".join(f"{n}: {theirs.get(n)!r}, now {self._settings.get(n)!r}" for n in names[:3])
+            changes = "; ".join(f"{name} was {theirs.get(name)!r}, now {ours.get(name)!r}" for name in names[:3])
             raise ConfigError(
                 f"the run of {self.report} had other settings ({changes}); "
                 "resume with the same, or start anew without --resume"
@@ -101,6 +101,14 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
+    return flat
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,232 @@
+"""`gpen restore` and `gpen detect` as a user calls them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gpen_core import weights
+from gpen_core.architecture.gpen import GPEN
+from gpen_core.cli.main import main
+from gpen_core.config import GPENConfig, ModelCard
+from gpen_core.faces.types import Detection
+from gpen_core.images import as_picture, read_picture
+from gpen_core.options import RestoreOptions
+from gpen_core.restore import FaceRestorer
+from gpen_core.weights import checkpoint, load_model
+
+
+def detect_bright(pictures: torch.Tensor) -> list[list[Detection]]:
+    """A face in the middle of every picture that is bright somewhere, with another, less certain one in its corner."""
+    found = []
+    for picture in pictures:
+        faces = []
+        for left, top, side, score in ((20.0, 15.0, 30.0, 0.99), (2.0, 2.0, 12.0, 0.92)):
+            points = ((0.35, 0.4), (0.65, 0.4), (0.5, 0.6), (0.38, 0.75), (0.62, 0.75))
+            landmarks = [(left + side * x, top + side * y) for x, y in points]
+            faces.append(Detection(box=(left, top, left + side, top + side), landmarks=landmarks, score=score))
+        found.append(faces if picture.max() > 0.5 else [])
+    return found
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of a small random network; the detector is replaced, because none is part of this checkout's tests."""
+    monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": detect_bright)
+    network = GPEN(GPENConfig.standard(32, narrow=0.05), generator=torch.Generator().manual_seed(1))
+    path = tmp_path / "small.safetensors"
+    checkpoint.write(path, network.state_dict(), network.config, ModelCard(name="small"))
+    return path
+
+
+def photograph(path: Path, seed: int, *, brightest: int = 256, size: tuple[int, int] = (60, 80)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, brightest, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def gpen(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_a_folder_is_restored_as_the_library_does_it(tmp_path, model, capsys):
+    photograph(tmp_path / "in" / "a.png", 1)
+    photograph(tmp_path / "in" / "sub" / "b.png", 2)
+    photograph(tmp_path / "in" / "dark.jpg", 3, brightest=50)
+    status = gpen(
+        "restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--precision", "fp32", "--device", "cpu"
+    )
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    assert "3 pictures, 4 faces" in printed.out
+    restorer = FaceRestorer(load_model(model, device="cpu", precision="fp32"), detect_bright)
+    for name in ("a.png", "sub/b.png"):
+        expected = restorer.restore(tmp_path / "in" / name, RestoreOptions())
+        np.testing.assert_array_equal(read_picture(tmp_path / "out" / name).pixels, expected.picture.pixels)
+    assert (tmp_path / "out" / "dark.jpg").read_bytes() == (tmp_path / "in" / "dark.jpg").read_bytes()
+    text = read_picture(tmp_path / "out" / "a.png").text["Processing"]
+    assert "small" in text
+    assert "sha256" in text
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["model"] == "small"
+    assert report["totals"]["faces"] == 4
+
+
+def test_every_option_reaches_the_restoration(tmp_path, model):
+    photograph(tmp_path / "a.png", 1)
+    words = [
+        "--order",
+        "size",
+        "--largest",
+        1,
+        "--threshold",
+        0.95,
+        "--mask",
+        "box",
+        "--margin",
+        0.1,
+        "--feather",
+        0.05,
+    ]
+    words += ["--strength", 0.5, "--face-strength", "0=0.5", "--colour-match", "crop", "--blend", "laplacian"]
+    words += ["--overlap", "hard", "--smooth-below", 50, "--template", "ffhq", "--border", "reflect"]
+    words += ["--fit", "least_median", "--no-antialias", "--batch-size", 1, "--no-provenance"]
+    assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", "--model", model, "--quiet", *words) == 0
+    report = json.loads((tmp_path / "b.report.json").read_text())
+    options = report["settings"]["options"]
+    assert (options["selection"]["order"], options["selection"]["largest"], options["selection"]["threshold"]) == (
+        "size",
+        1,
+        0.95,
+    )
+    assert (options["masking"]["kind"], options["masking"]["margin"], options["masking"]["feather"]) == (
+        "box",
+        0.1,
+        0.05,
+    )
+    blending = options["blending"]
+    assert (blending["strength"], blending["face_strength"], blending["overlap"]) == (0.5, {"0": 0.5}, "hard")
+    assert (blending["colour_match"], blending["blend"], blending["smooth_below"]) == ("crop", "laplacian", 50.0)
+    assert (options["template"], options["border"], options["fit"]) == ("ffhq", "reflect", "least_median")
+    assert (options["antialias"], options["batch_size"]) == (False, 1)
+    assert report["pictures"][0]["faces"][0]["strength"] == 0.25
+    assert read_picture(tmp_path / "b.png").text == {}
+
+
+def test_strength_nothing_leaves_the_picture_as_it_was(tmp_path, model):
+    photograph(tmp_path / "a.png", 1)
+    assert (
+        gpen("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", "--model", model, "--strength", 0, "--quiet") == 0
+    )
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.png").pixels, read_picture(tmp_path / "a.png").pixels)
+
+
+def test_aligned_faces_formats_and_sizes(tmp_path, model):
+    photograph(tmp_path / "face.png", 1, size=(32, 32))
+    words = ["restore", tmp_path / "face.png", "-o", tmp_path / "out", "--model", model, "--aligned", "--quiet"]
+    assert gpen(*words, "--format", "tiff", "--precision", "fp32", "--device", "cpu") == 0
+    given = torch.from_numpy(read_picture(tmp_path / "face.png").pixels).permute(2, 0, 1)[None] / 127.5 - 1
+    expected = load_model(model, device="cpu", precision="fp32")(given)
+    expected = ((expected[0].permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).round().numpy()
+    assert np.abs(read_picture(tmp_path / "out" / "face.tif").pixels - expected).max() <= 1
+    assert gpen(*words, "--upscale", 3, "--format", "png") == 0
+    assert read_picture(tmp_path / "out" / "face.png").width == 96
+
+
+def test_larger_results_and_another_format(tmp_path, model):
+    photograph(tmp_path / "in" / "a.png", 1)
+    photograph(tmp_path / "in" / "dark.png", 1, brightest=40)
+    words = ["--model", model, "--upscale", 2, "--format", "jpg", "--quality", 80, "--quiet"]
+    assert gpen("restore", tmp_path / "in", "-o", tmp_path / "out", *words) == 0
+    for name in ("a.jpg", "dark.jpg"):
+        picture = read_picture(tmp_path / "out" / name)
+        assert (picture.format, picture.width, picture.height) == ("JPEG", 160, 120)
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["pictures"]
+    assert [row["status"] for row in rows] == ["restored", "converted"]
+
+
+def test_a_broken_picture_is_named_skipped_and_makes_the_exit_status_one(tmp_path, model, capsys):
+    photograph(tmp_path / "in" / "a.png", 1)
+    (tmp_path / "in" / "b.jpg").write_text("no picture")
+    assert gpen("restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model) == 1
+    printed = capsys.readouterr()
+    assert "1 failed" in printed.out
+    assert "b.jpg is not a picture" in printed.err
+    assert (tmp_path / "out" / "a.png").exists()
+
+
+def test_resume_does_what_is_left_and_refuses_other_settings(tmp_path, model, capsys):
+    photograph(tmp_path / "in" / "a.png", 1)
+    words = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet"]
+    assert gpen(*words) == 0
+    photograph(tmp_path / "in" / "b.png", 2)
+    assert gpen(*words, "--resume") == 0
+    assert "1 pictures, 2 faces, 1 were done before" in capsys.readouterr().out
+    assert gpen(*words, "--resume", "--strength", 0.3) == 1
+    assert "options.blending.strength was 1.0, now 0.3" in capsys.readouterr().err
+
+
+def test_detect_and_dry_run_draw_faces_and_restore_none(tmp_path, model):
+    photograph(tmp_path / "in" / "a.png", 1)
+    assert gpen("detect", tmp_path / "in", "-o", tmp_path / "found", "--threshold", 0.95, "--quiet") == 0
+    rows = json.loads((tmp_path / "found" / "report.json").read_text())["pictures"]
+    assert [round(face["score"], 2) for face in rows[0]["faces"]] == [0.99]
+    assert (read_picture(tmp_path / "found" / "a.png").pixels[15, 20:50] == (255, 176, 0)).all()
+    assert gpen("restore", tmp_path / "in", "-o", tmp_path / "dry", "--dry-run", "--threshold", 0.95, "--quiet") == 0
+    np.testing.assert_array_equal(
+        read_picture(tmp_path / "dry" / "a.png").pixels, read_picture(tmp_path / "found" / "a.png").pixels
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none.png"], "no such file"),
+        (["in", "--strength", "2"], "strength is 2.0"),
+        (["in", "--background", "x"], "needs --upscale"),
+        (["in", "film.mp4"], "cannot be mixed"),
+        (["in", "--upscale", "99"], "scale is 99"),
+        (["in", "--quality", "0"], "quality is 0"),
+        (["in", "--faces", "7"], "face 7 was asked for"),
+        (["in", "--model", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_a_users_mistake_costs_one_line_and_a_status_of_one(tmp_path, model, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    photograph(tmp_path / "in" / "a.png", 1)
+    given = words if "--model" in words else [*words, "--model", model]
+    assert gpen("restore", *given, "-o", "out", "--quiet") == 1
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+
+
+def test_the_input_is_not_written_over_unless_said(tmp_path, model, capsys):
+    path = photograph(tmp_path / "in" / "a.png", 1)
+    before = path.read_bytes()
+    words = ["restore", tmp_path / "in", "-o", tmp_path / "in", "--model", model, "--quiet"]
+    assert gpen(*words) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert gpen(*words, "--overwrite") == 0
+    assert path.read_bytes() != before
+
+
+def test_sixteen_bits_grey_and_alpha_go_through_the_whole_command(tmp_path, model):
+    deep = np.random.default_rng(5).integers(0, 65536, (60, 80, 4), dtype=np.uint16)
+    as_picture(deep).save(tmp_path / "in" / "deep.png")
+    as_picture(deep[..., :1]).save(tmp_path / "in" / "grey.tif")
+    assert gpen("restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet") == 0
+    result = read_picture(tmp_path / "out" / "deep.png")
+    assert result.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(result.alpha, deep[..., 3])
+    assert (result.pixels != deep[..., :3]).any()
+    np.testing.assert_array_equal(result.pixels[55:], deep[55:, :, :3])
+    grey = read_picture(tmp_path / "out" / "grey.tif")
+    assert grey.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(grey.pixels[55:, :, 0], deep[55:, :, 0])
