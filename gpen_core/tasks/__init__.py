@@ -1,0 +1,27 @@
+"""The tasks beside restoration: colours, missing parts, faces from maps of their regions."""
+
+from .colorize import colorize, colorize_face
+from .inpaint import inpaint, inpaint_face, white_strokes
+from .luma import keep_luma
+from .network import TaskNetwork, check_task
+from .palette import PALETTE, paint, read_labels
+from .synthesize import as_labels, edit_faces, map_picture, parse_face, synthesize_face
+
+__all__ = [
+    "PALETTE",
+    "TaskNetwork",
+    "as_labels",
+    "check_task",
+    "colorize",
+    "colorize_face",
+    "edit_faces",
+    "inpaint",
+    "inpaint_face",
+    "keep_luma",
+    "map_picture",
+    "paint",
+    "parse_face",
+    "read_labels",
+    "synthesize_face",
+    "white_strokes",
+]

@@ -1,0 +1,77 @@
+"""Colours for grey faces; the luma stays the input's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..faces.colour import LUMA
+from ..images import as_picture, convert_like
+from ..options import RestoreOptions
+from ..restore import FaceRestorer, Model, RestoredPicture
+from .aligned import run_aligned
+from .luma import keep_luma
+from .network import TaskNetwork, check_task
+
+
+def to_grey(crops: Tensor) -> Tensor:
+    """(N, 3, S, S): the BT.601 luma of `crops`, three times: what the network was trained to colour."""
+    weights = crops.new_tensor(LUMA)[:, None, None]
+    return (crops * weights).sum(1, keepdim=True).expand_as(crops)
+
+
+def colorize_face(picture: Any, model: Model) -> Any:
+    """The aligned face `picture` (anything `as_picture` takes), coloured, as the same kind of thing, RGB.
+
+    Every pixel keeps the input's luma to within rounding, at every size. Raises WeightsError for a model of another
+    task, InputError where the picture is not square.
+    """
+    check_task(model, "colorization")
+    given = as_picture(picture)
+    coloured = run_aligned(TaskNetwork(model, prepare=to_grey), given.pixels)
+    result = given.with_pixels(keep_luma(given.pixels, coloured), grey=False)
+    return convert_like(result, _as_rgb(picture))
+
+
+def colorize(
+    picture: Any,
+    model: Model,
+    *,
+    detector: Any = None,
+    parser: Any = None,
+    options: RestoreOptions | None = None,
+    detections: Any = None,
+) -> RestoredPicture:
+    """The photograph `picture` with its faces coloured; all else, and the luma of every pixel, as it was.
+
+    detector, parser, options, detections: as `FaceRestorer` takes them. Raises as `colorize_face` and
+    `FaceRestorer.restore`.
+    """
+    check_task(model, "colorization")
+    options = options or RestoreOptions()
+    given = as_picture(picture)
+    restorer = FaceRestorer(TaskNetwork(model, prepare=to_grey), detector, parser)
+    coloured = given.with_pixels(given.pixels, grey=False)
+    restored = restorer.restore(
+        coloured, replace(options, blending=replace(options.blending, keep_grey=False)), detections=detections
+    )
+    pixels = given.pixels.copy()
+    for face in restored.faces:
+        x1, y1, x2, y2 = face.rectangle
+        part = np.s_[y1:y2, x1:x2]
+        pixels[part] = keep_luma(given.pixels[part], restored.decoded.pixels[part])
+    result = coloured.with_pixels(pixels)
+    return replace(restored, picture=convert_like(result, _as_rgb(picture)), decoded=result)
+
+
+def _as_rgb(picture: Any) -> Any:
+    """Something of the kind of `picture` that has three channels, for `convert_like` to follow."""
+    if isinstance(picture, np.ndarray) and picture.ndim == 2:
+        return np.broadcast_to(picture[..., None], (*picture.shape, 3))
+    if isinstance(picture, torch.Tensor) and picture.shape[0] == 1:
+        return picture.expand(3, -1, -1)
+    return picture

@@ -1,0 +1,123 @@
+"""A face from a map of its regions, and the loop parse → edit the map → synthesise on a face that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+from ..faces.batching import device_of
+from ..faces.finish import PARSER_SIZE, Parser
+from ..faces.mask import LABELS
+from ..images import Picture, as_picture
+from ..images.picture import to_depth
+from ..options import RestoreOptions
+from ..restore import FaceRestorer, Model, RestoredPicture
+from .aligned import resize, run_unit
+from .network import TaskNetwork, check_task
+from .palette import paint, read_labels
+
+#: A map of labels (S, S), integers 0 to 18, and the face's index to the map that is wanted instead.
+Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+
+
+def as_labels(given: Any) -> NDArray[np.uint8]:
+    """(H, W) uint8 labels of a map given as labels (an integer array or tensor (H, W)) or as colours (anything that
+    `as_picture` takes). Raises as `read_labels` and `paint`."""
+    if isinstance(given, Tensor) and given.ndim == 2:
+        given = given.cpu().numpy()
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        paint(given)
+        labels: NDArray[np.uint8] = given.astype(np.uint8)
+        return labels
+    picture = as_picture(given)
+    pixels = to_depth(picture.pixels, np.uint8)
+    # A grey picture whose values are all labels is a map of labels, as CelebAMask-HQ's tools write it.
+    if picture.grey and int(pixels.max()) < len(LABELS):
+        values: NDArray[np.uint8] = np.ascontiguousarray(pixels[..., 0])
+        return values
+    return read_labels(pixels)
+
+
+def synthesize_face(labels: Any, model: Model) -> NDArray[np.uint8]:
+    """(out_size, out_size, 3) uint8 RGB: a face whose regions lie as in the map `labels` (see `as_labels`).
+
+    Raises WeightsError for a model of another task, InputError where the map is not square, FaceError where its
+    colours are not the palette's.
+    """
+    check_task(model, "segmentation")
+    wanted = as_labels(labels)
+    if wanted.shape[0] != wanted.shape[1]:
+        raise InputError(f"a map of a face's regions is square; this one is {wanted.shape[1]}×{wanted.shape[0]}")
+    face = run_unit(model, _painted([wanted], model.config.in_size))[0].clamp(0, 1)
+    return np.rint(face.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+
+
+def parse_face(picture: Any, parser: Parser) -> NDArray[np.uint8]:
+    """(S, S) uint8 labels, 0 to 18, of the aligned face `picture`. Raises InputError where the parser gives a float
+    mask, or the picture is not square."""
+    pixels = to_depth(as_picture(picture).pixels, np.float32)
+    if pixels.shape[0] != pixels.shape[1]:
+        raise InputError(f"an aligned face is square; this picture is {pixels.shape[1]}×{pixels.shape[0]}")
+    return _parsed(torch.from_numpy(pixels).permute(2, 0, 1)[None], parser)[0]
+
+
+def edit_faces(
+    picture: Any,
+    model: Model,
+    edit: Edit,
+    *,
+    parser: Parser,
+    detector: Any = None,
+    options: RestoreOptions | None = None,
+    detections: Any = None,
+) -> RestoredPicture:
+    """The photograph `picture` with each face parsed, its map changed by `edit`, and the face made anew from it.
+
+    parser: one that gives the 19 labels. Other arguments as `FaceRestorer` takes them. Raises as `synthesize_face`
+    and `FaceRestorer.restore`.
+    """
+    check_task(model, "segmentation")
+    size, done = model.config.in_size, 0
+
+    def to_map(crops: Tensor) -> Tensor:
+        nonlocal done
+        wanted = [as_labels(edit(labels, done + k)) for k, labels in enumerate(_parsed(crops, parser))]
+        done += len(wanted)
+        return _painted(wanted, size).to(crops.device)
+
+    # One at a time: a batch that had to be halved for want of memory must not ask for the same edits twice.
+    options = replace(options or RestoreOptions(), batch_size=1)
+    return FaceRestorer(TaskNetwork(model, prepare=to_map), detector, parser).restore(
+        picture, options, detections=detections
+    )
+
+
+def map_picture(labels: NDArray[np.uint8]) -> Picture:
+    """The map as a picture to edit, in the palette's colours."""
+    return Picture(pixels=paint(labels))
+
+
+def _painted(maps: list[NDArray[np.uint8]], size: int) -> Tensor:
+    """(N, 3, size, size) in [0, 1]: the maps in the palette's colours; labels are never mixed by resizing."""
+    planes = []
+    for labels in maps:
+        rows, columns = (((np.arange(size) + 0.5) * n / size).astype(np.int64) for n in labels.shape)
+        planes.append(torch.from_numpy(paint(labels[rows[:, None], columns])).permute(2, 0, 1).float() / 255)
+    return torch.stack(planes)
+
+
+def _parsed(crops: Tensor, parser: Parser) -> list[NDArray[np.uint8]]:
+    with torch.inference_mode():
+        parsed = parser(resize(crops, getattr(parser, "size", PARSER_SIZE)).to(device_of(parser)))
+    if parsed.is_floating_point():
+        raise InputError(
+            f"a map of regions needs a parser that gives {len(LABELS)} labels (integers); this one gives a float mask"
+        )
+    return [as_labels(one) for one in parsed.cpu()]
