@@ -1,0 +1,16 @@
+"""Films: read, followed face by face, restored, smoothed over time, written."""
+
+from .film import FilmProgress, FilmReport, TrackReport, restore_film
+from .moments import restore_frames
+from .options import FilmOptions
+from .smoothing import Smoothing
+
+__all__ = [
+    "FilmOptions",
+    "FilmProgress",
+    "FilmReport",
+    "Smoothing",
+    "TrackReport",
+    "restore_film",
+    "restore_frames",
+]

@@ -1,0 +1,309 @@
+"""Frames on their way through detection, tracks, network and smoothing, in blocks, from arrays to arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..faces.batching import device_of
+from ..faces.finish import CropMasks
+from ..faces.types import Detection, FaceCrops
+from ..images import Picture
+from ..options import RestoreOptions
+from ..restore import FaceRestorer, RestoredPicture
+from .flicker import Flicker
+from .smoothing import Smoothing, blend, mean_mask, motion_view, smooth_landmarks
+from .tracks import Tracker
+
+#: Frames that go through the steps together; no less than any reach of the smoothing.
+BLOCK = 8
+#: Faces in one call of the network. A float's last bit depends on it: it is fixed, so that a film that is taken up
+#: again gets the same frames.
+_BATCH = {"cpu": 2}
+_BATCH_ON_DEVICE = 16
+
+
+@dataclass(kw_only=True, eq=False)
+class Moment:
+    """One frame: time in seconds; picture None once it has been given out.
+
+    found: what the detector saw, by track number. numbers: the tracks that are restored here, in the order of the
+    rows of `restored` (N, 3, T, T), `views` (see `motion_view`) and `masks`.
+    """
+
+    index: int
+    time: float
+    picture: Picture | None = None
+    found: Mapping[int, Detection] = field(default_factory=dict)
+    cut: bool = False
+    numbers: tuple[int, ...] = ()
+    faces: FaceCrops | None = None
+    restored: Tensor | None = None
+    views: Tensor | None = None
+    masks: CropMasks | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DoneFrame:
+    """A frame's result: `result.faces` in the order of `numbers`, their tracks. cut: a scene begins here."""
+
+    index: int
+    result: RestoredPicture
+    numbers: tuple[int, ...]
+    cut: bool
+
+
+class FrameRestoration:
+    """Restores frames given in order; what it gives out lags two blocks behind.
+
+    smoothing: None restores every frame by itself. With the same frames, options and blocks the results are the same,
+    also when the work was taken up again from `state` at the end of a block.
+    """
+
+    def __init__(
+        self, restorer: FaceRestorer, options: RestoreOptions | None = None, smoothing: Smoothing | None = None
+    ) -> None:
+        self._restorer = restorer
+        self._options = replace(options or RestoreOptions(), keep_crops=False)
+        self._smoothing = smoothing
+        self._tracker = Tracker(smoothing.longest_gap if smoothing else 0)
+        self._blocks: list[list[Moment]] = []
+        self._restored_blocks = self._done_blocks = 0
+        self._trackers: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
+        self.flicker = Flicker()
+
+    def push(self, frames: Sequence[tuple[int, float, NDArray[Any]]]) -> list[DoneFrame]:
+        """Takes the next block: (index, time in seconds, (H, W, 3) RGB) per frame; gives the block that is done, if
+        any."""
+        self._blocks.append([self._observe(index, time, pixels) for index, time, pixels in frames])
+        self._trackers.append(self._tracker.state())
+        if self._restored_blocks < len(self._blocks) - 1:
+            self._restore(self._restored_blocks)
+        return self._finish() if self._done_blocks < self._restored_blocks - 1 else []
+
+    def drain(self) -> Iterator[list[DoneFrame]]:
+        """The blocks still under way, after the last `push`."""
+        while self._restored_blocks < len(self._blocks):
+            self._restore(self._restored_blocks)
+            if self._done_blocks < self._restored_blocks - 1:
+                yield self._finish()
+        while self._done_blocks < len(self._blocks):
+            yield self._finish()
+
+    def _observe(self, index: int, time: float, pixels: NDArray[Any]) -> Moment:
+        picture = Picture(pixels=pixels)
+        detections = self._restorer.detect(picture, self._options.selection)
+        found, cut = self._tracker.follow(index, pixels, detections)
+        return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
+
+    def _restore(self, number: int) -> None:
+        near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
+        block = self._blocks[number]
+        first = near.index(block[0])
+        for k, moment in enumerate(block, first):
+            wanted = self._placed(near, k)
+            assert moment.picture is not None
+            moment.numbers = tuple(wanted)
+            moment.faces = self._restorer.align(moment.picture, list(wanted.values()), self._options)
+        crops = torch.cat([m.faces.crops for m in block if m.faces is not None])
+        outputs = self._run(crops)
+        start = 0
+        for moment in block:
+            assert moment.faces is not None
+            moment.restored = outputs[start : start + len(moment.faces)].clone()
+            start += len(moment.faces)
+            moment.views = motion_view(moment.restored)
+            moment.masks = self._restorer.masks(moment.faces, moment.restored, self._options)
+        self._restored_blocks += 1
+
+    def _run(self, crops: Tensor) -> Tensor:
+        size = _BATCH.get(device_of(self._restorer.model).type, _BATCH_ON_DEVICE)
+        parts = [self._restorer.run(part, self._options) for part in torch.split(crops, size)] if len(crops) else []
+        return torch.cat(parts) if parts else self._restorer.run(crops, self._options)
+
+    def _placed(self, near: Sequence[Moment], at: int) -> dict[int, Detection]:
+        """The faces of frame `at` of `near` by track, landmarks smoothed, missed ones filled in."""
+        moment, smoothing = near[at], self._smoothing
+        if smoothing is None:
+            return dict(moment.found)
+        reach = max(smoothing.landmark_reach, smoothing.longest_gap)
+        window = near[max(0, at - reach) : at + reach + 1]
+        spacing = _spacing(window)
+        placed: dict[int, Detection] = {}
+        for number in sorted({number for other in window for number in other.found}):
+            seen = [other for other in window if number in other.found]
+            face = moment.found.get(number) or _between(seen, moment, number, smoothing.longest_gap)
+            if face is None:
+                continue
+            seen = [other for other in seen if abs(other.index - moment.index) <= smoothing.landmark_reach]
+            landmarks = face.landmarks
+            if len(seen) > 1:
+                times = torch.tensor([other.time for other in seen], dtype=torch.float64)
+                points = torch.stack([other.found[number].landmarks for other in seen])
+                landmarks = smooth_landmarks(times, points, moment.time, spacing, smoothing)
+            placed[number] = Detection(box=face.box, landmarks=landmarks, score=face.score)
+        return placed
+
+    def _finish(self) -> list[DoneFrame]:
+        number = self._done_blocks
+        near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
+        first = near.index(self._blocks[number][0])
+        done = [self._pasted(near, k) for k in range(first, first + len(self._blocks[number]))]
+        for moment in self._blocks[number]:
+            moment.picture = None
+        if number:
+            # The block before has served its last neighbour.
+            del self._blocks[0], self._trackers[0]
+            self._restored_blocks -= 1
+        else:
+            self._done_blocks = 1
+        return done
+
+    def _pasted(self, near: Sequence[Moment], at: int) -> DoneFrame:
+        moment = near[at]
+        faces, restored, masks = moment.faces, moment.restored, moment.masks
+        assert moment.picture is not None
+        assert faces is not None
+        assert restored is not None
+        assert masks is not None
+        plain = restored
+        if self._smoothing is not None and len(restored):
+            restored, masks = self._over_time(near, at, self._smoothing)
+        self.flicker.add(moment.numbers, plain, restored, masks.masks)
+        result = self._restorer.paste(moment.picture, faces, restored, masks, self._options)
+        return DoneFrame(index=moment.index, result=result, numbers=moment.numbers, cut=moment.cut)
+
+    def _over_time(self, near: Sequence[Moment], at: int, smoothing: Smoothing) -> tuple[Tensor, CropMasks]:
+        moment, reach = near[at], smoothing.crop_reach
+        crops, masks = [], []
+        assert moment.masks is not None
+        parsed = self._restorer.parser is not None and self._options.masking.kind in ("auto", "parser")
+        for row, number in enumerate(moment.numbers):
+            run, centre = _run_of(near, at, number, reach)
+            rows = [(other, other.numbers.index(number)) for other in run]
+            crops.append(
+                blend(
+                    [other.restored[k] for other, k in rows if other.restored is not None],
+                    [other.views[k] for other, k in rows if other.views is not None],
+                    centre,
+                    smoothing,
+                )
+            )
+            plain = [other.masks.masks[k] for other, k in rows if other.masks is not None]
+            masks.append(mean_mask(plain, centre, smoothing) if parsed else moment.masks.masks[row])
+        return torch.stack(crops), replace(moment.masks, masks=masks)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that `resume` needs to go on after the last block that was given out: tensors, and JSON values."""
+        block = self._blocks[self._done_blocks - 1]
+        tensors, values = self._trackers[self._done_blocks - 1]
+        tensors, moments = dict(tensors), []
+        kept = self._smoothing.crop_reach if self._smoothing else 0
+        for k, moment in enumerate(block):
+            found = []
+            for number, face in moment.found.items():
+                tensors[f"{k}.found.{number}.box"], tensors[f"{k}.found.{number}.landmarks"] = face.box, face.landmarks
+                found.append([number, face.score])
+            near = k >= len(block) - kept and moment.restored is not None and moment.masks is not None
+            if near and moment.restored is not None and moment.masks is not None and moment.views is not None:
+                tensors[f"{k}.restored"], tensors[f"{k}.views"] = moment.restored, moment.views
+                for row, mask in enumerate(moment.masks.masks):
+                    tensors[f"{k}.mask.{row}"] = mask
+            moments.append(
+                {
+                    "index": moment.index,
+                    "time": moment.time,
+                    "cut": moment.cut,
+                    "found": found,
+                    "numbers": list(moment.numbers) if near else [],
+                }
+            )
+        more, figures = self.flicker.state()
+        return {**tensors, **more}, {"tracker": values, "moments": moments, "flicker": figures}
+
+    def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Goes on from a `state`; nothing must have been pushed yet."""
+        block = []
+        for k, saved in enumerate(values["moments"]):
+            found = {
+                number: Detection(
+                    box=tensors[f"{k}.found.{number}.box"],
+                    landmarks=tensors[f"{k}.found.{number}.landmarks"],
+                    score=score,
+                )
+                for number, score in saved["found"]
+            }
+            moment = Moment(
+                index=saved["index"], time=saved["time"], cut=saved["cut"], found=found, numbers=tuple(saved["numbers"])
+            )
+            if moment.numbers:
+                moment.restored, moment.views = tensors[f"{k}.restored"], tensors[f"{k}.views"]
+                moment.masks = CropMasks(masks=[tensors[f"{k}.mask.{row}"] for row in range(len(moment.numbers))])
+            block.append(moment)
+        self._tracker = Tracker.from_state(tensors, values["tracker"])
+        self._blocks, self._trackers = [block], [self._tracker.state()]
+        self._restored_blocks = self._done_blocks = 1
+        self.flicker = Flicker.from_state(tensors, values["flicker"])
+
+
+def restore_frames(
+    frames: Iterable[NDArray[Any]],
+    restorer: FaceRestorer,
+    options: RestoreOptions | None = None,
+    *,
+    smoothing: Smoothing | None = None,
+    rate: float = 25.0,
+) -> Iterator[RestoredPicture]:
+    """The frames (H, W, 3) RGB with their faces restored, in order, smoothed along each face's track.
+
+    smoothing: None is no smoothing. rate: frames a second. A few dozen frames are held at a time.
+    """
+    run, block = FrameRestoration(restorer, options, smoothing), []
+    for index, pixels in enumerate(frames):
+        block.append((index, index / rate, np.asarray(pixels)))
+        if len(block) == BLOCK:
+            yield from (done.result for done in run.push(block))
+            block = []
+    if block:
+        yield from (done.result for done in run.push(block))
+    for rest in run.drain():
+        yield from (done.result for done in rest)
+
+
+def _spacing(window: Sequence[Moment]) -> float:
+    """Mean seconds between frames."""
+    if len(window) < 2:
+        return 1.0
+    return max(1e-6, (window[-1].time - window[0].time) / (len(window) - 1))
+
+
+def _between(seen: Sequence[Moment], moment: Moment, number: int, longest_gap: int) -> Detection | None:
+    """A face that was missed at `moment`, between where it was seen before and after; None where it was not."""
+    before = [other for other in seen if other.index < moment.index]
+    after = [other for other in seen if other.index > moment.index]
+    if not before or not after or after[0].index - before[-1].index > longest_gap + 1:
+        return None
+    a, b = before[-1].found[number], after[0].found[number]
+    share = (moment.time - before[-1].time) / max(1e-9, after[0].time - before[-1].time)
+    return Detection(
+        box=torch.lerp(a.box, b.box, share),
+        landmarks=torch.lerp(a.landmarks, b.landmarks, share),
+        score=min(a.score, b.score),
+    )
+
+
+def _run_of(near: Sequence[Moment], at: int, number: int, reach: int) -> tuple[list[Moment], int]:
+    """The frames around `at`, as many as `reach` both ways, in which the track is restored without a break, and where
+    `at` is among them."""
+    first = last = at
+    while first > 0 and at - first < reach and number in near[first - 1].numbers:
+        first -= 1
+    while last + 1 < len(near) and last - at < reach and number in near[last + 1].numbers:
+        last += 1
+    return list(near[first : last + 1]), at - first

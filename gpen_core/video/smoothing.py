@@ -1,0 +1,128 @@
+"""Landmarks, crops and masks smoothed along a face's track, without lag: the frames after count as those before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import ConfigError, InputError
+
+#: Motion is looked for in luma at this size: noise averages out there, and what moved a pixel of the crop does not.
+MOTION_SIZE = 64
+#: Side of the window, at that size, over which differences between frames are averaged.
+_MOTION_WINDOW = 5
+#: A difference that noise does not explain lowers a frame's share by e at half of what noise does explain, ...
+_TOLERANCE = 0.5
+#: ... and by at least this (squared luma, of 1), so that 8-bit rounding is not taken for motion.
+_LEAST_NOISE = (1 / 255) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothing:
+    """How far restored faces are smoothed over time.
+
+    landmarks: standard deviation, in frames, of the weights with which a parabola is fitted through the landmarks of
+    2·landmark_reach + 1 frames. crops: likewise of the mean of restored crops over 2·crop_reach + 1 frames, in which
+    what moved takes no part. longest_gap: frames in which a face may be missed and is still restored, where its
+    landmarks before and after say.
+    """
+
+    landmarks: float = 2.5
+    landmark_reach: int = 4
+    crops: float = 1.5
+    crop_reach: int = 2
+    longest_gap: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("landmarks", "crops"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected a number of frames above 0")
+        for name in ("landmark_reach", "crop_reach", "longest_gap"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 0 <= value <= 16:
+                raise ConfigError(f"{name} is {value!r}; expected a whole number of frames from 0 to 16")
+
+
+def smooth_landmarks(times: Tensor, landmarks: Tensor, time: float, spacing: float, smoothing: Smoothing) -> Tensor:
+    """(5, 2) float32: where the landmarks are at `time`, by a parabola through the track around it.
+
+    times: (T,) seconds, any spacing; landmarks: (T, 5, 2), pixels; both of one track, within reach of `time`.
+    spacing: mean seconds between frames. A face that moves evenly, or speeds up evenly, is met without lag (local
+    polynomial regression, Cleveland 1979); fewer than five frames, or frames on one side only, give a line.
+    """
+    if len(times) != len(landmarks) or not len(times):
+        raise InputError(
+            f"{len(times)} times came with {len(landmarks)} sets of landmarks; expected as many, at least 1"
+        )
+    offset = (times.double() - time) / spacing
+    weights = torch.exp(-0.5 * (offset / smoothing.landmarks).square())
+    around = min(int((offset < -1e-6).sum()), int((offset > 1e-6).sum()))
+    degree = min(len(times) - 1, 2 if around >= 2 else 1)
+    powers = torch.stack([offset**k for k in range(degree + 1)], 1)
+    root = weights.sqrt()[:, None]
+    fitted: Tensor = torch.linalg.lstsq(root * powers, root * landmarks.double().flatten(1)).solution
+    return fitted[0].view(5, 2).float()
+
+
+def motion_view(crops: Tensor) -> Tensor:
+    """(N, 64, 64) luma of restored crops (N, 3, S, S), which `blend` compares to find what moved."""
+    weights = crops.new_tensor((0.299, 0.587, 0.114))
+    luma = torch.einsum("nchw,c->nhw", crops, weights)
+    if luma.shape[-1] > MOTION_SIZE:
+        return F.interpolate(luma[:, None], (MOTION_SIZE, MOTION_SIZE), mode="area")[:, 0]
+    return luma
+
+
+def blend(crops: Sequence[Tensor], views: Sequence[Tensor], at: int, smoothing: Smoothing) -> Tensor:
+    """(3, S, S): crop `at` of consecutive restored crops of one face, averaged with its neighbours.
+
+    crops: (3, S, S) each; views: their `motion_view`. Noise is told from motion by second differences: noise of
+    variance v makes first ones of 2v and second ones of 6v, while what moves evenly adds to the first only. A frame
+    takes part in each place in so far as noise explains how it differs there.
+    """
+    if len(crops) == 1:
+        return crops[0]
+    stack = torch.stack(list(views))
+    noise = _noise(stack, at)
+    total, shares = torch.ones_like(stack[at]), {}
+    for k, view in enumerate(stack):
+        if k == at:
+            continue
+        difference = _local_mean((view - stack[at]).square())
+        excess = (difference - noise).clamp_min(0) / (_TOLERANCE * (noise + _LEAST_NOISE))
+        share = torch.exp(-0.5 * ((k - at) / smoothing.crops) ** 2 - excess)
+        shares[k] = share
+        total = total + share
+    result = crops[at].clone()
+    size = (result.shape[-2], result.shape[-1])
+    for k, share in shares.items():
+        part = F.interpolate((share / total)[None, None], size, mode="bilinear", align_corners=False)[0]
+        result.addcmul_(part, crops[k] - crops[at])
+    return result
+
+
+def _noise(stack: Tensor, at: int) -> Tensor:
+    """(H, W): mean square of what noise alone makes the difference of two frames of `stack` (T, H, W), at frame
+    `at`."""
+    if len(stack) < 3:
+        # Two frames tell nothing of their noise: the quieter half of the picture does.
+        difference = _local_mean((stack[1] - stack[0]).square())
+        return difference.median().expand_as(difference)
+    middle = min(max(at, 1), len(stack) - 2)
+    second = stack[middle - 1] - 2 * stack[middle] + stack[middle + 1]
+    return _local_mean(second.square()) / 3
+
+
+def _local_mean(plane: Tensor) -> Tensor:
+    return F.avg_pool2d(plane[None, None], _MOTION_WINDOW, 1, _MOTION_WINDOW // 2, count_include_pad=False)[0, 0]
+
+
+def mean_mask(masks: Sequence[Tensor], at: int, smoothing: Smoothing) -> Tensor:
+    """(M, M): mask `at` of consecutive masks of one face, averaged with its neighbours in crop space."""
+    offsets = torch.arange(len(masks), dtype=torch.float32) - at
+    weights = torch.exp(-0.5 * (offsets / smoothing.crops).square())
+    return torch.einsum("tij,t->ij", torch.stack(list(masks)), (weights / weights.sum()).to(masks[0]))

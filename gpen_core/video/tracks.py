@@ -1,0 +1,182 @@
+"""Which face of one frame is which of the next; tracks end at scene cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+from ..faces.types import Detection
+
+#: A face may move this share of its own size between two frames, beyond what its motion so far foretells.
+_FARTHEST = 0.6
+#: A face may grow or shrink by this factor between two frames.
+_GROWTH = 1.5
+#: A cut changes the frame, in mean absolute luma (of 1), by more than this and by this much more than usual.
+_CUT, _CUT_OVER_USUAL = 0.08, 4.0
+#: Likewise for the part of the frame around one face: another face in the same place begins another track.
+_OTHER, _OTHER_OVER_USUAL = 0.07, 4.0
+#: Size at which frames and the surroundings of faces are compared.
+_SMALL = (36, 64)
+_PATCH = 16
+#: How many frames say what is usual.
+_MEMORY = 8
+
+
+@dataclass(kw_only=True)
+class Track:
+    """One face as far as it has been followed. last: frame in which it was seen; velocity: (2,) pixels a frame."""
+
+    landmarks: Tensor
+    last: int
+    velocity: Tensor
+    patch: Tensor
+    changes: list[float] = field(default_factory=list)
+
+    @property
+    def size(self) -> float:
+        """Root mean square distance of the landmarks from their mean, times four: about the face's box."""
+        return 4 * float((self.landmarks - self.landmarks.mean(0)).square().sum(1).mean().sqrt())
+
+
+class Tracker:
+    """Follows faces from frame to frame; frames are given in order.
+
+    longest_gap: a face that is missed for more frames than this begins another track.
+    """
+
+    def __init__(self, longest_gap: int = 3) -> None:
+        self._longest_gap = longest_gap
+        self._tracks: dict[int, Track] = {}
+        self._next = 0
+        self._before: Tensor | None = None
+        self._changes: list[float] = []
+
+    def follow(
+        self, index: int, pixels: NDArray[Any], detections: Sequence[Detection]
+    ) -> tuple[dict[int, Detection], bool]:
+        """The detections of frame `index` by track number, and whether a scene begins with it.
+
+        pixels: (H, W, 3) RGB, integers. Every detection gets a track, a new one where none continues in it.
+        """
+        small, patches = _small_luma(pixels), [_patch(pixels, face) for face in detections]
+        cut = self._is_cut(small)
+        if cut:
+            self._tracks, self._changes = {}, []
+        self._tracks = {k: t for k, t in self._tracks.items() if index - t.last <= self._longest_gap + 1}
+        pairs = []
+        for number, track in self._tracks.items():
+            expected = track.landmarks + track.velocity * (index - track.last)
+            for k, face in enumerate(detections):
+                cost = _cost(expected, track.size, face)
+                if cost is not None and not _is_usual(
+                    _change(patches[k], track.patch), track.changes, _OTHER, _OTHER_OVER_USUAL
+                ):
+                    cost = None
+                if cost is not None:
+                    pairs.append((cost, number, k))
+        found: dict[int, Detection] = {}
+        taken: set[int] = set()
+        for _, number, k in sorted(pairs):
+            if number not in found and k not in taken:
+                found[number] = detections[k]
+                taken.add(k)
+                self._continue(number, index, detections[k], patches[k])
+        for k, face in enumerate(detections):
+            if k not in taken:
+                self._tracks[self._next] = Track(
+                    landmarks=face.landmarks, last=index, velocity=torch.zeros(2), patch=patches[k]
+                )
+                found[self._next] = face
+                self._next += 1
+        return dict(sorted(found.items())), cut
+
+    def _is_cut(self, small: Tensor) -> bool:
+        before, self._before = self._before, small
+        if before is None:
+            return False
+        change = float((small - before).abs().mean())
+        usual = _is_usual(change, self._changes, _CUT, _CUT_OVER_USUAL)
+        self._changes = [*self._changes, change][-_MEMORY:]
+        return not usual
+
+    def _continue(self, number: int, index: int, face: Detection, patch: Tensor) -> None:
+        track = self._tracks[number]
+        step = (face.landmarks - track.landmarks).mean(0) / (index - track.last)
+        track.changes = [*track.changes, _change(patch, track.patch)][-_MEMORY:]
+        # Halfway to the last step: enough to follow, and a jitter of the detector does not throw the track off.
+        track.velocity = 0.5 * (track.velocity + step)
+        track.landmarks, track.last, track.patch = face.landmarks, index, patch
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that `from_state` needs to go on: tensors, and JSON values."""
+        tensors = {} if self._before is None else {"tracker.before": self._before}
+        tracks = {}
+        for number, track in self._tracks.items():
+            tensors[f"tracker.{number}.landmarks"] = track.landmarks
+            tensors[f"tracker.{number}.velocity"] = track.velocity
+            tensors[f"tracker.{number}.patch"] = track.patch
+            tracks[str(number)] = {"last": track.last, "changes": track.changes}
+        return tensors, {"next": self._next, "changes": self._changes, "tracks": tracks, "gap": self._longest_gap}
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Tracker:
+        """The tracker whose `state` this was. Raises InputError where something is missing."""
+        try:
+            tracker = cls(values["gap"])
+            tracker._next, tracker._changes = values["next"], list(values["changes"])
+            tracker._before = tensors.get("tracker.before")
+            for number, track in values["tracks"].items():
+                parts = {part: tensors[f"tracker.{number}.{part}"] for part in ("landmarks", "velocity", "patch")}
+                tracker._tracks[int(number)] = Track(last=track["last"], changes=list(track["changes"]), **parts)
+        except KeyError as error:
+            raise InputError(f"the state of the tracks lacks {error}") from error
+        return tracker
+
+
+def _cost(expected: Tensor, size: float, face: Detection) -> float | None:
+    """Mean distance of the landmarks over the face's size; None where it is another face."""
+    cost = float((face.landmarks - expected).norm(dim=1).mean()) / max(size, 1.0)
+    spread = 4 * float((face.landmarks - face.landmarks.mean(0)).square().sum(1).mean().sqrt())
+    if cost > _FARTHEST or not 1 / _GROWTH <= spread / max(size, 1e-6) <= _GROWTH:
+        return None
+    return cost
+
+
+def _is_usual(change: float, changes: Sequence[float], least: float, over_usual: float) -> bool:
+    usual = float(np.median(changes)) if changes else 0.0
+    return change <= max(least, over_usual * usual)
+
+
+def _change(patch: Tensor, before: Tensor) -> float:
+    return float((patch - before).abs().mean())
+
+
+def _luma(pixels: NDArray[Any]) -> Tensor:
+    full = 255.0 if pixels.dtype == np.uint8 else 65535.0
+    weights = np.array((0.299, 0.587, 0.114), dtype=np.float32) / np.float32(full)
+    return torch.from_numpy(pixels.astype(np.float32) @ weights)
+
+
+def _small_luma(pixels: NDArray[Any]) -> Tensor:
+    """(36, 64) luma in [0, 1]; every few pixels are looked at, which noise does not mind once they are averaged."""
+    step = max(1, min(pixels.shape[0] // (_SMALL[0] * 4), pixels.shape[1] // (_SMALL[1] * 4)))
+    return F.adaptive_avg_pool2d(_luma(np.ascontiguousarray(pixels[::step, ::step]))[None], _SMALL)[0]
+
+
+def _patch(pixels: NDArray[Any], face: Detection) -> Tensor:
+    """(16, 16) luma in [0, 1] of a face's box, mean removed, so that a flash is no other face."""
+    height, width = pixels.shape[:2]
+    x1, y1, x2, y2 = (round(v) for v in face.box.tolist())
+    x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
+    x2, y2 = max(min(x2 + 1, width), x1 + 1), max(min(y2 + 1, height), y1 + 1)
+    step = max(1, min(x2 - x1, y2 - y1) // (_PATCH * 4))
+    patch = F.adaptive_avg_pool2d(_luma(np.ascontiguousarray(pixels[y1:y2:step, x1:x2:step]))[None], _PATCH)[0]
+    return patch - patch.mean()
