@@ -62,7 +62,8 @@ def detail(result: Tensor, target: Tensor) -> Tensor:
     a, b = (_laplacian(p).flatten(1) for p in (result, target))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
-    return (a * b).sum(1) / norms.clamp(min=1e-12)
+    correlation: Tensor = (a * b).sum(1) / norms.clamp(min=1e-12)
+    return correlation
 
 
 FIGURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -43,11 +43,13 @@ def set_rates(optimiser: torch.optim.Optimizer, rates: Mapping[str, float], fact
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> None:
-    """Every process's gradients replaced by their mean; a parameter without one counts as zero."""
+    """Every process's gradients replaced by their mean. A parameter without one, on all processes alike, keeps none."""
     if processes.num_processes == 1:
         return
     with torch.no_grad():
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        # A zero instead of no gradient would still move Adam's moments.
+        parameters = [p for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         mean = processes.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
         for parameter, part in zip(parameters, torch.split(mean, [g.numel() for g in gradients]), strict=True):
             parameter.grad = part.view_as(parameter).clone()

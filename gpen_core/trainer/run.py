@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..architecture import GPEN
+from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, read_weights
 from ..errors import MissingPackageError, TrainingError
+from ..weights.checkpoint import save_tensors
+from ..weights.header import Header, encode
 from .checkpoint import list_checkpoints
 from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
-from .results import write_results
+from .results import DISCRIMINATOR, MODEL, write_results
 from .stages import Stage, build_stage
 from .start import embed_prior, grow, load_discriminator, load_generator, read_network, same_config
 from .step import Stepper
@@ -68,6 +71,8 @@ def train(
     Raises TrainingError, ConfigError, WeightsError for what cannot be trained, before the first step where that can be
     known.
     """
+    if recipe.stage == "embed":
+        return embed_only(recipe, places.out, sources)
     try:
         from accelerate import Accelerator
     except ImportError as error:
@@ -100,9 +105,30 @@ def train(
         validation = Validation(judged, degradation, recipe.run.validation_pictures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
     if not loop.resume():
-        _begin(stepper, facts)
+        begin(stepper, facts)
     loop.run(limits, report)
     return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
+
+
+def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
+    """Stage 2 by itself: writes a GPEN with a prior inside and a new encoder, and the prior's discriminator beside it; no figures."""
+    if sources.prior is None:
+        raise TrainingError("stage embed puts a prior into a new GPEN; name the prior's file with --prior")
+    stage = build_stage(replace(recipe, stage="finetune"), torch.device("cpu"))
+    seen = load_sources(stage, sources)["seen"]
+    out.mkdir(parents=True, exist_ok=True)
+    card = ModelCard(
+        name=recipe.name,
+        template=recipe.network.template,
+        licence=recipe.licence,
+        origin=recipe.origin,
+        details={"recipe": recipe.to_dict(), "images_seen": seen},
+    )
+    metadata = encode(Header(recipe.network.config, card))
+    save_tensors(out / MODEL, stage.generator.state_dict(), metadata)
+    if sources.discriminator is not None:
+        save_tensors(out / DISCRIMINATOR, stage.discriminator.state_dict(), metadata)
+    return {}
 
 
 def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
@@ -143,7 +169,7 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
     return facts
 
 
-def _begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
+def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
     """Sets the counters of a new run: where this stage was continued from a shipped model, the sampler goes on after
     what it has seen.
     """

@@ -60,7 +60,7 @@ class Stepper:
         self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
 
     def take(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
-        """One step on `batches` (accumulated); the losses, as detached scalars, of this process."""
+        """One step on `batches` (accumulated); the losses, as detached scalars, over all processes."""
         progress, losses = self.progress, self.recipe.losses
         self._set_rates()
         batches = [b._replace(damaged=_channels_last(b.damaged), clean=_channels_last(b.clean)) for b in batches]
@@ -80,7 +80,9 @@ class Stepper:
         average_weights(self.average, self.stage.generator, self._decay(seen))
         if adversarial:
             self._adjust_augmentation(seen)
-        return {name: torch.stack(values).mean() for name, values in log.items()}
+        names = list(log)
+        means = self._mean(torch.stack([torch.stack(log[name]).mean().to(self.dtype) for name in names]))
+        return dict(zip(names, means.unbind(), strict=True))
 
     def source(self, position: int, purpose: int) -> Generator:
         """The random numbers of one purpose for the batch at `position`."""

@@ -1,0 +1,80 @@
+"""Tiny runs for the trainer's tests: faces, recipes, and a loop without a command around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gpen_core.data import Degradation, FaceFolder, Feed
+from gpen_core.trainer.loop import Loop
+from gpen_core.trainer.recipe import Recipe
+from gpen_core.trainer.run import Sources, begin, load_sources
+from gpen_core.trainer.stages import build_stage
+from gpen_core.trainer.step import Stepper
+
+SIZE = 16
+
+
+class OneProcess:
+    num_processes = 1
+
+    def reduce(self, tensor: Tensor, reduction: str = "mean") -> Tensor:
+        return tensor
+
+
+def make_faces(folder: Path, count: int = 6, size: int = SIZE) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    source = torch.Generator().manual_seed(1)
+    for number in range(count):
+        coarse = torch.rand(1, 3, 4, 4, generator=source)
+        picture = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")[0]
+        Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(folder / f"face_{number}.png")
+    return folder
+
+
+def recipe(stage: str = "finetune", **tables: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "stage": stage,
+        "seed": 3,
+        "network": {"size": SIZE, "narrow": 0.02, "style_dim": 12, "n_mlp": 2},
+        "data": {"batch": 2, "workers": 0, "degradation": "gpen-released"},
+        "losses": {"r1_every": 3, "path_every": 2},
+        "run": {"validation_pictures": 0, "checkpoint_minutes": 0, "log_every": 1, "max_images": 10_000},
+    }
+    for name, changes in tables.items():
+        values[name] = {**values.get(name, {}), **changes} if isinstance(changes, dict) else changes
+    return Recipe.from_dict(values)
+
+
+def loop(
+    made: Recipe, faces: Path, out: Path, *, processes: Any = None, rank: int = 0, sources: Sources | None = None
+) -> Loop:
+    device = torch.device("cpu")
+    stage = build_stage(made, device)
+    facts = load_sources(stage, sources or Sources())
+    stepper = Stepper(stage, made, processes or OneProcess(), device)
+    ranges = made.data.degradation if stage.paired else "none"
+    feed = Feed(FaceFolder(faces, made.network.size), Degradation(ranges), seed=made.seed)
+    made_loop = Loop(stepper, feed, out, rank=rank)
+    out.mkdir(parents=True, exist_ok=True)
+    if not made_loop.resume():
+        begin(stepper, facts)
+    return made_loop
+
+
+def weights(of: Loop) -> dict[str, Tensor]:
+    stepper = of.stepper
+    networks = {
+        "generator": stepper.stage.generator,
+        "average": stepper.average,
+        "discriminator": stepper.stage.discriminator,
+    }
+    return {f"{n}/{k}": t.clone() for n, network in networks.items() for k, t in network.state_dict().items()}
+
+
+def silent(images: int, losses: object) -> None:
+    pass
