@@ -19,6 +19,7 @@ from .faces.batching import BatchSizer, run_network
 from .faces.find import Detector, find_faces
 from .faces.finish import CropMasks, Parser, masks_for
 from .faces.geometry import fit_similarity, template
+from .faces.planes import planes_of
 from .faces.result import RestoredFace, RestoredPicture
 from .faces.select import select
 from .faces.types import Detection, FaceCrops
@@ -89,7 +90,7 @@ class FaceRestorer:
         target = template(options.template or card.template, size)
         affines = fit_similarity([face.landmarks for face in detections], target, options.fit)
         steps = REFERENCE_STEPS if options.eight_bits else None
-        planes = torch.from_numpy(picture.pixels).permute(2, 0, 1)
+        planes = planes_of(picture.pixels)
         border = options.border or card.border
         crops = crop_faces(planes, affines, size, border, antialias=options.antialias, steps=steps)
         crops = to_srgb(crops.div_(picture.full_scale), picture.icc_profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 from ..images import Picture
 from ..options import Selection
 from .batching import device_of
+from .detect import RetinaFaceDetector
+from .planes import planes_of
 from .types import Detection
 
 #: (B, 3, H, W) RGB in [0, 1] → the faces of each picture.
@@ -26,7 +29,7 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
     small = _shrunk(picture, selection.longest_side or getattr(detector, "longest_side", None))
     image = small.to(device_of(detector))[None]
     height, width = image.shape[-2:]
-    faces = list(detector(image)[0])
+    faces = list(_ask(detector, image, selection))
     return [face.scaled(picture.width / width, picture.height / height) for face in faces]
 
 
@@ -35,10 +38,18 @@ def _shrunk(picture: Picture, longest_side: int | None) -> Tensor:
     pixels = picture.pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)  # 8 bits are enough to find a face
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)
+    planes = planes_of(pixels)
     longest = max(planes.shape[-2:])
     if longest_side is not None and longest > longest_side:
         ratio = longest_side / longest
         size = (max(1, round(picture.height * ratio)), max(1, round(picture.width * ratio)))
         planes = F.interpolate(planes[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
     return planes.float().div(255) if planes.dtype == torch.uint8 else planes
+
+
+def _ask(detector: Detector, image: Tensor, selection: Selection) -> list[Detection]:
+    if not isinstance(detector, RetinaFaceDetector):
+        return detector(image)[0]
+    longest_side = selection.longest_side or detector.options.longest_side
+    options = replace(detector.options, threshold=selection.threshold, longest_side=longest_side)
+    return detector.forward(image, options)[0]

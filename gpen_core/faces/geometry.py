@@ -105,7 +105,7 @@ def _inliers(face: Tensor, target: Tensor) -> Tensor:
 
 def transform(affine: Tensor, points: Tensor) -> Tensor:
     """(..., K, 2): `points` (..., K, 2) under `affine` (..., 2, 3)."""
-    moved: Tensor = points.to(affine) @ affine[..., :2].transpose(-1, -2)
+    moved: Tensor = torch.matmul(points.to(affine), affine[..., :2].transpose(-1, -2))
     return moved + affine[..., None, :, 2]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import levels
 from .geometry import invert_affine, moved_origin, rectangle_of, resize_affine, transform
+from .planes import planes_of
 from .warp import warp
 
 Rectangle = tuple[int, int, int, int]
@@ -159,11 +160,11 @@ def compose(
         x1, y1, x2, y2 = window.rectangle
         if x1 >= x2 or y1 >= y2:
             continue
-        before = torch.from_numpy(pixels[y1:y2, x1:x2]).permute(2, 0, 1).to(share)
+        before = planes_of(pixels[y1:y2, x1:x2]).to(share)
         face = (levels.rounded(window.face) if rounded else window.face) * full_scale
         change = share * (face - before)
         here = result[y1:y2, x1:x2]
-        mixed = torch.from_numpy(here).permute(2, 0, 1).to(share) + change
+        mixed = planes_of(here).to(share) + change
         if pixels.dtype.kind == "u":
             mixed = mixed.round_().clamp_(0, full_scale)
         touched = (share > 0).cpu().numpy()[..., None]

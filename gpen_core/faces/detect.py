@@ -1,0 +1,173 @@
+"""RetinaFace, with either backbone (Deng et al., "RetinaFace: Single-stage Dense Face Localisation in the Wild")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ConfigError, InputError, WeightsError
+from .anchors import anchors, decode_boxes, decode_landmarks
+from .library import build, library_class
+from .types import Detection
+
+Backbone = Literal["mobile0.25", "resnet50"]
+
+#: Mean of blue, green and red that the networks were trained to have subtracted, of 255.
+_BGR_MEAN = (104.0, 117.0, 123.0)
+#: The next coarser look at a picture is this much smaller, down to about _COARSEST px.
+_STEP, _COARSEST = 2.5, 640
+#: A face wider than this, at some look, is left to the next coarser one: the largest anchor has 512 px, and beyond
+#: 700 px a face is found twice.
+_WIDEST = 400.0
+#: A box this much inside another is the same face.
+_CONTAINED = 0.85
+#: Candidates of one look before duplicates are taken out; more would only cost time.
+_MOST = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions:
+    """What counts as a face.
+
+    threshold: least score. nms: boxes that overlap more than this (intersection over union) are one face.
+    min_size: of the box's shorter side, pixels. longest_side: larger pictures are shrunk to it.
+    """
+
+    threshold: float = 0.9
+    nms: float = 0.4
+    min_size: float = 0.0
+    longest_side: int = 1600
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "nms"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected a number from 0 to 1")
+        if self.min_size < 0 or self.longest_side < 32:
+            raise ConfigError(
+                f"min_size is {self.min_size} and longest_side {self.longest_side}; expected at least 0 and 32"
+            )
+
+
+class RetinaFaceDetector(nn.Module):
+    """A detector of faces with five landmarks, for pictures (B, 3, H, W) RGB in [0, 1].
+
+    A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it.
+    state_dict: facexlib's names. backbone: None reads it off the weights. Raises WeightsError where they do not fit,
+    MissingPackageError or DeviceError where facexlib or what it stands on does not load.
+    """
+
+    def __init__(
+        self,
+        state_dict: Mapping[str, Tensor],
+        backbone: Backbone | None = None,
+        options: DetectOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone or backbone_of(state_dict)
+        if self.backbone not in get_args(Backbone):
+            raise WeightsError(f"the backbone is {backbone!r}; expected one of {', '.join(get_args(Backbone))}")
+        self.options = options or DetectOptions()
+        kind = library_class("facexlib.detection.retinaface", "RetinaFace")
+        self._nms = library_class("torchvision.ops", "nms")
+        name, device = self.backbone, torch.device("meta")
+        self.network = build(f"RetinaFace {name}", lambda: kind(network_name=name, device=device), state_dict)
+
+    @property
+    def longest_side(self) -> int:
+        """Pictures may be shrunk to it before they come here."""
+        return self.options.longest_side
+
+    def forward(self, images: Tensor, options: DetectOptions | None = None) -> list[list[Detection]]:
+        """For each of `images` (B, 3, H, W) its faces, best score first, in its pixels."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise InputError(
+                f"the detector was given {images.dtype} of shape {tuple(images.shape)}; expected floats (B, 3, H, W)"
+            )
+        options = options or self.options
+        looks = [self._look(images, size, options) for size in _look_sizes(images.shape[-2:], options.longest_side)]
+        found: list[list[Detection]] = []
+        for index in range(len(images)):
+            boxes, landmarks, scores = (torch.cat([look[index][part] for look in looks]) for part in range(3))
+            kept = self._distinct(boxes, scores, options)
+            kept = [i for i in kept if float((boxes[i, 2:] - boxes[i, :2]).min()) >= options.min_size]
+            found.append([Detection(box=boxes[i], landmarks=landmarks[i], score=float(scores[i])) for i in kept])
+        return found
+
+    def _look(
+        self, images: Tensor, size: tuple[int, int, bool], options: DetectOptions
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Boxes (K, 4), landmarks (K, 5, 2) and scores (K,) of each image, on the CPU, in the images' own pixels."""
+        height, width, coarsest = size
+        parameter = next(self.network.parameters())
+        x = images.to(parameter)
+        if (height, width) != tuple(images.shape[-2:]):
+            x = F.interpolate(x, (height, width), mode="bilinear", antialias=True, align_corners=False)
+        with torch.no_grad():
+            offsets, scores, points = self.network(x.flip(1) * 255 - x.new_tensor(_BGR_MEAN)[:, None, None])
+        offsets, scores, points = offsets.float().cpu(), scores[..., 1].float().cpu(), points.float().cpu()
+        anchor = anchors(height, width)
+        ratio = torch.tensor([images.shape[-1] / width, images.shape[-2] / height])
+        found = []
+        for index in range(len(images)):
+            order = (scores[index] >= options.threshold).nonzero()[:, 0]
+            order = order[scores[index, order].argsort(descending=True, stable=True)][:_MOST]
+            boxes = decode_boxes(offsets[index, order], anchor[order])
+            marks = decode_landmarks(points[index, order], anchor[order])
+            score = scores[index, order]
+            usable = torch.isfinite(boxes).all(1) & torch.isfinite(marks).all(-1).all(-1)
+            usable &= (boxes[:, 2:] > boxes[:, :2]).all(1)
+            if not coarsest:
+                usable &= (boxes[:, 2:] - boxes[:, :2]).amax(1) <= _WIDEST
+            boxes, marks, score = boxes[usable], marks[usable], score[usable]
+            kept = self._nms(boxes, score, options.nms)
+            boxes = ((boxes[kept].view(-1, 2, 2) + 0.5) * ratio - 0.5).view(-1, 4)
+            found.append((boxes, (marks[kept] + 0.5) * ratio - 0.5, score[kept]))
+        return found
+
+    def _distinct(self, boxes: Tensor, scores: Tensor, options: DetectOptions) -> list[int]:
+        """Indices of the faces that are left when duplicates are out, best score first.
+
+        Among equals within a fiftieth the larger box is believed: a part of a face is more easily taken for a face
+        than the other way round.
+        """
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        ranks = sorted(range(len(boxes)), key=lambda i: (-round(float(scores[i]) * 50), -float(area[i])))
+        kept: list[int] = []
+        for i in ranks:
+            others = boxes[kept]
+            low, high = torch.maximum(others[:, :2], boxes[i, :2]), torch.minimum(others[:, 2:], boxes[i, 2:])
+            common = (high - low).clamp(min=0).prod(1)
+            same = common > options.nms * (area[kept] + area[i] - common)
+            same |= common > _CONTAINED * torch.minimum(area[kept], area[i])
+            if not bool(same.any()):
+                kept.append(i)
+        return sorted(kept, key=lambda i: -float(scores[i]))
+
+
+def backbone_of(state_dict: Mapping[str, Tensor]) -> Backbone:
+    """The backbone that RetinaFace's weights are for, by their keys. Raises WeightsError where they are not its."""
+    keys = {key.removeprefix("module.") for key in state_dict}
+    if "body.layer4.0.conv1.weight" in keys:
+        return "resnet50"
+    if "body.stage1.0.0.weight" in keys:
+        return "mobile0.25"
+    raise WeightsError(
+        f"the weights are not RetinaFace's: no key of a {' or '.join(get_args(Backbone))} backbone among {len(keys)}"
+    )
+
+
+def _look_sizes(size: tuple[int, ...], longest_side: int) -> list[tuple[int, int, bool]]:
+    """Height, width, and whether it is the coarsest, of each size at which a picture (height, width) is looked at."""
+    longest = max(size)
+    sides = [min(longest, longest_side)]
+    while sides[-1] > _STEP / 2 * _COARSEST:
+        sides.append(max(round(sides[-1] / _STEP), _COARSEST))
+    return [
+        (max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest)), side == sides[-1])
+        for side in sides
+    ]

@@ -1,0 +1,80 @@
+"""facexlib's network classes, brought in when first used, with a word about what is amiss where they do not load."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..errors import DeviceError, MissingPackageError, WeightsError
+
+_ADVICE = "run `gpen doctor` for what to install"
+
+
+def library_class(module: str, name: str) -> Any:
+    """The class `name` of a module of facexlib (or torchvision).
+
+    Raises MissingPackageError where a package is missing, DeviceError where one is there but its compiled part does
+    not load (OpenCV without libGL, torchvision built for another torch).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # facexlib and torchvision warn of their own old habits
+            return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        raise MissingPackageError(
+            f"{module} needs the package {missing!r}, which is not installed; {_ADVICE}"
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise DeviceError(f"{module} is installed but does not load ({_first_line(error)}); {_ADVICE}") from error
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Random draws do nothing inside: on the meta device they draw nothing, but make torch load its compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in ("uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def build(what: str, make: Callable[[], nn.Module], state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """The module that `make` gives, with the tensors of `state_dict`, in evaluation mode and without gradients.
+
+    It is made without storage, so that nothing is initialised and no random number drawn. Raises WeightsError, naming
+    missing and unexpected keys, where the tensors do not fit.
+    """
+    state = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    with torch.device("meta"), _WithoutInitialisation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = make()
+    expected = network.state_dict()
+    missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or unexpected:
+        raise WeightsError(
+            f"the weights are not {what}'s: missing {_listed(missing)}; unexpected {_listed(unexpected)}"
+        )
+    for key, value in expected.items():
+        if value.shape != state[key].shape:
+            raise WeightsError(
+                f"the weights are not {what}'s: {key} has shape {tuple(state[key].shape)}, "
+                f"expected {tuple(value.shape)}"
+            )
+    network.load_state_dict(state, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def _listed(keys: list[str]) -> str:
+    return "nothing" if not keys else ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
