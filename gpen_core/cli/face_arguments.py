@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from ..options import RestoreOptions, Selection
 
 
-def add_networks(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
-    """Adds --model, --detector, --parser, --device and --precision."""
+def add_networks(parser: argparse.ArgumentParser, *, model: bool = True, usual: str | None = None) -> None:
+    """Adds --model, --detector, --parser, --device and --precision. usual: a model to name in help where none ships."""
     group = parser.add_argument_group(
         "networks (each a path, a name in `gpen models`, or owner/repo[/file] on the Hub)"
     )
     if model:
-        group.add_argument("--model", help="what restores; default: the open model that ships")
+        shipped = "what restores; default: the open model that ships"
+        group.add_argument("--model", help=f"trained for this task, such as {usual}" if usual else shipped)
         group.add_argument("--parser", help="what tells a face's parts; needed for --mask parser and --region-strength")
         group.add_argument("--precision", default="auto", help="auto, fp32, tf32, bf16 or fp16")
     group.add_argument("--detector", help="what finds faces; default: the best one on this machine")

@@ -17,6 +17,7 @@ from .file_arguments import (
     report_path,
     run_with_progress,
 )
+from .film import add_film, run_films
 
 if TYPE_CHECKING:
     from ..batch import Process
@@ -52,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_networks(parser)
     add_selection(parser)
     add_blending(parser)
+    add_film(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,6 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     films = [path for path in arguments.inputs if is_film(path)]
     if films and len(films) < len(arguments.inputs):
         raise InputError("films and pictures cannot be mixed in one run; give them one after the other")
+    if films:
+        _refuse_for_films(arguments)
+        return run_films(arguments, _restorer(arguments, options)[0], options)
     items = collect(
         arguments.inputs,
         Path(arguments.output),
@@ -95,6 +100,16 @@ def run(arguments: argparse.Namespace) -> int:
         group=group,
     )
     return conclude(run_with_progress(items, process, batch, quiet=arguments.quiet), report)
+
+
+def _refuse_for_films(arguments: argparse.Namespace) -> None:
+    from ..errors import InputError
+
+    for name in ("aligned", "dry_run", "compare", "save_faces", "background", "format"):
+        if getattr(arguments, name):
+            raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
+    if arguments.upscale != 1:
+        raise InputError("--upscale is for pictures; films keep their size")
 
 
 def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance]:

@@ -5,7 +5,7 @@ from .inpaint import inpaint, inpaint_face, white_strokes
 from .luma import keep_luma
 from .network import TaskNetwork, check_task
 from .palette import PALETTE, paint, read_labels
-from .synthesize import as_labels, edit_faces, map_picture, parse_face, synthesize_face
+from .synthesize import as_labels, edit_faces, map_picture, parse_face, parse_faces, synthesize_face
 
 __all__ = [
     "PALETTE",
@@ -21,6 +21,7 @@ __all__ = [
     "map_picture",
     "paint",
     "parse_face",
+    "parse_faces",
     "read_labels",
     "synthesize_face",
     "white_strokes",

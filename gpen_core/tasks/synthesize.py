@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..config import Template
 from ..errors import InputError
 from ..faces.batching import device_of
+from ..faces.find import Detector, find_faces
 from ..faces.finish import PARSER_SIZE, Parser
+from ..faces.geometry import fit_similarity, template
 from ..faces.mask import LABELS
-from ..images import Picture, as_picture
+from ..faces.select import select
+from ..faces.types import Detection
+from ..faces.warp import crop_faces
+from ..images import Picture, as_picture, to_srgb
 from ..images.picture import to_depth
-from ..options import RestoreOptions
+from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer, Model, RestoredPicture
 from .aligned import resize, run_unit
 from .network import TaskNetwork, check_task
@@ -56,7 +62,8 @@ def synthesize_face(labels: Any, model: Model) -> NDArray[np.uint8]:
     if wanted.shape[0] != wanted.shape[1]:
         raise InputError(f"a map of a face's regions is square; this one is {wanted.shape[1]}×{wanted.shape[0]}")
     face = run_unit(model, _painted([wanted], model.config.in_size))[0].clamp(0, 1)
-    return np.rint(face.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(face.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    return pixels
 
 
 def parse_face(picture: Any, parser: Parser) -> NDArray[np.uint8]:
@@ -66,6 +73,27 @@ def parse_face(picture: Any, parser: Parser) -> NDArray[np.uint8]:
     if pixels.shape[0] != pixels.shape[1]:
         raise InputError(f"an aligned face is square; this picture is {pixels.shape[1]}×{pixels.shape[0]}")
     return _parsed(torch.from_numpy(pixels).permute(2, 0, 1)[None], parser)[0]
+
+
+def parse_faces(
+    picture: Any,
+    *,
+    parser: Parser,
+    detector: Detector,
+    detections: Sequence[Detection] | None = None,
+    face_template: Template = "gpen",
+) -> list[NDArray[np.uint8]]:
+    """The map (512, 512) of every face of a photograph, in the order of their detection.
+
+    face_template: where the landmarks lie in the crop that is parsed; that of the model which is to read the map.
+    """
+    given, size = as_picture(picture), getattr(parser, "size", PARSER_SIZE)
+    faces = select(find_faces(detector, given, Selection()), Selection()) if detections is None else list(detections)
+    if not faces:
+        return []
+    affines = fit_similarity([face.landmarks for face in faces], template(face_template, size))
+    crops = crop_faces(torch.from_numpy(given.pixels).permute(2, 0, 1), affines, size) / given.full_scale
+    return _parsed(to_srgb(crops, given.icc_profile), parser)
 
 
 def edit_faces(
