@@ -37,7 +37,7 @@ def draw_faces(picture: Picture, faces: Sequence[Any]) -> Picture:
         score = getattr(face, "score", None)
         label = f"{index}" if score is None else f"{index}  {float(score):.2f}"
         size = max(10, round((right - left) / 7))
-        pen.text((left, max(0.0, top - 1.3 * size)), label, fill=_BOX, font_size=size)
+        pen.text((left, max(float(size), top - line)), label, fill=_BOX, font_size=size, anchor="ld")
     return Picture(pixels=np.array(image), icc_profile=None if picture.grey else picture.icc_profile, path=picture.path)
 
 
