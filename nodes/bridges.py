@@ -33,9 +33,7 @@ class FacesToSegs(io.ComfyNode):
             search_aliases=["impact pack", "face segs", "detailer"],
             inputs=[
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model: it says how a face is posed in a crop."),
-                io.Image.Input(
-                    "image", tooltip="The picture in which the faces were detected. One, as SEGS are."
-                ),
+                io.Image.Input("image", tooltip="The picture in which the faces were detected. One, as SEGS are."),
                 GPENFaces.Input("faces", tooltip="Faces from Detect Faces."),
                 io.Float.Input(
                     "crop_factor",

@@ -112,7 +112,8 @@ def masking_inputs() -> list[Any]:
         advanced(
             io.Float.Input(
                 "feather",
-                default=round(Masking().feather, 4),
+                default=Masking().feather,
+                round=False,
                 min=0.0,
                 max=0.2,
                 step=0.005,

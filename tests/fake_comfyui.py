@@ -89,13 +89,20 @@ class Engine:
     """
 
     def __init__(self, root: Path) -> None:
+        self.folders: dict[str, tuple[list[str], set[str]]] = {}
+        self.reset(root)
+
+    def reset(self, root: Path) -> None:
+        """Forgets everything; the models folder is the one in `root`."""
         self.root = root
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         self.loads: list[tuple[list[Any], float]] = []
         self.progress: list[tuple[int, int, Any]] = []
         self.interrupt_after: int | None = None
-        self.folders: dict[str, tuple[list[str], set[str]]] = {}
+        self.folders.clear()
+        if hasattr(self, "folder_paths"):
+            self.folder_paths.models_dir = str(root / "models")
 
     def modules(self) -> dict[str, types.ModuleType]:
         """Modules by the names under which the adapter imports them."""
@@ -119,9 +126,20 @@ class Engine:
         comfy.utils = _module("comfy.utils", ProgressBar=self._progress_bar())
         api = _module("comfy_api")
         api.latest = _module(
-            "comfy_api.latest", ComfyExtension=ComfyExtension, io=io, ui=types.SimpleNamespace(PreviewImage=PreviewImage)
+            "comfy_api.latest",
+            ComfyExtension=ComfyExtension,
+            io=io,
+            ui=types.SimpleNamespace(PreviewImage=PreviewImage),
         )
-        modules = (comfy, comfy.model_management, comfy.model_patcher, comfy.utils, api, api.latest, self._folder_paths())
+        modules = (
+            comfy,
+            comfy.model_management,
+            comfy.model_patcher,
+            comfy.utils,
+            api,
+            api.latest,
+            self._folder_paths(),
+        )
         return {module.__name__: module for module in modules}
 
     def _management(self) -> types.ModuleType:
@@ -178,7 +196,7 @@ class Engine:
             candidates = (Path(folder) / name for folder in self.folders[kind][0])
             return next((str(path) for path in candidates if path.is_file()), None)
 
-        return _module(
+        self.folder_paths = _module(
             "folder_paths",
             models_dir=str(self.root / "models"),
             folder_names_and_paths=self.folders,
@@ -187,6 +205,7 @@ class Engine:
             get_filename_list=listed,
             get_full_path=full_path,
         )
+        return self.folder_paths
 
 
 def _module(name: str, **members: Any) -> Any:

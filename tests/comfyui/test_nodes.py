@@ -1,0 +1,340 @@
+"""Every node on stand-in networks: colours, counts, masks, refusals, and what it must leave alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from face_stand_ins import face_at, stand_in_model
+from fake_comfyui import Interrupted
+from nodes_under_test import Pack
+
+HEIGHT, WIDTH = 150, 180
+COLOURS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.1, 0.8)}
+
+
+def plain(colour: tuple[float, float, float], count: int = 1) -> torch.Tensor:
+    return torch.tensor(colour).expand(count, HEIGHT, WIDTH, 3).clone()
+
+
+def photograph(count: int = 1, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(seed)) * 0.8 + 0.1
+
+
+def detected(pack: Pack, model: object, image: torch.Tensor) -> object:
+    return pack.run("GPEN_DetectFaces", gpen_model=model, image=image)[0]
+
+
+def through_every_node(pack: Pack, image: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The IMAGE outputs of each node that has one, when networks change nothing."""
+    model = stand_in_model(pack, parser=True)
+    faces = detected(pack, model, image)
+    crops, cropped = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=faces)
+    restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
+    restored_image, _, before, after, _, _ = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)
+    pasted = pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=restored, faces=cropped)[0]
+    blended = pack.run("GPEN_BlendFaces", image_before=image, image_after=image, strength=0.5)[0]
+    inpainter = stand_in_model(pack, task="inpainting")
+    hole = torch.zeros(1, HEIGHT, WIDTH)
+    inpainted = pack.run("GPEN_InpaintFace", gpen_model=inpainter, image=image, mask=hole)[0]
+    return {
+        "restored": restored_image,
+        "before": before,
+        "after": after,
+        "crops": crops,
+        "restored crops": restored,
+        "pasted": pasted,
+        "blended": blended,
+        "inpainted": inpainted,
+    }
+
+
+@pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
+def test_channels_stay_in_place_through_every_node(pack: Pack, colour: tuple[float, float, float]) -> None:
+    for name, image in through_every_node(pack, plain(colour)).items():
+        centre = image[0, image.shape[1] // 2, image.shape[2] // 2]
+        assert torch.allclose(centre, torch.tensor(colour), atol=1e-3), name
+
+
+def test_the_preview_keeps_channels_in_place_and_draws_the_box(pack: Pack) -> None:
+    model, image = stand_in_model(pack), plain(COLOURS["red"])
+    faces = detected(pack, model, image)
+    output = pack.nodes["GPEN_PreviewFaces"].execute(image=image, faces=faces)
+    drawn = output.args[0]
+    assert torch.allclose(drawn[0, 0, 0], torch.tensor(COLOURS["red"]), atol=1 / 255)
+    assert torch.allclose(drawn[0, 100, 50], torch.tensor([1.0, 176 / 255, 0.0]), atol=1 / 255)
+    assert output.ui.image is drawn
+
+
+def test_colourising_keeps_luma_and_leaves_the_rest(pack: Pack) -> None:
+    weights = torch.tensor([0.299, 0.587, 0.114])
+    for colour in COLOURS.values():
+        image = plain(colour)
+        result, mask, count = pack.run(
+            "GPEN_ColouriseFace", gpen_model=stand_in_model(pack, task="colorization"), image=image
+        )
+        assert count == 1
+        assert float(((result - image) @ weights).abs().max()) <= 1 / 255
+        outside = mask == 0
+        assert torch.equal(result[outside], image[outside])
+
+
+def test_a_map_in_the_palettes_colours_makes_a_face_with_channels_in_place(pack: Pack) -> None:
+    model = stand_in_model(pack, task="segmentation")
+    for colour in ((204, 0, 0), (0, 204, 0), (0, 0, 204)):
+        shade = torch.tensor(colour) / 255
+        face = pack.run("GPEN_SegmentationToFace", gpen_model=model, map=shade.expand(1, 64, 64, 3))[0]
+        assert torch.allclose(face[0, 32, 32], shade, atol=1 / 255)
+
+
+def test_only_pixels_under_the_mask_change(pack: Pack) -> None:
+    image = photograph(2)
+    before = image.clone()
+    result, mask, *_, boxes, count = pack.run(
+        "GPEN_RestoreFaces", gpen_model=stand_in_model(pack, gain=0.5), image=image
+    )
+    assert torch.equal(image, before)
+    assert count == 2
+    assert [len(frame) for frame in boxes] == [1, 1]
+    assert boxes[0][0] == {
+        "x": 50.0,
+        "y": 40.0,
+        "width": 60.0,
+        "height": 60.0,
+        "label": "face",
+        "score": pytest.approx(0.99),
+    }
+    assert torch.equal(result[mask == 0], image[mask == 0])
+    assert float((result - image).abs()[mask > 0.9].mean()) > 0.1
+
+
+def test_the_node_gives_what_the_core_gives(pack: Pack) -> None:
+    model, image = stand_in_model(pack, gain=0.5), photograph(3)
+    result = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[0]
+    restorer = pack.module("gpen_core.restore").FaceRestorer(model.network, model.detector())
+    for got, picture in zip(result, image, strict=True):
+        expected = restorer.restore(picture.numpy()).picture
+        assert float((got - torch.from_numpy(expected)).abs().max()) <= 1e-6
+
+
+def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
+    model, image = stand_in_model(pack, gain=0.5), photograph(2)
+    whole, mask = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[:2]
+    crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
+    restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
+    pasted, paste_mask = pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=restored, faces=faces)
+    assert float((whole - pasted).abs().max()) <= 1e-5
+    assert float((mask - paste_mask).abs().max()) <= 1e-5
+
+
+def test_frames_without_a_face_pass_through_and_count_nothing(pack: Pack) -> None:
+    model, image = stand_in_model(pack), torch.zeros(2, HEIGHT, WIDTH, 3)
+    result, mask, before, after, boxes, count = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)
+    assert torch.equal(result, image)
+    assert not mask.any()
+    assert (boxes, count) == ([[], []], 0)
+    assert before.numel() and after.numel()
+    crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
+    assert crops.shape == (1, 64, 64, 3)
+    restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
+    assert torch.equal(
+        pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=restored, faces=faces)[0], image
+    )
+    inpainter = stand_in_model(pack, task="inpainting")
+    filled, _, none = pack.run("GPEN_InpaintFace", gpen_model=inpainter, image=image, mask=torch.ones(1, HEIGHT, WIDTH))
+    assert torch.equal(filled, image)
+    assert none == 0
+
+
+def test_a_mask_limits_what_changes(pack: Pack) -> None:
+    image = photograph()
+    mask = torch.zeros(HEIGHT, WIDTH)
+    mask[:, :80] = 1
+    result, covered = pack.run("GPEN_RestoreFaces", gpen_model=stand_in_model(pack, gain=0.5), image=image, mask=mask)[
+        :2
+    ]
+    assert torch.equal(result[:, :, 80:], image[:, :, 80:])
+    assert not covered[:, :, 80:].any()
+    assert float((result - image)[:, 70, 70].abs().max()) > 0.01
+
+
+def test_rgba_and_half_precision_are_taken(pack: Pack) -> None:
+    image = photograph()
+    rgba = torch.cat((image, torch.zeros(1, HEIGHT, WIDTH, 1)), -1).half()
+    model = stand_in_model(pack, gain=0.5)
+    result = pack.run("GPEN_RestoreFaces", gpen_model=model, image=rgba)[0]
+    assert result.shape == (1, HEIGHT, WIDTH, 3)
+    assert result.dtype == torch.float32
+    expected = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[0]
+    assert float((result - expected).abs().max()) < 1e-3
+
+
+def test_visibility_of_nothing_leaves_the_picture(pack: Pack) -> None:
+    image = photograph()
+    result = pack.run("GPEN_RestoreFaces", gpen_model=stand_in_model(pack, gain=0.0), image=image, visibility=0.0)[0]
+    assert float((result - image).abs().max()) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"face_selection": "all"}, [10, 70, 130]),
+        ({"face_selection": "largest"}, [130]),
+        ({"face_selection": "filter", "sort_by": "area"}, [130]),
+        ({"face_selection": "filter", "sort_by": "area", "reverse_order": True}, [70]),
+        ({"face_selection": "filter", "sort_by": "x_position", "take_count": 2}, [10, 70]),
+        ({"face_selection": "filter", "sort_by": "y_position", "take_count": 0}, [130, 70, 10]),
+        ({"face_selection": "filter", "sort_by": "detection_confidence", "take_start": 1}, [10]),
+        ({"face_selection": "filter", "take_start": 7}, []),
+    ],
+)
+def test_selection_takes_the_faces_that_its_words_say(
+    pack: Pack, choice: dict[str, object], expected: list[int]
+) -> None:
+    faces = [face_at(pack, 10, 90, 30, 0.95), face_at(pack, 70, 50, 20, 0.99), face_at(pack, 130, 10, 40, 0.91)]
+    boxes = pack.run("GPEN_DetectFaces", gpen_model=stand_in_model(pack, faces=faces), image=photograph(), **choice)[1]
+    assert [box["x"] for box in boxes[0]] == expected
+
+
+def test_a_given_box_takes_the_landmarks_found_in_it_and_else_stands_for_an_upright_face(pack: Pack) -> None:
+    model = stand_in_model(pack)
+    boxes = [{"x": 52, "y": 42, "width": 60, "height": 58}, {"x": 5, "y": 5, "width": 20, "height": 20}]
+    faces = pack.run("GPEN_DetectFaces", gpen_model=model, image=photograph(), bounding_boxes=boxes)[0]
+    known, unknown = faces.frames[0]
+    assert torch.equal(known.landmarks, model.detector().faces[0].landmarks)
+    assert torch.allclose(unknown.landmarks.mean(0), torch.tensor([15.0, 16.9]), atol=0.5)
+
+
+def test_segs_go_out_and_restore_the_same_face(pack: Pack) -> None:
+    model, image = stand_in_model(pack, gain=0.5), photograph()
+    segs = pack.run("GPEN_FacesToSEGS", gpen_model=model, image=image, faces=detected(pack, model, image))[0]
+    assert segs[0] == (HEIGHT, WIDTH)
+    result, _, *_, count = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, segs=segs)
+    assert count == 1
+    assert float((result - image).abs().max()) > 0.1
+    with pytest.raises(ValueError, match=f"{WIDTH}×{HEIGHT}.*{WIDTH}×{HEIGHT + 1}"):
+        pack.run("GPEN_RestoreFaces", gpen_model=model, image=torch.zeros(1, HEIGHT + 1, WIDTH, 3), segs=segs)
+
+
+def test_the_bbox_detector_answers_as_the_impact_pack_asks(pack: Pack) -> None:
+    detector = pack.run("GPEN_BBoxDetector", gpen_model=stand_in_model(pack))[0]
+    detector.setAux("face")
+    (height, width), (region,) = detector.detect(photograph(), 0.5, 4, 2.0, drop_size=10)
+    assert (height, width) == (HEIGHT, WIDTH)
+    assert list(region.bbox) == [50, 40, 110, 100]
+    assert region.crop_region == [20, 10, 140, 130]
+    assert region.cropped_mask.shape == (120, 120)
+    assert region.cropped_mask.sum() == 68 * 68
+    assert detector.detect(photograph(), 0.5, 0, 2.0, drop_size=70)[1] == []
+    assert float(detector.detect_combined(photograph(), 0.5, 0).sum()) == 3600
+
+
+def test_face_mask_covers_the_chosen_regions(pack: Pack) -> None:
+    model, image = stand_in_model(pack, parser=True), photograph()
+    faces = detected(pack, model, image)
+    off = dict.fromkeys(
+        ("skin", "nose", "eyes", "brows", "glasses", "ears", "mouth", "hair", "hat", "neck", "cloth"), False
+    )
+
+    def area(**on: bool) -> float:
+        values = {**off, **on, "feather": 0.0}
+        return float(pack.run("GPEN_FaceMask", gpen_model=model, image=image, faces=faces, **values)[0].sum())
+
+    assert area() == 0
+    assert area(hair=True, skin=True, eyes=True) == pytest.approx(
+        area(hair=True) + area(skin=True) + area(eyes=True), rel=1e-3
+    )
+    assert 0 < area(eyes=True) < area(hair=True)
+
+
+def test_strength_by_region_changes_that_region_only(pack: Pack) -> None:
+    model, before = stand_in_model(pack, parser=True), plain((0.2, 0.2, 0.2))
+    faces, after = detected(pack, model, before), plain((0.8, 0.8, 0.8))
+    mixed = pack.run(
+        "GPEN_BlendFaces", image_before=before, image_after=after, hair=0.0, faces=faces, gpen_model=model
+    )[0][0, ..., 0]
+    assert float(mixed[0, 0]) == pytest.approx(0.8)
+    assert float(mixed[35, 80]) == pytest.approx(0.2, abs=0.02)
+    assert float(mixed[95, 80]) == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("node", "values", "message"),
+    [
+        ("GPEN_RestoreFaces", {"image": torch.zeros(0, 8, 8, 3)}, "batch of 0"),
+        ("GPEN_ColouriseFace", {"image": torch.zeros(1, 8, 8, 3)}, "colorization.*restoration"),
+        ("GPEN_InpaintFace", {"image": torch.zeros(1, 8, 8, 3)}, "inpainting.*restoration"),
+        ("GPEN_SegmentationToFace", {"map": torch.zeros(1, 8, 8, 3)}, "segmentation.*restoration"),
+        ("GPEN_RestoreCrops", {"crops": torch.zeros(1, 8, 8)}, "crops must"),
+        ("GPEN_RestoreFaces", {"image": torch.zeros(1, 8, 8, 3), "upscale_model": 3}, "Load Upscale Model"),
+        ("GPEN_RestoreFaces", {"image": torch.full((1, 150, 180, 3), 0.5), "mask_kind": "parser"}, "parser"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, node: str, values: dict[str, object], message: str
+) -> None:
+    monkeypatch.setattr(pack.module("nodes.files").hub, "fetch", no_network(pack))
+    with pytest.raises(pack.module("gpen_core.errors").GPENError, match=message) as caught:
+        pack.run(node, gpen_model=stand_in_model(pack), **values)
+    assert "\n" not in str(caught.value)
+
+
+def no_network(pack: Pack) -> object:
+    def fetch(entry: object) -> None:
+        raise pack.module("gpen_core.errors").HubError("the Hub cannot be reached")
+
+    return fetch
+
+
+def test_crops_of_another_number_or_shape_are_refused(pack: Pack) -> None:
+    model, image = stand_in_model(pack), photograph()
+    crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
+    with pytest.raises(ValueError, match="2 crops came for 1 faces"):
+        pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=crops.repeat(2, 1, 1, 1), faces=faces)
+    with pytest.raises(ValueError, match="square"):
+        pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=crops[:, 1:], faces=faces)
+    with pytest.raises(ValueError, match="Crop Faces"):
+        pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=crops, faces=detected(pack, model, image))
+    with pytest.raises(ValueError, match="detect the faces in this image"):
+        pack.run("GPEN_CropFaces", gpen_model=model, image=photograph()[:, 1:], faces=faces)
+
+
+def test_cancel_stops_between_two_batches(pack: Pack) -> None:
+    model, image = stand_in_model(pack), photograph(16)
+    pack.engine.interrupt_after = 20
+    with pytest.raises(Interrupted):
+        pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)
+    done = sum(model.network.batches)
+    assert done < 16
+    assert pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[-1] == 16
+
+
+def test_progress_runs_to_its_end(pack: Pack) -> None:
+    pack.run("GPEN_RestoreFaces", gpen_model=stand_in_model(pack), image=photograph(5))
+    done, total, _ = pack.engine.progress[-1]
+    assert done == total
+    assert any(preview is not None for _, _, preview in pack.engine.progress)
+
+
+def test_everything_a_run_needs_is_loaded_in_one_call(pack: Pack) -> None:
+    pack.run("GPEN_RestoreFaces", gpen_model=stand_in_model(pack, parser=True), image=photograph())
+    ((patchers, memory),) = pack.engine.loads
+    assert len(patchers) == 3
+    assert memory > 0
+
+
+def test_smoothing_over_time_keeps_the_faces_and_steadies_their_landmarks(pack: Pack) -> None:
+    generator = torch.Generator().manual_seed(2)
+    image = photograph().repeat(9, 1, 1, 1)
+    noisy = []
+    for _ in range(9):
+        face = face_at(pack, 50, 40, 60)
+        noise = torch.randn(5, 2, generator=generator)
+        noisy.append([type(face)(box=face.box, landmarks=face.landmarks + noise, score=face.score)])
+    steady = pack.module("nodes.smooth").smoothed(image, noisy)
+
+    def jitter(frames: list[list[object]]) -> float:
+        points = torch.stack([frame[0].landmarks for frame in frames])
+        return float(points.diff(dim=0).abs().mean())
+
+    assert [len(frame) for frame in steady] == [1] * 9
+    assert jitter(steady) < 0.5 * jitter(noisy)

@@ -1,0 +1,318 @@
+"""The pack as a folder: how it loads, what it promises to saved graphs, what ships with it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from face_stand_ins import SIZE
+from fake_comfyui import Engine, install
+from nodes_under_test import Pack
+from pack_loader import ROOT, SHIPPED, load_pack, nodes_of, unload_pack
+
+SIGNATURES = Path(__file__).parent / "signatures.json"
+LANGUAGES = ("en", "zh", "ja", "ko")
+
+
+def signature_of(node: Any) -> dict[str, Any]:
+    """What a saved graph relies on: the order, kinds and choices of the inputs and the order and kinds of the
+    outputs. Choices that name files differ from machine to machine and are left out."""
+    schema = node.GET_SCHEMA()
+    inputs = []
+    for part in schema.inputs:
+        known = {"id": part.id, "type": part.io_type, "optional": part.optional}
+        if "options" in part.options and part.id not in ("model", "detector", "parser"):
+            known["choices"] = list(part.options["options"])
+        inputs.append(known)
+    return {"inputs": inputs, "outputs": [{"id": part.id, "type": part.io_type} for part in schema.outputs]}
+
+
+def promised() -> dict[str, Any]:
+    return json.loads(SIGNATURES.read_text())
+
+
+def test_node_signatures_only_grow(pack: Pack) -> None:
+    """`python tests/comfyui/test_pack.py` writes the new signatures once they are meant."""
+    now = {name: signature_of(node) for name, node in pack.nodes.items()}
+    for name, before in promised().items():
+        assert name in now, f"{name} is gone; saved graphs hold it"
+        old, new = before["inputs"], now[name]["inputs"]
+        assert [part["id"] for part in new[: len(old)]] == [part["id"] for part in old], (
+            f"{name}: inputs are only appended"
+        )
+        for was, part in zip(old, new, strict=False):
+            assert (part["type"], part["optional"]) == (was["type"], was["optional"]), f"{name}.{part['id']}"
+            assert set(was.get("choices", ())) <= set(part.get("choices", ())), f"{name}.{part['id']} lost a choice"
+        assert all(part["optional"] or "choices" in part or part["type"] in WIDGETS for part in new[len(old) :]), (
+            f"{name}: a new input must have a default or be optional"
+        )
+        assert now[name]["outputs"][: len(before["outputs"])] == before["outputs"], f"{name}: outputs are only appended"
+    assert now == promised(), "new signatures are not written down yet: run this file"
+
+
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+
+
+def test_every_node_is_named_described_and_found_by_other_words(pack: Pack) -> None:
+    for name, node in pack.nodes.items():
+        schema = node.GET_SCHEMA()
+        assert re.fullmatch(r"GPEN_[A-Za-z]+", name)
+        assert schema.display_name
+        assert schema.description.endswith(".")
+        assert len(schema.search_aliases) >= 2, name
+        assert schema.category.split("/")[0] == "GPEN"
+
+
+def test_every_input_and_output_has_a_tooltip(pack: Pack) -> None:
+    for name, node in pack.nodes.items():
+        for part in (*node.GET_SCHEMA().inputs, *node.GET_SCHEMA().outputs):
+            assert part.tooltip, f"{name}.{part.id}"
+            assert part.tooltip.endswith("."), f"{name}.{part.id}"
+
+
+def test_every_input_is_an_argument_of_execute_with_the_same_name(pack: Pack) -> None:
+    for name, node in pack.nodes.items():
+        arguments = inspect.signature(node.execute).parameters
+        if any(a.kind is a.VAR_KEYWORD for a in arguments.values()):
+            continue
+        assert {part.id for part in node.GET_SCHEMA().inputs} == set(arguments), name
+        for part in node.GET_SCHEMA().inputs:
+            if part.optional:
+                assert arguments[part.id].default is None, f"{name}.{part.id}"
+
+
+def test_every_node_has_a_help_page_that_names_its_inputs(pack: Pack) -> None:
+    for name, node in pack.nodes.items():
+        page = (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        for part in (*node.GET_SCHEMA().inputs, *node.GET_SCHEMA().outputs):
+            assert f"`{part.id}`" in page, f"{name}.md does not speak of {part.id}"
+    pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
+    assert pages == set(pack.nodes)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_names_every_node_and_input(pack: Pack, language: str) -> None:
+    texts = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert set(texts) == set(pack.nodes)
+    for name, node in pack.nodes.items():
+        assert texts[name]["display_name"]
+        assert texts[name]["description"]
+        assert set(texts[name]["inputs"]) == {part.id for part in node.GET_SCHEMA().inputs}, name
+        assert set(texts[name]["outputs"]) == {str(i) for i in range(len(node.GET_SCHEMA().outputs))}, name
+        for part in (*texts[name]["inputs"].values(), *texts[name]["outputs"].values()):
+            assert part["name"]
+
+
+def test_the_root_module_is_only_a_door() -> None:
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imports == []
+    namespace = {n.id for node in tree.body if isinstance(node, ast.Assign) for n in node.targets}
+    functions = [node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)]
+    assert (namespace, functions) == ({"WEB_DIRECTORY"}, ["comfy_entrypoint"])
+
+
+def test_only_the_adapter_imports_comfyui() -> None:
+    for path in (ROOT / "nodes").glob("*.py"):
+        if path.name == "adapter.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            assert not [
+                n for n in names if n.split(".")[0] in ("comfy", "comfy_api", "folder_paths", "nodes", "server")
+            ]
+
+
+@pytest.mark.parametrize("name", ["ComfyUI-GPEN", "gpen.v1.2", "gpen"])
+def test_the_pack_loads_under_any_folder_name_beside_an_installed_copy(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gpen_core
+
+    install(Engine(tmp_path), monkeypatch)
+    path = tmp_path / name
+    path.mkdir()
+    for part in SHIPPED:
+        if part in ("gpen_core", "nodes") or part.endswith(".py"):
+            (path / part).symlink_to(ROOT / part)
+    module = load_pack(path)
+    nodes = nodes_of(module)
+    own = sys.modules[f"{module.__name__}.gpen_core"]
+    assert own is not gpen_core
+    assert len(nodes) == len(promised())
+    unload_pack(path)
+
+
+def test_the_extension_gives_a_new_list_each_time(pack: Pack) -> None:
+    async def twice() -> tuple[list[Any], list[Any]]:
+        extension = await pack.root.comfy_entrypoint()
+        return await extension.get_node_list(), await extension.get_node_list()
+
+    first, second = asyncio.run(twice())
+    assert first == second
+    assert first is not second
+
+
+def test_importing_the_nodes_makes_no_file_and_touches_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(tmp_path)
+    install(engine, monkeypatch)
+    path = tmp_path / "custom_nodes" / "gpen"
+    path.mkdir(parents=True)
+    for part in SHIPPED:
+        if (ROOT / part).exists():
+            (path / part).symlink_to(ROOT / part)
+    before = sorted(tmp_path.rglob("*"))
+    nodes_of(load_pack(path))
+    unload_pack(path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert engine.loads == []
+
+
+def test_an_older_comfyui_is_told_which_version_is_needed(tmp_path: Path) -> None:
+    code = f"""
+import sys, types
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from pack_loader import load_pack, nodes_of
+from pathlib import Path
+sys.modules["comfy_api"] = types.ModuleType("comfy_api")
+try:
+    nodes_of(load_pack(Path({str(tmp_path / "gpen")!r})))
+except ImportError as error:
+    print(error)
+"""
+    (tmp_path / "gpen").symlink_to(ROOT)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "0.3.48" in said
+    assert "update ComfyUI" in said
+
+
+# Models on disk ------------------------------------------------------------------------------------------------------
+
+
+def write_model(pack: Pack, path: Path, task: str = "restoration") -> None:
+    config, card = pack.module("gpen_core.config"), None
+    settings = config.GPENConfig.standard(SIZE, channel_multiplier=1, narrow=0.03125)
+    card = config.ModelCard(name="tiny", task=task)
+    gpen = pack.module("gpen_core.architecture").GPEN(settings, card, generator=torch.Generator().manual_seed(0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pack.module("gpen_core.weights.checkpoint").write(path, gpen.state_dict(), settings, card)
+
+
+def choices(pack: Pack, option: str) -> list[str]:
+    (part,) = (part for part in pack.nodes["GPEN_LoadModel"].GET_SCHEMA().inputs if part.id == option)
+    return list(part.options["options"])
+
+
+def test_models_in_the_folders_of_other_packs_are_found_and_loaded(pack: Pack) -> None:
+    folder = pack.engine.root / "models" / "facerestore_models"
+    write_model(pack, folder / "mine.safetensors")
+    for name in ("GFPGANv1.4.pth", "codeformer.pth", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    names = choices(pack, "model")
+    assert names[0] == "gpen-open-256"
+    assert "mine.safetensors" in names
+    assert not {"GFPGANv1.4.pth", "codeformer.pth", "notes.txt"} & set(names)
+    model = pack.run("GPEN_LoadModel", model="mine.safetensors", precision="fp32")[0]
+    assert (model.config.in_size, model.card.name) == (SIZE, "tiny")
+    image = torch.rand(1, 150, 180, 3)
+    crops = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=image[:, :64, :64])[0]
+    assert crops.shape == (1, SIZE, SIZE, 3)
+
+
+def test_another_networks_file_is_refused_by_name(pack: Pack) -> None:
+    from safetensors.torch import save_file
+
+    folder = pack.engine.root / "models" / "facerestore_models"
+    folder.mkdir(parents=True)
+    save_file({"stylegan_decoder.style_convs.0.weight": torch.zeros(2, 2)}, folder / "renamed.safetensors")
+    with pytest.raises(pack.module("gpen_core.errors").WeightsError, match=r"renamed\.safetensors"):
+        pack.run("GPEN_LoadModel", model="renamed.safetensors")
+
+
+def test_registrations_of_other_packs_stay_and_users_paths_are_searched(pack: Pack, tmp_path: Path) -> None:
+    users, default = tmp_path / "elsewhere", tmp_path / "models" / "facerestore_models"
+    extensions = {".pth", ".safetensors"}
+    pack.engine.folders["facerestore_models"] = ([str(users)], extensions)
+    write_model(pack, users / "theirs.safetensors")
+    assert "theirs.safetensors" in choices(pack, "model")
+    paths, kept = pack.engine.folders["facerestore_models"]
+    assert paths == [str(users), str(default)]
+    assert kept is extensions
+    assert kept == {".pth", ".safetensors"}
+    assert not default.exists()
+
+
+def test_a_missing_model_is_named_with_its_option_and_folder(pack: Pack) -> None:
+    check = pack.nodes["GPEN_LoadModel"].validate_inputs
+    assert check(model="gpen-open-256", detector="auto", parser="none") is True
+    assert check(model="GPEN-BFR-512", detector="retinaface-resnet50", parser="parsenet") is True
+    said = check(model="gone.pth", detector="auto", parser="auto")
+    assert "model names gone.pth" in said
+    assert str(pack.engine.root / "models" / "facerestore_models") in said
+    said = check(model="gpen-open-256", detector="gone.pth", parser="auto")
+    assert "detector names gone.pth" in said
+    assert "facedetection" in said
+
+
+def test_a_hub_that_cannot_be_reached_offers_the_model_that_ships(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = pack.module("gpen_core.errors")
+
+    def fetch(entry: object) -> None:
+        raise errors.HubError("the Hub cannot be reached")
+
+    monkeypatch.setattr(pack.module("nodes.files").hub, "fetch", fetch)
+    with pytest.raises(errors.HubError, match="gpen-open-256, which ships") as caught:
+        pack.run("GPEN_LoadModel", model="GPEN-BFR-512")
+    assert "GPEN-BFR-512.pth" in str(caught.value)
+    assert "facerestore_models" in str(caught.value)
+
+
+def test_a_fetched_model_is_kept_in_the_folder_and_never_overwrites(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = pack.engine.root / "cache" / "GPEN-BFR-512.safetensors"
+    write_model(pack, cached)
+    files = pack.module("nodes.files")
+    asked: list[object] = []
+    monkeypatch.setattr(files.hub, "fetch", lambda entry: asked.append(entry) or cached)
+    adapter = pack.module("nodes.adapter")
+    kept = files.locate("GPEN-BFR-512", adapter.RESTORERS, option="model")
+    assert kept == pack.engine.root / "models" / "facerestore_models" / "GPEN-BFR-512.pth"
+    assert kept.read_bytes() == cached.read_bytes()
+    kept.unlink()
+    kept.write_bytes(b"the user's own")
+    assert files.locate("GPEN-BFR-512", adapter.RESTORERS, option="model").read_bytes() == b"the user's own"
+    assert len(asked) == 1
+
+
+def test_a_replaced_file_is_read_again(pack: Pack) -> None:
+    path = pack.engine.root / "models" / "facerestore_models" / "mine.safetensors"
+    write_model(pack, path)
+    ask = pack.nodes["GPEN_LoadModel"].fingerprint_inputs
+    before = ask(model="mine.safetensors", precision="auto")
+    assert ask(model="mine.safetensors", precision="auto") == before
+    shutil.copy(path, path.with_name("other"))
+    path.unlink()
+    write_model(pack, path, task="inpainting")
+    assert ask(model="mine.safetensors", precision="auto") != before
+
+
+if __name__ == "__main__":
+    with pytest.MonkeyPatch.context() as patch:
+        install(Engine(Path("nowhere")), patch)
+        found = nodes_of(load_pack(ROOT))
+        SIGNATURES.write_text(json.dumps({name: signature_of(node) for name, node in found.items()}, indent=1) + "\n")
