@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.target.exists() and not arguments.overwrite:
         raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
     located = locate(arguments.source)
-    state_dict, config, card = read_checkpoint(located, task=None, trust_pickle=arguments.trust_pickle)
+    with warnings.catch_warnings():
+        if arguments.task is not None:
+            # What the warning asks for has been said.
+            warnings.simplefilter("ignore")
+        state_dict, config, card = read_checkpoint(located, trust_pickle=arguments.trust_pickle)
     if arguments.task is not None and arguments.task != card.task:
         card = choose_card(config, where=str(located.path), task=arguments.task, name=located.path.stem)
     fields = ("name", "licence", "origin", "template", "border")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -138,12 +139,8 @@ def _compiler() -> Finding:
 
 
 def _extra(module: str, purpose: str, extra: str) -> Finding:
-    try:
-        importlib.import_module(module)
-    except (ImportError, OSError, RuntimeError) as error:
-        absent = isinstance(error, ModuleNotFoundError)
-        value = f"for {purpose}" if absent else f"for {purpose}; does not load: {str(error).splitlines()[0]}"
-        return Finding(what=module, state="missing", value=value, remedy=f"pip install 'gpen[{extra}]'")
+    if importlib.util.find_spec(module) is None:
+        return Finding(what=module, state="missing", value=f"for {purpose}", remedy=f"pip install 'gpen[{extra}]'")
     return Finding(what=module, state="ok", value=f"{_version(module)}, for {purpose}")
 
 

@@ -17,8 +17,7 @@ EXAMPLE = "gpen models fetch GPEN-BFR-512"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
-    parser.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what to fetch, or to list (default: all)")
+    parser.add_argument("names", nargs="*", metavar="[fetch] NAME", help="what to fetch, or to list (default: all)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -26,17 +25,18 @@ def run(arguments: argparse.Namespace) -> int:
     """The exit status, after printing the table or the paths of what was fetched."""
     from ..weights import hub, zoo
 
-    if arguments.action == "fetch":
-        if not arguments.names:
+    names = arguments.names
+    if names[:1] == ["fetch"]:
+        if len(names) == 1:
             print("gpen models fetch: name at least one model; `gpen models` lists them", file=sys.stderr)
             return 2
-        entries = [zoo.find(name) for name in arguments.names]
+        entries = [zoo.find(name) for name in names[1:]]
         for entry in entries:
             print(f"{entry.name} (licence: {entry.licence})", file=sys.stderr)
             path = hub.fetch(entry)
             print(json.dumps({"name": entry.name, "path": str(path)}) if arguments.json else path)
         return 0
-    entries = [zoo.find(name) for name in arguments.names] or list(zoo.MODELS)
+    entries = [zoo.find(name) for name in names] or list(zoo.MODELS)
     rows = [_row(entry, hub.cached(entry)) for entry in entries]
     if arguments.json:
         print(json.dumps(rows, indent=2))

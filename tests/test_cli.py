@@ -1,0 +1,201 @@
+"""The command: its verbs, its messages, its exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from small_models import CARD, SMALL, small_model
+
+from gpen_core import __version__
+from gpen_core.cli import main as command
+from gpen_core.cli.main import main
+from gpen_core.weights import checkpoint, entry
+
+ROOT = Path(__file__).parent.parent
+OURS = ["models", "info", "convert", "publish", "doctor"]
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    checkpoint.write(path, dict(small_model().state_dict()), SMALL, CARD)
+    return path
+
+
+def one_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def test_the_help_lists_the_verbs_that_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for verb in OURS:
+        assert f"\n  {verb} " in out
+    assert main([]) == 2
+
+
+def test_the_help_needs_neither_torch_nor_any_verb() -> None:
+    code = "import sys; from gpen_core.cli.main import main; main(['--help']); print('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gpen {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", command.available())
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"example:\n  gpen {verb}" in out
+
+
+def test_an_unknown_verb_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["modles"]) == 2
+    assert one_line(capsys.readouterr().err).endswith("did you mean models?")
+
+
+def test_wrong_arguments_end_with_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 2
+    assert "required: FILE" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_line_and_status_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["info", str(tmp_path / "absent.pth")], ["info", "GPEN-BFR-521"], ["models", "fetch", "nothing"]):
+        assert main(words) == 1
+        assert one_line(capsys.readouterr().err).startswith(f"gpen {words[0]}: there is no file")
+
+
+def test_an_interrupt_ends_with_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from gpen_core.cli import models
+
+    def interrupted(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "run", interrupted)
+    assert main(["models"]) == 130
+    assert one_line(capsys.readouterr().err) == "gpen models: interrupted"
+
+
+def test_a_reader_that_has_enough_is_no_failure(cache: Path) -> None:
+    code = "import sys; from gpen_core.cli.main import main; sys.exit(main(['models', '--json']))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(cache)}
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_models_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["name", "for", "pixels", "size", "hash", "licence", "fetched"]
+    assert any(line.startswith("GPEN-BFR-512 ") and "non-commercial, unsettled" in line for line in table)
+    assert main(["models", "--json", "GPEN-Seg2face-512"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["task"], row["value_range"], row["parameters"]) == ("segmentation", [0.0, 1.0], 71_005_223)
+
+
+def test_second_hand_places_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["models", "--json", "GPEN-BFR-512"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert "vinthony/videoretalking/GPEN-BFR-512.pth (second-hand)" in row["places"]
+
+
+def test_a_model_that_ships_is_fetched_from_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model_file: Path
+) -> None:
+    monkeypatch.setattr(entry, "BUNDLED", tmp_path)
+    model_file.rename(tmp_path / "gpen-open-256.safetensors")
+    assert main(["models", "fetch", "gpen-open-256"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "gpen-open-256.safetensors")
+
+
+def test_info_tells_network_card_and_hash(model_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(model_file), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["config"] == SMALL.to_dict()
+    assert facts["card"]["name"] == "small"
+    assert facts["parameters"] == sum(p.numel() for p in small_model().parameters())
+    assert facts["card"]["details"]["sha256"] == facts["tensors_sha256"]
+    assert main(["info", str(model_file)]) == 0
+    assert "16 → 16 px" in capsys.readouterr().out
+
+
+def test_info_says_when_tensors_are_not_the_ones_the_header_names(
+    model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors import safe_open
+
+    with safe_open(model_file, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(dict(small_model(seed=1).state_dict()), model_file, metadata=metadata)
+    assert main(["info", str(model_file)]) == 0
+    assert "but its header says" in capsys.readouterr().out
+
+
+def test_convert_makes_a_file_that_describes_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = tmp_path / "old.pth", tmp_path / "new.safetensors"
+    torch.save({"g_ema": small_model().state_dict()}, source)
+    words = ["convert", str(source), str(target), "--task", "inpainting", "--name", "mine", "--licence", "MIT"]
+    assert main([*words, "--template", "ffhq"]) == 0
+    found = checkpoint.read(target)
+    assert (found.card.task, found.card.name, found.card.licence) == ("inpainting", "mine", "MIT")
+    assert found.card.template == "ffhq"
+    assert main(words) == 1
+    assert "--overwrite" in one_line(capsys.readouterr().err.strip().splitlines()[-1])
+    assert main([*words, "--overwrite", "--half"]) == 0
+    assert torch.equal(
+        checkpoint.read(target).state_dict["ecd0.0.0.weight"], small_model().state_dict()["ecd0.0.0.weight"].half()
+    )
+
+
+def test_convert_refuses_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "gfpgan.pth"
+    torch.save({"params_ema": {"stylegan_decoder.x": torch.ones(1), "conv_body_first.weight": torch.ones(1)}}, source)
+    assert main(["convert", str(source), str(tmp_path / "out.safetensors")]) == 1
+    assert "is a GFPGAN restorer" in one_line(capsys.readouterr().err)
+    assert main(["convert", str(source), str(tmp_path / "out.pth")]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["gfpgan.pth"]
+
+
+def test_publish_can_write_to_a_folder_instead(
+    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["publish", str(model_file), "me/small", "--folder", str(tmp_path / "out")]) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_doctor_tells_versions_devices_and_caches(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--json"])
+    findings = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert findings["torch"]["value"] == torch.__version__.split("+")[0] or findings["torch"]["state"] == "ok"
+    for what in ("python", "cpu", "torchvision operators", "OpenCV", "Hub cache", "gpen cache", "av"):
+        assert what in findings
+    assert str(cache) in findings["gpen cache"]["value"]
+    for row in findings.values():
+        assert row["state"] == "ok" or row["remedy"]
+
+
+def test_doctor_names_the_remedy_of_what_does_not_load() -> None:
+    from gpen_core.cli.doctor import _extra, _works
+
+    def fails() -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    broken = _works("cv2", "OpenCV", fails, "pip install opencv-python-headless")
+    assert (broken.state, broken.value) == ("broken", "libGL.so.1: cannot open shared object file")
+    missing = _extra("no_such_module", "films", "video")
+    assert (missing.state, missing.remedy) == ("missing", "pip install 'gpen[video]'")
