@@ -32,5 +32,5 @@ def encode(blocks: list[nn.Module], head: nn.Module, x: Tensor) -> tuple[Tensor,
     features: dict[int, Tensor] = {}
     for block in blocks:
         x = block(x)
-        features[x.shape[-1]] = x
+        features[int(x.shape[-1])] = x  # A plain number also while an exporter traces.
     return head(x.flatten(1)), features
