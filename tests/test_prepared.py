@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from golden_cases import cases, load
 from torch import Tensor, nn
 
-from gpen_core.architecture import GPEN, PRIORS, Prior, compiled, prepared, strips
+from gpen_core.architecture import GPEN, PRIORS, Prior, compiled, folded, prepared, strips
 from gpen_core.architecture.prepared import PreparedGPEN, prepare, psnr
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError, DeviceError, InputError
@@ -183,6 +183,26 @@ def test_float16_that_overflows_is_refused() -> None:
 def test_what_the_device_cannot_do_is_refused_by_name(options: dict[str, Any], kind: type, words: str) -> None:
     with pytest.raises(kind, match=words):
         prepare(network(), device="cpu", **options)
+
+
+@pytest.mark.parametrize("concat", [True, False])
+def test_the_expression_to_be_compiled_is_what_the_single_steps_give(concat: bool) -> None:
+    model = network(GPENConfig.standard(64, narrow=1 / 32, style_dim=16, n_mlp=2, concat=concat))
+    fast = prepare(model, precision="fp32")
+    expected = fast(faces(1))
+    for layer in fast.modules():
+        if isinstance(layer, folded.FoldedStyledConv):
+            layer.one_pass = folded.activate
+    torch.testing.assert_close(fast(faces(1)), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of torch's own compiler
+def test_the_compiled_form_gives_the_prepared_result() -> None:
+    model = network()
+    fast = prepare(model, precision="fp32", device="cpu", compile=True)
+    assert fast.form == "prepared compiled"
+    torch.testing.assert_close(fast(faces(2)), prepare(model, precision="fp32")(faces(2)), rtol=0, atol=1e-5)
 
 
 def test_compiling_without_a_compiler_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

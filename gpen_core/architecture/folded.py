@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -25,10 +26,21 @@ Module = TypeVar("Module", bound="FoldedModule")
 
 def laid_out(weight: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
     """A copy of `weight` (A, B, k, k) times `scale`, channels last, in `dtype`."""
+    if weight.dtype != dtype:
+        weight = weight.to(dtype) if scale == 1.0 else weight * scale
+        return weight.to(dtype).contiguous(memory_format=torch.channels_last)
     copy = torch.empty(weight.shape, dtype=dtype, device=weight.device, memory_format=torch.channels_last)
     if scale == 1.0:
         return copy.copy_(weight)
     return torch.mul(weight, scale, out=copy)
+
+
+def laid_out_by_input(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of `weight` (O, I, k, k) as a transposed convolution takes it: (I, O, k, k), channels last, in `dtype`."""
+    outputs, inputs, height, width = weight.shape
+    # As the transpose of a matrix: three times as fast as through the four strides.
+    matrix = weight.reshape(outputs, -1).to(dtype).t().clone(memory_format=torch.contiguous_format)
+    return matrix.view(inputs, height, width, outputs).permute(0, 3, 1, 2)
 
 
 def blurring(channels: int, gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -161,11 +173,11 @@ class FoldedModulatedConv2d(FoldedModule):
         self.modulation = FoldedLinear(plain.modulation, plain.scale)
         self.folds = weight[:, :, 0, 0].numel() * 9 < weight.shape[1] * size * size
         # A transposed convolution takes its weights by input channel.
-        oriented = weight.transpose(0, 1) if self.up else weight
-        self.keep("weight", laid_out(oriented, torch.float32 if self.folds else dtype), computing=not self.folds)
+        orient = laid_out_by_input if self.up else laid_out
+        self.keep("weight", orient(weight, torch.float32 if self.folds else dtype), computing=not self.folds)
         if self.up:
             self.keep("kernel", blurring(weight.shape[0], 4.0, dtype, weight.device), computing=True)
-        self.keep("power", weight.float().square().sum(dim=(2, 3)).t().contiguous())
+        self.keep("power", torch.linalg.vector_norm(weight.float(), dim=(2, 3)).square().t().contiguous())
 
     def modulated(self, latent: Tensor) -> Modulation:
         """For the style latents `latent` (B, style_dim), float32."""
@@ -207,6 +219,7 @@ class FoldedStyledConv(FoldedModule):
         self.conv = FoldedModulatedConv2d(plain.conv, dtype, size)
         self.channels = plain.conv.weight.shape[1]
         self.concat = plain.noise.concat
+        self.one_pass: Callable[..., None] | None = None
         bias = (plain.activate.bias.detach() * GAIN).to(dtype)[None, :, None, None]
         self.keep("bias", bias[:, : self.channels].clone(), computing=True)
         self.keep("feature_bias", bias[:, self.channels :].clone(), computing=True)
@@ -220,7 +233,12 @@ class FoldedStyledConv(FoldedModule):
     def rows(self, x: Tensor, start: int, stop: int, modulation: Modulation, feature: Tensor, out: Tensor) -> None:
         """Writes rows [start, stop) of the layer's result for `x` into `out` (B, width, stop − start, W)."""
         rows = self.conv.rows(x, start, stop, modulation)
-        main, given = out[:, : self.channels], feature[:, :, start:stop]
+        given = feature[:, :, start:stop]
+        if torch.compiler.is_compiling() or self.one_pass is not None:
+            whole = self.one_pass or activate
+            whole(out, rows, modulation.outer, self.bias, given, self.feature_gain, self.feature_bias)
+            return
+        main = out[:, : self.channels]
         if modulation.outer is None:
             torch.add(rows, self.bias, out=main)
         else:
@@ -230,6 +248,28 @@ class FoldedStyledConv(FoldedModule):
         else:
             main.addcmul_(given, self.feature_gain)
         F.leaky_relu_(out, LEAKY_SLOPE)
+
+
+def activate(
+    out: Tensor,
+    rows: Tensor,
+    outer: Tensor | None,
+    bias: Tensor,
+    feature: Tensor,
+    feature_gain: Tensor,
+    feature_bias: Tensor,
+) -> None:
+    """Writes a styled convolution's end into `out`, as one expression for a compiler to make one pass of.
+
+    A feature bias of no channels means that the feature is added, not concatenated.
+    """
+    main = (rows if outer is None else rows * outer) + bias
+    given = feature * feature_gain
+    if feature_bias.shape[1]:
+        joined = torch.cat([main, (given + feature_bias).expand(len(main), -1, -1, -1)], dim=1)
+    else:
+        joined = main + given
+    out.copy_(F.leaky_relu(joined, LEAKY_SLOPE))
 
 
 class FoldedToRGB(FoldedModule):

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from ..errors import DeviceError
 from .compiled import Graphed, check_compiler, check_graphs
-from .folded import FoldedConvLayer, FoldedLinear, FoldedModule
+from .folded import FoldedConvLayer, FoldedLinear, FoldedModule, FoldedStyledConv, activate
 from .gpen import GPEN, check_input
 from .layers import ConvLayer, EqualizedLinear
 from .precision import DTYPES, FAITHFUL_DB, bfloat16_pays, check_precision, float32_as
@@ -93,7 +93,7 @@ class PreparedGPEN(nn.Module):
         self.network = PreparedNetwork(model, DTYPES[precision if precision != "auto" else "fp32"])
         self._idle: list[Workspace] = []
         self._compile, self._graph = compile, graph
-        self._runner: Callable[[Tensor], Tensor] | None = None
+        self._runner: Callable[[Tensor, Workspace], Tensor] | None = None
         self._settled = precision not in ("auto", "fp16")
         self.eval()
 
@@ -143,12 +143,27 @@ class PreparedGPEN(nn.Module):
             out: Tensor = self.network(x, workspace, noise)
             return out
         if self._runner is None:
-            network = self.network
+            self._runner = self._built(x.device)
+        return self._runner(x, workspace)
+
+    def _built(self, device: torch.device) -> Callable[[Tensor, Workspace], Tensor]:
+        network = self.network
+        if device.type == "cpu":
+            # Whole, the network would lose its strips and its buffers: only what follows a convolution is compiled.
+            one_pass = torch.compile(activate, dynamic=True)
+            for layer in network.modules():
+                if isinstance(layer, FoldedStyledConv):
+                    layer.one_pass = one_pass
+            return network
+
+        def whole(faces: Tensor) -> Tensor:
             # What is compiled or recorded plans its own memory.
-            runner: Callable[[Tensor], Tensor] = lambda faces: network(faces, Workspace())  # noqa: E731
-            runner = torch.compile(runner, dynamic=False) if self._compile else runner
-            self._runner = Graphed(runner) if self._graph else runner
-        return self._runner(x)
+            out: Tensor = network(faces, Workspace())
+            return out
+
+        runner: Callable[[Tensor], Tensor] = torch.compile(whole, dynamic=False) if self._compile else whole
+        runner = Graphed(runner) if self._graph else runner
+        return lambda faces, workspace: runner(faces)
 
     def _decide(self) -> None:
         """Settles `auto`, and refuses float16 where it overflows, when the weights are first used."""
