@@ -65,13 +65,13 @@ def read_labels(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
         raise InputError(
             f"a map of regions is {colours.dtype} of shape {colours.shape}; expected uint8 RGB of shape (H, W, 3)"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(colours)).float()
+    pixels = torch.from_numpy(colours.astype(np.float32))
     distance, nearest = _nearest(pixels)
     exact = distance == 0
     if bool(exact.all()):
         return nearest.byte().numpy()
-    _refuse_far_colours(pixels, nearest, distance <= _NEAR)
-    decided = _decide(pixels, nearest, distance)
+    far = _refuse_far_colours(pixels, nearest, distance <= _NEAR)
+    decided = _decide(pixels, nearest, distance, far)
     if float(exact.float().mean()) >= _EXACT_SHARE:
         decided = torch.where(exact, nearest, decided)
     return decided.byte().numpy()
@@ -85,8 +85,8 @@ def _nearest(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([part.values for part in parts]).sqrt(), torch.cat([part.indices for part in parts])
 
 
-def _decide(pixels: Tensor, nearest: Tensor, distance: Tensor) -> Tensor:
-    """(H, W) labels that weigh each pixel's own colour against what most of its neighbours are.
+def _decide(pixels: Tensor, nearest: Tensor, distance: Tensor, far: Tensor) -> Tensor:
+    """(H, W) labels that weigh each pixel's own colour, unless it is far, against what most of its neighbours are.
 
     The first round asks only neighbours of little doubt; iterated conditional modes (Besag 1986) otherwise.
     """
@@ -95,10 +95,11 @@ def _decide(pixels: Tensor, nearest: Tensor, distance: Tensor) -> Tensor:
     own = (pixels @ _LUMA_CHROMA.T) / deviation
     present = torch.unique(nearest)
     costs = torch.stack([(own - palette[k] / deviation).square().sum(-1).clamp_max(_LARGEST_COST) for k in present])
+    costs[:, far] = 0
     labels: Tensor = torch.searchsorted(present, nearest)
     trusted = (distance < _NEAR / 2).float()
     for turn in range(_ROUNDS):
-        votes = F.one_hot(labels, len(present)).permute(2, 0, 1).float()
+        votes = (labels == torch.arange(len(present))[:, None, None]).float()
         share = _window_mean(votes * trusted if turn == 0 else votes)
         total = share.sum(0, keepdim=True)
         share = torch.where(total > 0, share / total.clamp_min(1e-6), share.new_ones(()))
@@ -108,10 +109,14 @@ def _decide(pixels: Tensor, nearest: Tensor, distance: Tensor) -> Tensor:
 
 
 def _window_mean(planes: Tensor) -> Tensor:
-    return F.avg_pool2d(planes[None], _WINDOW, 1, _WINDOW // 2, count_include_pad=False)[0]
+    """`planes` (K, H, W) averaged over a square window, smaller at the border; rows first, then columns."""
+    half = _WINDOW // 2
+    rows = F.avg_pool2d(planes[None], (_WINDOW, 1), 1, (half, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, _WINDOW), 1, (0, half), count_include_pad=False)[0]
 
 
-def _refuse_far_colours(pixels: Tensor, nearest: Tensor, near: Tensor) -> None:
+def _refuse_far_colours(pixels: Tensor, nearest: Tensor, near: Tensor) -> Tensor:
+    """(H, W) bool: the far colours, few enough to be strays."""
     total = near.numel()
     if not bool(near.any()) or float(near.float().mean()) < 0.5:
         raise FaceError(
@@ -131,6 +136,7 @@ def _refuse_far_colours(pixels: Tensor, nearest: Tensor, near: Tensor) -> None:
             f"a region of {size} pixels around x {x}, y {y} has a colour, {pixels[y, x].int().tolist()}, that is none "
             f"of the {len(LABELS)} palette colours; paint it in one of them"
         )
+    return far
 
 
 def _far(pixels: Tensor, nearest: Tensor, near: Tensor) -> Tensor:
@@ -139,8 +145,9 @@ def _far(pixels: Tensor, nearest: Tensor, near: Tensor) -> Tensor:
     rows, columns = far.nonzero(as_tuple=True)
     if not len(rows):
         return far
-    votes = F.one_hot(nearest, len(PALETTE)).permute(2, 0, 1).float() * near
-    around = F.max_pool2d(votes[None], _WINDOW, 1, _WINDOW // 2)[0] > 0
+    half = _WINDOW // 2
+    votes = ((nearest == torch.arange(len(PALETTE))[:, None, None]) & near).float()
+    around = F.max_pool2d(F.max_pool2d(votes[None], (_WINDOW, 1), 1, (half, 0)), (1, _WINDOW), 1, (0, half))[0] > 0
     palette = torch.from_numpy(PALETTE).float()
     first, second = torch.triu_indices(len(PALETTE), len(PALETTE), 1)
     start, span = palette[first], palette[second] - palette[first]
