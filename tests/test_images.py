@@ -204,7 +204,7 @@ def test_a_jpeg_written_with_its_own_tables_stays_where_it_was(tmp_path):
 def test_profile_exif_resolution_and_text_survive(tmp_path):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
-    exif.get_ifd(0x8769)[0x9003] = "2001:02:03 04:05:06"
+    exif[0x8769] = {0x9003: "2001:02:03 04:05:06"}
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for dtype in (np.uint8, np.uint16):
         picture = Picture(

@@ -93,7 +93,8 @@ def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
     Image.init()
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None or accept is None or accept(data[:16]) in (False, 0):
+        accepted = accept(data[:16]) if factory is not None and accept is not None else False
+        if factory is None or not accepted or isinstance(accepted, str):  # a string says what Pillow was built without
             continue
         try:
             image = factory(io.BytesIO(data), str(path))
@@ -129,7 +130,7 @@ def _load_forgivingly(image: ImageFile.ImageFile) -> None:
     try:
         image.load()
     except _DAMAGE:
-        if image._im is None:
+        if getattr(image, "_im", getattr(image, "im", None)) is None:
             raise
         image.tile = []
 
@@ -139,7 +140,7 @@ def _picture(
 ) -> Picture:
     load = _load_forgivingly if forgiving else _load
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format in ("GIF", "WEBP", "TIFF", "AVIF", "PNG"):
+    if frames > 1 and image.format in ("GIF", "WEBP", "TIFF", "AVIF", "PNG", "MPO"):
         notes.append(f"the file holds {frames} pictures; the first was used")
     raw_mode = sixteen_bit_mode(image)
     if raw_mode is None:

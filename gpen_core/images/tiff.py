@@ -20,21 +20,19 @@ _LARGEST = 2**32 - 2**24
 
 
 def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
-    """Writes a TIFF, one strip per 64 rows, with profile, EXIF, XMP and resolution.
+    """Writes a TIFF of one strip, with profile, EXIF, XMP and resolution.
 
     Deflated after the horizontal predictor, unless the input was a TIFF without compression. Floats are stored as 16
     bits. Raises PictureError beyond 4 GB.
     """
     samples = picture.interleaved(np.uint8 if picture.pixels.dtype == np.uint8 else np.uint16)
-    if (
-        samples.shape[2] == 2 and samples.dtype == np.uint16
-    ):  # grey with alpha of 16 bits: few programs read it, Pillow not at all
+    if samples.shape[2] == 2 and samples.dtype == np.uint16:
+        # grey with alpha of 16 bits: few programs read it, Pillow not at all
         samples = samples[..., [0, 0, 0, 1]]
     height, width, channels = samples.shape
     compression = _UNCOMPRESSED if picture.compression == "raw" else _DEFLATE
-    strips = [_strip(samples[top : top + _ROWS], compression) for top in range(0, height, _ROWS)]
-    sizes = [len(strip) for strip in strips]
-    if sum(sizes) > _LARGEST:
+    strip = _strip(samples, compression)
+    if len(strip) > _LARGEST:
         raise PictureError(f"{width}×{height} pixels are too many for TIFF; choose another format (--format png)")
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     if exif is not None:
@@ -48,10 +46,10 @@ def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
         258: (8 * samples.itemsize,) * channels,
         259: compression,
         262: 1 if channels < 3 else 2,  # grey or RGB
-        273: tuple(int(v) for v in np.cumsum([0, *sizes[:-1]])),
+        273: 0,  # counted from the end of the tags, Pillow adds what is before
         277: channels,
-        278: _ROWS,
-        279: tuple(sizes),
+        278: height,  # one strip: Pillow below 11 places no more
+        279: len(strip),
         284: 1,  # interleaved
         317: 2 if compression == _DEFLATE else 1,  # predictor: differences along the row, or none
     }
@@ -68,15 +66,19 @@ def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
     if picture.dpi is not None:
         tags[282], tags[283], tags[296] = picture.dpi[0], picture.dpi[1], 2
     tags.save(file)
-    for strip in strips:
-        file.write(strip)
+    file.write(strip)
 
 
-def _strip(rows: NDArray[Any], compression: int) -> bytes:
-    """Rows as TIFF's little-endian bytes."""
-    little = rows.dtype.newbyteorder("<")
+def _strip(samples: NDArray[Any], compression: int) -> bytes:
+    """The rows as TIFF's little-endian bytes; compressed a few at a time, so that only they are copied."""
+    little = samples.dtype.newbyteorder("<")
     if compression == _UNCOMPRESSED:
-        return rows.astype(little).tobytes()
-    differences = rows.copy()
-    differences[:, 1:] -= rows[:, :-1]
-    return zlib.compress(differences.astype(little).tobytes(), 6)
+        return samples.astype(little, copy=False).tobytes()
+    deflate = zlib.compressobj(6)
+    parts = []
+    for top in range(0, len(samples), _ROWS):
+        rows = samples[top : top + _ROWS]
+        differences = rows.copy()
+        differences[:, 1:] -= rows[:, :-1]
+        parts.append(deflate.compress(differences.astype(little, copy=False).tobytes()))
+    return b"".join((*parts, deflate.flush()))
