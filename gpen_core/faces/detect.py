@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, InputError, WeightsError
 from .anchors import anchors, decode_boxes, decode_landmarks
+from .duplicates import distinct
 from .library import build, library_class
 from .types import Detection
 
@@ -24,8 +25,6 @@ _STEP, _COARSEST = 2.5, 640
 #: A face wider than this, at some look, is left to the next coarser one: the largest anchor has 512 px, and beyond
 #: 700 px a face is found twice.
 _WIDEST = 400.0
-#: A box this much inside another is the same face.
-_CONTAINED = 0.85
 #: Candidates of one look before duplicates are taken out; more would only cost time.
 _MOST = 5000
 
@@ -93,7 +92,7 @@ class RetinaFaceDetector(nn.Module):
         found: list[list[Detection]] = []
         for index in range(len(images)):
             boxes, landmarks, scores = (torch.cat([look[index][part] for look in looks]) for part in range(3))
-            kept = self._distinct(boxes, scores, options)
+            kept = distinct(boxes, scores, options.nms)
             kept = [i for i in kept if float((boxes[i, 2:] - boxes[i, :2]).min()) >= options.min_size]
             found.append([Detection(box=boxes[i], landmarks=landmarks[i], score=float(scores[i])) for i in kept])
         return found
@@ -128,25 +127,6 @@ class RetinaFaceDetector(nn.Module):
             boxes = ((boxes[kept].view(-1, 2, 2) + 0.5) * ratio - 0.5).view(-1, 4)
             found.append((boxes, (marks[kept] + 0.5) * ratio - 0.5, score[kept]))
         return found
-
-    def _distinct(self, boxes: Tensor, scores: Tensor, options: DetectOptions) -> list[int]:
-        """Indices of the faces that are left when duplicates are out, best score first.
-
-        Among equals within a fiftieth the larger box is believed: a part of a face is more easily taken for a face
-        than the other way round.
-        """
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-        ranks = sorted(range(len(boxes)), key=lambda i: (-round(float(scores[i]) * 50), -float(area[i])))
-        kept: list[int] = []
-        for i in ranks:
-            others = boxes[kept]
-            low, high = torch.maximum(others[:, :2], boxes[i, :2]), torch.minimum(others[:, 2:], boxes[i, 2:])
-            common = (high - low).clamp(min=0).prod(1)
-            same = common > options.nms * (area[kept] + area[i] - common)
-            same |= common > _CONTAINED * torch.minimum(area[kept], area[i])
-            if not bool(same.any()):
-                kept.append(i)
-        return sorted(kept, key=lambda i: -float(scores[i]))
 
 
 def backbone_of(state_dict: Mapping[str, Tensor]) -> Backbone:

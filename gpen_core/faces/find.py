@@ -14,11 +14,15 @@ from ..images import Picture
 from ..options import Selection
 from .batching import device_of
 from .detect import RetinaFaceDetector
+from .duplicates import distinct
 from .planes import planes_of
 from .types import Detection
 
 #: (B, 3, H, W) RGB in [0, 1] → the faces of each picture.
 Detector = Callable[[Tensor], list[list[Detection]]]
+
+#: Boxes found in different turns that overlap more than this are one face.
+_OVERLAP = 0.4
 
 
 def find_faces(detector: Detector, picture: Picture, selection: Selection) -> list[Detection]:
@@ -29,7 +33,14 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
     small = _shrunk(picture, selection.longest_side or getattr(detector, "longest_side", None))
     image = small.to(device_of(detector))[None]
     height, width = image.shape[-2:]
-    faces = list(_ask(detector, image, selection))
+    faces = _ask(detector, image, selection)
+    if selection.rotations:
+        for turns in (1, 2, 3):
+            turned = _ask(detector, torch.rot90(image, turns, (2, 3)), selection)
+            faces = [*faces, *(_turned_back(face, turns, height, width) for face in turned)]
+        if faces:
+            boxes, scores = torch.stack([f.box for f in faces]), torch.tensor([f.score for f in faces])
+            faces = [faces[i] for i in distinct(boxes, scores, _OVERLAP)]
     return [face.scaled(picture.width / width, picture.height / height) for face in faces]
 
 
@@ -47,9 +58,25 @@ def _shrunk(picture: Picture, longest_side: int | None) -> Tensor:
     return planes.float().div(255) if planes.dtype == torch.uint8 else planes
 
 
+def _turned_back(face: Detection, turns: int, height: int, width: int) -> Detection:
+    """A face found in the image (height, width) turned by `turns` quarters, in pixels of the image as it was; its
+    landmarks keep their names, so that the face stands upright in its crop."""
+    points = torch.cat([face.box.view(2, 2), face.landmarks])
+    x, y = points[:, 0], points[:, 1]
+    if turns == 1:
+        x, y = width - 1 - y, x
+    elif turns == 2:
+        x, y = width - 1 - x, height - 1 - y
+    else:
+        x, y = y, height - 1 - x
+    points = torch.stack([x, y], 1)
+    box = torch.cat([points[:2].amin(0), points[:2].amax(0)])
+    return Detection(box=box, landmarks=points[2:], score=face.score)
+
+
 def _ask(detector: Detector, image: Tensor, selection: Selection) -> list[Detection]:
     if not isinstance(detector, RetinaFaceDetector):
-        return detector(image)[0]
+        return list(detector(image)[0])
     longest_side = selection.longest_side or detector.options.longest_side
     options = replace(detector.options, threshold=selection.threshold, longest_side=longest_side)
     return detector.forward(image, options)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,6 +19,7 @@ def truncated(faces: Tensor) -> Tensor:
 
 def smoothed(faces: Tensor) -> Tensor:
     """`faces` (N, 3, S, S) filtered by the 3×3 binomial, mirrored at the border."""
-    taps = torch.tensor([0.25, 0.5, 0.25], dtype=faces.dtype, device=faces.device)
-    kernel = torch.outer(taps, taps).expand(faces.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(faces, (1, 1, 1, 1), mode="reflect"), kernel, groups=faces.shape[1])
+    # Shifted sums: a grouped convolution takes ten times as long.
+    padded = F.pad(faces, (1, 1, 1, 1), mode="reflect")
+    rows = (padded[..., :-2, :] + padded[..., 2:, :]).add_(padded[..., 1:-1, :], alpha=2)
+    return (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2).mul_(1 / 16)

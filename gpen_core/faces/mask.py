@@ -49,12 +49,14 @@ def ellipse_mask(size: int) -> Tensor:
 def face_mask(parsed: Tensor) -> Tensor:
     """(N, S, S) float32 in [0, 1] of what a parser gives: labels become zeros and ones, a mask stays as it is.
 
-    Raises InputError for labels beyond CelebAMask-HQ's 19, FaceError for masks beyond [0, 1] or not finite.
+    Raises InputError for labels beyond CelebAMask-HQ's 19, FaceError for masks beyond [0, 1] or not
+    finite.
     """
     if parsed.ndim != 3 or parsed.shape[1] != parsed.shape[2]:
         raise InputError(f"the parser gave shape {tuple(parsed.shape)}; expected (N, S, S)")
     if parsed.is_floating_point():
-        if not bool(((parsed >= -1e-3) & (parsed <= 1 + 1e-3)).all()):
+        low, high = (float(v) for v in parsed.aminmax()) if parsed.numel() else (0.0, 0.0)
+        if not (low >= -1e-3 and high <= 1 + 1e-3):
             raise FaceError("the parser's mask is not within [0, 1]; integers are taken for labels, floats for a mask")
         return parsed.float()
     return _of_labels(parsed, dict.fromkeys(NOT_FACE, 0.0))

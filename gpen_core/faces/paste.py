@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import levels
 from .geometry import invert_affine, moved_origin, rectangle_of, resize_affine, transform
+from .laplacian import laplacian_change
 from .planes import planes_of
 from .warp import warp
 
@@ -162,7 +163,7 @@ def compose(
             continue
         before = planes_of(pixels[y1:y2, x1:x2]).to(share)
         face = (levels.rounded(window.face) if rounded else window.face) * full_scale
-        change = share * (face - before)
+        change = laplacian_change(before, face, share) if blend == "laplacian" else share * (face - before)
         here = result[y1:y2, x1:x2]
         mixed = planes_of(here).to(share) + change
         if pixels.dtype.kind == "u":
