@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
+from ..faces.colour import LUMA
 from ..faces.types import Detection
+from ..images.picture import FULL_SCALE
+from ..images.picture import FULL_SCALE
 
 #: A face may move this share of its own size between two frames, beyond what its motion so far foretells.
 _FARTHEST = 0.6
@@ -64,7 +67,7 @@ class Tracker:
     ) -> tuple[dict[int, Detection], bool]:
         """The detections of frame `index` by track number, and whether a scene begins with it.
 
-        pixels: (H, W, 3) RGB, integers. Every detection gets a track, a new one where none continues in it.
+        pixels: (H, W, 3) RGB as a Picture has them. Every detection gets a track, a new one where none continues in it.
         """
         small, patches = _small_luma(pixels), [_patch(pixels, face) for face in detections]
         cut = self._is_cut(small)
@@ -160,8 +163,7 @@ def _change(patch: Tensor, before: Tensor) -> float:
 
 
 def _luma(pixels: NDArray[Any]) -> Tensor:
-    full = 255.0 if pixels.dtype == np.uint8 else 65535.0
-    weights = np.array((0.299, 0.587, 0.114), dtype=np.float32) / np.float32(full)
+    weights = np.array(LUMA, dtype=np.float32) / np.float32(FULL_SCALE[pixels.dtype.name])
     return torch.from_numpy(pixels.astype(np.float32) @ weights)
 
 
