@@ -16,7 +16,6 @@ from ..errors import InputError
 from ..faces.colour import LUMA
 from ..faces.types import Detection
 from ..images.picture import FULL_SCALE
-from ..images.picture import FULL_SCALE
 
 #: A face may move this share of its own size between two frames, beyond what its motion so far foretells.
 _FARTHEST = 0.6
