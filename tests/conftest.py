@@ -1,8 +1,10 @@
 """What every test may lean on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_hub import CONTENT, FakeHub, running_hub
 from huggingface_hub import constants
 
 
@@ -13,6 +15,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(constants, "HF_HOME", str(home))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     return home
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A Hub with one repository, which the client takes for the real one."""
+    with running_hub() as fake:
+        monkeypatch.setattr(constants, "ENDPOINT", fake.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+        fake.files["me/model"] = {"weights.bin": CONTENT, "other.txt": b"text"}
+        fake.pages["/plain/weights.bin"] = CONTENT
+        yield fake
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,47 +1,24 @@
 """Fetching, with the Hub's real client, from a Hub on the loopback."""
 
 import hashlib
-import json
 import logging
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from fake_hub import COMMIT, FakeHub, running_hub
+from fake_hub import COMMIT, CONTENT, FakeHub
 from huggingface_hub import constants
-from safetensors.torch import save
-from small_models import CARD, SMALL, small_model
 
-from gpen_core.config import ModelCard
 from gpen_core.errors import HashMismatchError, HubError
-from gpen_core.weights import GPEN, hub, load_model, web, zoo
+from gpen_core.weights import hub, web, zoo
 from gpen_core.weights.cache import fetched_folder
 from gpen_core.weights.entry import HubPlace, WebPlace, ZooEntry
-from gpen_core.weights.header import Header, encode
-from gpen_core.weights.locate import locate
 
-CONTENT = bytes(range(256)) * 2000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    """A Hub with one repository, which the client takes for the real one."""
-    with running_hub() as fake:
-        monkeypatch.setattr(constants, "ENDPOINT", fake.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-        fake.files["me/model"] = {"weights.bin": CONTENT, "other.txt": b"text"}
-        fake.pages["/plain/weights.bin"] = CONTENT
-        yield fake
 
 
 def known(*places: HubPlace | WebPlace, sha256: str | None = SHA256, size: int | None = len(CONTENT)) -> ZooEntry:
@@ -219,13 +196,13 @@ def test_two_threads_fetch_a_plain_file_once(served: FakeHub, tmp_path: Path) ->
 
 
 PROCESS = """
-import json, sys
+import sys
 from gpen_core.weights import hub
 from gpen_core.weights.entry import HubPlace, WebPlace, ZooEntry
-place = HubPlace(repo="me/model", path="weights.bin") if sys.argv[1] == "hub" else WebPlace(url=sys.argv[1])
-entry = ZooEntry(name="t", kind="upscaler", summary="", file="weights.bin", licence="", origin="", places=(place,),
-                 sha256=sys.argv[2])
-print(hub.fetch(entry))
+for place in (HubPlace(repo="me/model", path="weights.bin"), WebPlace(url=sys.argv[1])):
+    entry = ZooEntry(name="t", kind="upscaler", summary="", file="weights.bin", licence="", origin="", places=(place,),
+                     sha256=sys.argv[2])
+    print(hub.fetch(entry))
 """
 
 
@@ -235,77 +212,15 @@ def test_two_processes_fetch_at_once_and_both_have_the_whole_file(served: FakeHu
         "HF_HOME": str(tmp_path),
         "HF_ENDPOINT": served.url,
         "HF_HUB_OFFLINE": "0",
-        "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).parent.parent),
     }
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, place, SHA256], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        for place in ("hub", "hub", f"{served.url}/plain/weights.bin", f"{served.url}/plain/weights.bin")
-    ]
+    words = [sys.executable, "-c", PROCESS, f"{served.url}/plain/weights.bin", SHA256]
+    started = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in started:
         out, _ = process.communicate(timeout=120)
         assert process.returncode == 0
-        assert Path(out.strip()).read_bytes() == CONTENT
+        assert [Path(line).read_bytes() == CONTENT for line in out.splitlines()] == [True, True]
     assert len(served.seen("GET", "/plain/")) == 1
-
-
-def packed(card: ModelCard | None = CARD) -> bytes:
-    return save(dict(small_model().state_dict()), metadata=encode(Header(SMALL, card)))
-
-
-def test_a_repository_of_ours_loads_by_its_name(served: FakeHub) -> None:
-    served.files["me/gpen"] = {"model.safetensors": packed(), "README.md": b"", "config.json": b"{}"}
-    model = load_model("me/gpen", prepare=False, device="cpu")
-    assert (model.config, model.card) == (SMALL, CARD)
-    assert GPEN.from_pretrained("me/gpen/model.safetensors", revision=COMMIT).card == CARD
-
-
-def test_a_bare_repository_takes_its_card_from_config_json(served: FakeHub) -> None:
-    values = {"model_type": "gpen", "config": SMALL.to_dict(), "card": CARD.to_dict()}
-    files = {"model.safetensors": save(dict(small_model().state_dict())), "config.json": json.dumps(values).encode()}
-    served.files["me/bare"] = files
-    assert GPEN.from_pretrained("me/bare").card == CARD
-
-
-def test_a_path_comes_before_a_name_of_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "GPEN-BFR-512").write_bytes(b"x")
-    assert locate("GPEN-BFR-512").path == Path("GPEN-BFR-512")
-
-
-def test_a_model_fetched_by_its_name_has_the_zoos_card(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = Path(constants.HF_HOME) / "m.pth"
-    path.parent.mkdir(exist_ok=True)
-    torch.save(dict(small_model().state_dict()), path)
-    served.files["me/old"] = {"m.pth": path.read_bytes()}
-    card = replace(CARD, name="old", task="inpainting")
-    entry = replace(
-        known(HubPlace(repo="me/old", path="m.pth"), sha256=None), name="old", kind="restorer", card=card, file="m.pth"
-    )
-    monkeypatch.setattr(zoo, "MODELS", (entry,))
-    model = load_model("old", prepare=False, device="cpu")
-    assert (model.card.name, model.card.task, model.card.details["card_from"]) == ("old", "inpainting", "zoo")
-
-
-def test_a_model_is_published_with_config_and_card(served: FakeHub) -> None:
-    model = GPEN(SMALL, CARD)
-    address = model.push_to_hub("me/new", token="hf_fake", private=True)
-    assert address == f"{served.url}/me/new/commit/{COMMIT}"
-    sent = {line["value"]["path"] for line in served.committed if line["key"] == "file"}
-    assert sent == {"README.md", "config.json", "model.safetensors"}
-
-
-def test_publishing_without_the_right_token_is_refused(served: FakeHub) -> None:
-    with pytest.raises(HubError, match="set HF_TOKEN"):
-        GPEN(SMALL, CARD).push_to_hub("me/new", token="hf_wrong")
-
-
-def test_weights_of_unsettled_licence_are_not_published(served: FakeHub) -> None:
-    with pytest.raises(HubError, match="redistribution is not settled"):
-        GPEN(SMALL, replace(CARD, licence=zoo.UNSETTLED)).push_to_hub("me/new", token="hf_fake")
-    assert served.requests == []
 
 
 @pytest.mark.hub

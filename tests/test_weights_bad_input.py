@@ -3,9 +3,7 @@
 import contextlib
 import os
 import random
-import resource
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from gpen_core.errors import ConfigError, DeviceError, GPENError, HubError, Inpu
 from gpen_core.weights import checkpoint, load_detector, load_model, load_parser
 from gpen_core.weights.cache import cache_folder
 from gpen_core.weights.header import Header, encode
-from gpen_core.weights.locate import Located, read_checkpoint, read_state_dict
 from gpen_core.weights.tensors import read_tensors
 
 
@@ -292,67 +289,6 @@ def test_a_name_of_a_network_that_is_no_restorer_is_refused(tmp_path: Path) -> N
     save_file(OTHERS["a ParseNet parser"], path)
     with pytest.raises(WeightsError, match="is no RetinaFace detector"):
         load_detector(path)
-
-
-@contextlib.contextmanager
-def little_space(kilobytes: int) -> Iterator[None]:
-    """Files may not grow beyond this, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_no_space_left_leaves_no_half_written_file(tmp_path: Path) -> None:
-    target = tmp_path / "out/m.safetensors"
-    with little_space(20), pytest.raises(WeightsError, match="free some space"):
-        checkpoint.write(target, state(), SMALL, CARD)
-    assert list(target.parent.iterdir()) == []
-    checkpoint.write(target, state(), SMALL, CARD)
-    before = target.read_bytes()
-    with little_space(20), pytest.raises(WeightsError, match="free some space"):
-        checkpoint.write(target, state(), SMALL, CARD)
-    assert [path.name for path in target.parent.iterdir()] == ["m.safetensors"]
-    assert target.read_bytes() == before
-
-
-def test_a_cache_without_space_is_done_without(tmp_path: Path) -> None:
-    path = tmp_path / "m.pth"
-    torch.save(state(), path)
-    with little_space(20), pytest.warns(UserWarning, match="not kept"):
-        found = read_checkpoint(Located(path), task="restoration")
-    assert found.config == SMALL
-    assert list((cache_folder() / "converted").iterdir()) == []
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    blocked = tmp_path / "file"
-    blocked.write_text("a file where the cache's folder should be")
-    monkeypatch.setattr(constants, "HF_HOME", str(blocked))
-    path = tmp_path / "m.pth"
-    torch.save(state(), path)
-    with pytest.warns(UserWarning, match="not kept"):
-        assert read_checkpoint(Located(path), task="restoration").config == SMALL
-    with pytest.warns(UserWarning, match="not kept"):
-        assert read_state_dict(Located(path)).keys() == state().keys()
-
-
-def test_only_safetensors_are_written(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"must end in \.safetensors"):
-        checkpoint.write(tmp_path / "m.pth", state(), SMALL, CARD)
-    with pytest.raises(ConfigError, match="JSON values"):
-        checkpoint.write(tmp_path / "m.safetensors", state(), SMALL, replace(CARD, details={"x": float("nan")}))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_state_dict_of_another_configuration_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="does not fit"):
-        checkpoint.write(tmp_path / "m.safetensors", state(), GPENConfig.standard(16, narrow=1 / 32), CARD)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_that_ships_but_is_not_in_this_copy_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

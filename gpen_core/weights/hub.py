@@ -19,21 +19,18 @@ README_NAME = "README.md"
 
 
 def cached(entry: ZooEntry) -> Path | None:
-    """Where the entry's file already lies on this machine; None: nowhere. The network is not asked."""
+    """Where the entry's file already lies on this machine, whole and right; None: nowhere. No network is asked."""
     if entry.bundled_path is not None and entry.bundled_path.is_file():
         return entry.bundled_path
-    for place in entry.places:
-        path = _cached_at(entry, place)
-        if path is not None:
-            return path
-    return None
+    found = (_cached_at(entry, place) for place in entry.places)
+    return next((path for path in found if path is not None and _is_right(path, entry)), None)
 
 
 def fetch(entry: ZooEntry) -> Path:
     """The entry's file: from the cache, else from the first of its places that has the right one.
 
-    Its hash is checked when it is fetched (a wrong file is removed, the next place tried), not again later; where
-    none is known, the found one is logged. Raises HubError with the reason of every place, HashMismatchError where
+    Its hash is checked once and remembered (a wrong file is removed, the next place tried); where none is known, the
+    found one is logged. Raises HubError with the reason of every place, HashMismatchError where
     all there was had other content.
     """
     found = cached(entry)
@@ -44,6 +41,11 @@ def fetch(entry: ZooEntry) -> Path:
             f"{entry.name} ships with the package, but this copy lacks {entry.bundled}: "
             "reinstall gpen, or name another model (`gpen models`)"
         )
+    for place in entry.places:
+        # Damaged since, or another program's: taken away, or it would pass for fetched.
+        left = _cached_at(entry, place)
+        if left is not None:
+            _remove(left)
     failures: list[HubError] = []
     for place in entry.places:
         try:
@@ -185,14 +187,23 @@ def _from_hub(place: HubPlace) -> Path:
 
 
 def _check(path: Path, entry: ZooEntry, place: Place) -> None:
-    sha256 = sha256_of(path)
     if entry.sha256 is None:
+        sha256 = sha256_of(path)
         logger.warning(
             "%s from %s has sha256 %s, which nobody vouches for: it is read as data only", path, place, sha256
         )
-    elif sha256 != entry.sha256:
-        forget(path)
-        # In the Hub's cache the name is a link to the content; both go, or the content would be taken again.
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+    elif not _is_right(path, entry):
+        sha256 = sha256_of(path)
+        _remove(path)
         raise HashMismatchError(f"{place} has other content (sha256 {sha256[:12]}… instead of {entry.sha256[:12]}…)")
+
+
+def _is_right(path: Path, entry: ZooEntry) -> bool:
+    return entry.sha256 is None or sha256_of(path) == entry.sha256
+
+
+def _remove(path: Path) -> None:
+    forget(path)
+    # In the Hub's cache the name is a link to the content; both go, or the content would be taken again.
+    path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)

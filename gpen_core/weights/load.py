@@ -76,7 +76,7 @@ def load_model(
         raise InputError(
             f"prepare=False gives plain float32 parameters; precision {precision}, compile and graph need prepare"
         )
-    located = locate(zoo.DEFAULT_MODEL if source is None else source, revision=revision)
+    located = locate(zoo.DEFAULT_MODEL if source is None else source, kind="restorer", revision=revision)
     model = GPEN.from_file(located, task=task, trust_pickle=trust_pickle)
     if not prepare:
         return model.to(target)
@@ -92,7 +92,7 @@ def load_detector(source: Source | None = None, *, device: Device = "auto") -> R
     fetched. Raises WeightsError, HubError, MissingPackageError.
     """
     target = choose_device(device)
-    located = _present_detector() if source is None else locate(source)
+    located = _present_detector() if source is None else locate(source, kind="detector")
     state_dict = read_state_dict(located)
     if foreign(shapes_of(state_dict)) != "a RetinaFace detector":
         raise WeightsError(f"{located.path} is no RetinaFace detector; `gpen models` lists detectors")
@@ -107,7 +107,7 @@ def load_parser(source: Source | None = None, *, device: Device = "auto") -> Par
     Raises WeightsError, HubError, MissingPackageError.
     """
     target = choose_device(device)
-    located = locate("parsenet" if source is None else source)
+    located = locate("parsenet" if source is None else source, kind="parser")
     state_dict = read_state_dict(located)
     if foreign(shapes_of(state_dict)) != "a ParseNet parser":
         raise WeightsError(f"{located.path} is no ParseNet parser; `gpen models` lists parsers")

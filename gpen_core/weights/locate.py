@@ -14,7 +14,7 @@ from ..config import Task
 from ..errors import WeightsError
 from . import checkpoint, hub, zoo
 from .cache import converted_path, sha256_of
-from .entry import SUFFIXES, ZooEntry
+from .entry import SUFFIXES, Kind, ZooEntry
 from .header import CARD_KEY, CONFIG_KEY, Header, encode
 from .tensors import RawFile, is_pickle, read_tensors
 
@@ -28,11 +28,12 @@ class Located(NamedTuple):
     entry: ZooEntry | None = None
 
 
-def locate(source: Source, *, revision: str | None = None) -> Located:
+def locate(source: Source, *, kind: Kind | None = None, revision: str | None = None) -> Located:
     """The file that `source` names, fetched if need be: a path, else a name in the zoo, else "owner/repo[/file]".
 
-    revision: branch, tag or commit of a repository on the Hub.
-    Raises WeightsError for an unknown name (it suggests the nearest), HubError when a file cannot be fetched.
+    kind: what a name in the zoo must be of; None: anything. revision: branch, tag or commit on the Hub.
+    Raises WeightsError for an unknown name (it suggests the nearest) or another kind, HubError when a file cannot be
+    fetched.
     """
     if source == "":
         raise WeightsError("the model's name is empty; give a path or a name (`gpen models` lists them)")
@@ -44,6 +45,9 @@ def locate(source: Source, *, revision: str | None = None) -> Located:
     text = str(source)
     entry = None if isinstance(source, PathLike) else zoo.lookup(text)
     if entry is not None:
+        if kind not in (None, entry.kind):
+            there = ", ".join(zoo.names(kind))
+            raise WeightsError(f"{text} is a {entry.kind}, and a {kind} is needed; the zoo has {there}")
         return Located(hub.fetch(entry), entry)
     parts = text.split("/")
     looks_local = isinstance(source, PathLike) or path.is_absolute() or text.startswith((".", "~")) or "\\" in text

@@ -24,7 +24,7 @@ class GPEN(Network):
 
         Raises WeightsError, HubError. For inference `load_model` gives a faster form.
         """
-        return cls.from_file(locate(source, revision=revision), task=task, trust_pickle=trust_pickle)
+        return cls.from_file(locate(source, kind="restorer", revision=revision), task=task, trust_pickle=trust_pickle)
 
     @classmethod
     def from_file(cls, located: Located, *, task: Task | None = None, trust_pickle: bool = False) -> GPEN:
