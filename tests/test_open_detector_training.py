@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from gpen_core.faces.anchors import decode_boxes, decode_landmarks
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -52,23 +54,15 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> object:
     return scenes.Faces(folder, folder / "labels.npz")
 
 
-def test_anchors_are_those_of_facexlib() -> None:
-    utilities = pytest.importorskip("facexlib.detection.retinaface_utils")
-    settings = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], "clip": False}
-    theirs = utilities.PriorBox(settings, image_size=(200, 328)).forward()
-    ours = anchors.make_anchors(200, 328)
-    assert torch.allclose(theirs[:, :3] * torch.tensor([328.0, 200.0, 328.0]), ours, atol=1e-3)
-
-
 def test_decoding_undoes_encoding() -> None:
     source = torch.Generator().manual_seed(0)
     grid = anchors.make_anchors(64, 96)
     low = torch.rand(len(grid), 2, generator=source) * 50
     boxes = torch.cat([low, low + 5 + torch.rand(len(grid), 2, generator=source) * 60], 1)
     points = torch.rand(len(grid), 5, 2, generator=source) * 90
-    back, back_points = anchors.decode(*anchors.encode(boxes, points, grid), grid)
-    assert torch.allclose(back, boxes, atol=1e-3)
-    assert torch.allclose(back_points, points, atol=1e-3)
+    offsets, landmark_offsets = anchors.encode(boxes, points, grid)
+    assert torch.allclose(decode_boxes(offsets, grid), boxes, atol=1e-3)
+    assert torch.allclose(decode_landmarks(landmark_offsets, grid), points, atol=1e-3)
 
 
 def test_overlap_of_a_box_with_its_own_anchor_is_one() -> None:
@@ -150,3 +144,12 @@ def test_backgrounds_have_the_size_asked_for() -> None:
     backgrounds = _module("backgrounds")
     for seed in range(20):
         assert backgrounds.background(np.random.default_rng(seed), 70, 90).shape == (70, 90, 3)
+
+
+def test_moving_the_scores_makes_one_threshold_another_and_keeps_their_order() -> None:
+    state = {"ClassHead.0.conv1x1.bias": torch.tensor([0.5, -0.5, 0.1, 0.2]), "other": torch.ones(2)}
+    moved = _module("export").move_scores(state, 0.7)
+    before, after = (s["ClassHead.0.conv1x1.bias"].view(2, 2).diff(dim=1)[:, 0] for s in (state, moved))
+    at_threshold = torch.logit(torch.tensor(0.7))
+    assert torch.allclose(torch.sigmoid(after - before + at_threshold), torch.tensor(0.9))
+    assert torch.equal(moved["other"], state["other"])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .anchors import decode, make_anchors
+from gpen_core.faces.anchors import anchors, decode_boxes, decode_landmarks
 
 PICTURE_MEAN = (104.0, 117.0, 123.0)  # BGR, what every RetinaFace of this family subtracts
 MARGIN = 32
@@ -43,9 +43,10 @@ def best_face(network: nn.Module, picture: np.ndarray) -> tuple[np.ndarray, np.n
     boxes, logits, landmarks = network(to_input(picture[None]))
     scores = logits[0].softmax(-1)[:, 1]
     best = int(scores.argmax())
-    anchors = make_anchors(*picture.shape[:2])[best : best + 1]
-    box, points = decode(boxes[0, best : best + 1], landmarks[0, best : best + 1], anchors)
-    return box[0].numpy(), points[0].numpy(), float(scores[best])
+    anchor = anchors(*picture.shape[:2])[best : best + 1]
+    box = decode_boxes(boxes[0, best : best + 1], anchor)[0]
+    points = decode_landmarks(landmarks[0, best : best + 1], anchor)[0]
+    return box.numpy(), points.numpy(), float(scores[best])
 
 
 def label_face(

@@ -27,7 +27,7 @@ class DetectionLoss:
     negatives: int = 5
     least_negatives: int = 30
     box: float = 2.0
-    landmark: float = 1.5
+    landmark: float = 3.0
     teacher: float = 0.3
 
 

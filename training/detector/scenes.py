@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -248,6 +248,31 @@ def _layout(rng: Generator, height: int, width: int) -> list[tuple[float, float,
     return [(rng.uniform(0, width), rng.uniform(0, height), float(s)) for s in sorted(sides)[::-1]]
 
 
+def paste_face(
+    rng: Generator,
+    canvas: Picture,
+    faces: Faces,
+    place: tuple[float, float],
+    side: float,
+    angle: float,
+    alter: Callable[[list[Picture], np.ndarray], list[Picture]] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Box (4,) and landmarks (5, 2) on the canvas of a random face laid there; the box's middle comes to `place` (x,
+    y).
+
+    side: root of the box's area, pixels. angle: radians. alter: the face's levels and box to the levels to be pasted.
+    """
+    levels, box, landmarks = faces.pick(rng)
+    scale = side / np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.concatenate([linear, (np.array(place) - linear @ ((box[:2] + box[2:]) / 2))[:, None]], 1)
+    mask = _cutout(rng, box)
+    _paste(canvas, levels if alter is None else alter(levels, box), mask, matrix)
+    # A face that turns keeps a square-on box: its middle turns with it, its extent hardly changes.
+    half = scale * (box[2:] - box[:2]) / 2
+    return np.concatenate([np.subtract(place, half), np.add(place, half)]), landmarks @ linear.T + matrix[:, 2]
+
+
 def compose(rng: Generator, height: int, width: int, faces: Faces, photographs: Sequence[Picture] = ()) -> Scene:
     """A random scene of that size; the same `rng` state gives the same scene."""
     canvas = background(rng, height, width, photographs)
@@ -263,30 +288,20 @@ def compose(rng: Generator, height: int, width: int, faces: Faces, photographs: 
     for x, y, side in places:
         if any(np.hypot(x - a, y - b) < 0.75 * (side + s) for a, b, s in taken):
             continue
-        levels, box, landmarks = faces.pick(rng)
-        scale = side / np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
         angle = rng.normal(0, 0.22) if rng.random() < 0.85 else rng.uniform(-0.8, 0.8)
-        linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        middle = (box[:2] + box[2:]) / 2
-        matrix = np.concatenate([linear, (np.array((x, y)) - linear @ middle)[:, None]], 1)
-        mask = _cutout(rng, box)
+        taken.append((x, y, side))
         if rng.random() < decoy:
-            _paste(canvas, _recolour(rng, _shuffled(rng, levels, box)), mask, matrix)
-            taken.append((x, y, side))
+            paste_face(rng, canvas, faces, (x, y), side, angle, alter=lambda f, b: _recolour(rng, _shuffled(rng, f, b)))
             continue
-        _paste(canvas, _recolour(rng, levels), mask, matrix)
-        # A face that turns keeps a square-on box: its middle turns with it, its extent hardly changes.
-        half = scale * (box[2:] - box[:2]) / 2
-        placed = np.concatenate([np.subtract((x, y), half), np.add((x, y), half)])
+        placed, landmarks = paste_face(rng, canvas, faces, (x, y), side, angle, alter=lambda f, _: _recolour(rng, f))
         if rng.random() < 0.12:
             _cover(rng, canvas, placed)
         inside = np.clip(placed, 0, (width, height, width, height))
         visible = np.prod(inside[2:] - inside[:2]) / np.prod(placed[2:] - placed[:2])
         if visible > 0.15:
             boxes.append(placed)
-            points.append(landmarks @ linear.T + matrix[:, 2])
-            wanted.append(bool(visible > 0.6 and min(half) * 2 >= SMALLEST_LABELLED))
-        taken.append((x, y, side))
+            points.append(landmarks)
+            wanted.append(bool(visible > 0.6 and min(placed[2:] - placed[:2]) >= SMALLEST_LABELLED))
     return Scene(
         picture=_age(rng, canvas),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),

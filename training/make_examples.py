@@ -1,0 +1,58 @@
+"""Makes the pictures that ship: python training/make_examples.py [--originals DIR]
+
+The source is scikit-image's astronaut: NASA's portrait of Eileen Collins, in the public domain. It is damaged in two
+ways that photographs are: sent around too often, and kept in a drawer for too long. The same seed makes the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+
+OUT = Path(__file__).parent.parent / "gpen_core" / "examples"
+
+
+def sent_around(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Blurred, shrunk to a third, noisy, compressed, and enlarged again."""
+    height, width = picture.shape[:2]
+    small = cv2.resize(cv2.GaussianBlur(picture, (0, 0), 1.5), (width // 3, height // 3), interpolation=cv2.INTER_AREA)
+    noisy = np.clip(small + rng.normal(0, 6, small.shape), 0, 255).astype(np.uint8)
+    coded = cv2.imdecode(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    return cv2.resize(coded, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def kept_in_a_drawer(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Grey, soft, grainy, faded and scratched."""
+    height, width = picture.shape[:2]
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (0, 0), 2.0).astype(np.float32)
+    grain = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), 0.8)
+    faded = 40 + grey * 0.75 + grain * 14
+    for _ in range(12):
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        end = (int(x + rng.normal(0, 4)), int(y + rng.normal(0, 80)))
+        cv2.line(faded, (int(x), int(y)), end, float(rng.uniform(170, 240)), 1, cv2.LINE_AA)
+    return np.clip(faded, 0, 255).astype(np.uint8)
+
+
+def main() -> None:
+    """Writes the examples, and the undamaged original where asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--originals", type=Path, help="folder for the undamaged picture, that tests compare with")
+    options = parser.parse_args()
+    picture = skimage.data.astronaut()[:, :, ::-1][:320, 60:380]
+    rng = np.random.default_rng(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+    cv2.imwrite(str(options.out / "sent-around.jpg"), sent_around(picture, rng), quality)
+    cv2.imwrite(str(options.out / "kept-in-a-drawer.jpg"), kept_in_a_drawer(picture, rng), quality)
+    if options.originals is not None:
+        cv2.imwrite(str(options.originals / "astronaut.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+
+
+if __name__ == "__main__":
+    main()

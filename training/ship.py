@@ -1,0 +1,173 @@
+"""Makes a run's result what ships: python training/ship.py RUN --judged PAIRS --prior PRIOR_RUN
+
+PAIRS holds `hq` and `lq_NAME` folders of aligned faces that training never saw. Written are
+gpen_core/weights/bundled/gpen-open-256.safetensors (float16, its card complete) and .md (the card to read), and beside
+this file, in open_model/: the discriminator (float16), the loss curves and samples of the prior. Nothing is written
+unless float16 does no harm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gpen_core.architecture import GPEN
+from gpen_core.metrics import FIGURES, psnr
+from gpen_core.weights import checkpoint, load_model
+from gpen_core.weights.checkpoint import save_tensors
+from gpen_core.weights.tensors import read_tensors
+
+HERE = Path(__file__).parent
+BUNDLED = HERE.parent / "gpen_core" / "weights" / "bundled"
+NAME = "gpen-open-256"
+LARGEST = 16_000_000  # bytes
+LEAST_PSNR = 55.0  # dB, float16 to float32
+
+
+def read_faces(folder: Path) -> Tensor:
+    """(N, 3, S, S) in [0, 1], in the order of the names."""
+    pictures = []
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as picture:
+            pictures.append(np.array(picture.convert("RGB")))
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+@torch.no_grad()
+def restore(model: GPEN, faces: Tensor) -> Tensor:
+    """Restored faces in [0, 1], not rounded."""
+    return torch.cat([(model(part * 2 - 1) + 1) / 2 for part in faces.split(8)])
+
+
+def judge(model: GPEN, pairs: Path) -> dict[str, dict[str, float]]:
+    """For each kind of damage the mean figures of the results, 8 bits deep, and of the input (`input_…`)."""
+    clean = read_faces(pairs / "hq")
+    table = {}
+    for folder in sorted(pairs.glob("lq_*")):
+        damaged = read_faces(folder)
+        result = (restore(model, damaged).clamp(0, 1) * 255).round() / 255
+        row = {name: float(figure(result, clean).mean()) for name, figure in FIGURES.items()}
+        row |= {f"input_{name}": float(figure(damaged, clean).mean()) for name, figure in FIGURES.items()}
+        table[folder.name.removeprefix("lq_")] = {name: round(value, 4) for name, value in row.items()}
+    return table
+
+
+def card_text(details: Mapping[str, Any], licence: str) -> str:
+    """The card to read, as Markdown."""
+    data = details["data"]
+    lines = [
+        "---",
+        f"license: {licence.lower()}",
+        "library_name: gpen",
+        "tags: [face-restoration, gpen]",
+        "---",
+        "",
+        f"# {NAME}",
+        "",
+        details["summary"],
+        "",
+    ]
+    lines += [
+        "## What it was trained on",
+        "",
+        data["description"],
+        "",
+        "| source | faces | licence | attribution |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {s['source']} | {s['faces']} | {s['licence']} | {s['attribution']} |" for s in data["sources"]]
+    seen = ", ".join(f"{stage} {count:,}" for stage, count in details["images_seen"].items())
+    lines += ["", "## How", "", f"Images seen: {seen}. Hours: {details['hours']}. {details['how']}", ""]
+    lines += [
+        "The recipes, the loss curves, samples of the prior and the discriminator are in `training/open_model/`.",
+        "",
+    ]
+    lines += ["## Figures", "", f"On {details['judged_on']}; in brackets the damaged input.", ""]
+    names = [n for n in next(iter(details["figures"].values())) if not n.startswith("input_")]
+    lines += ["| damage | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for damage, row in details["figures"].items():
+        lines.append(f"| {damage} | " + " | ".join(f"{row[n]:.3f} ({row['input_' + n]:.3f})" for n in names) + " |")
+    lines += ["", f"float16 against the float32 weights: {details['half_psnr']} dB.", "", "## Limits and bias", ""]
+    lines += [f"- {line}" for line in details["limits"]]
+    return "\n".join(lines) + "\n"
+
+
+def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Writes the files; the figures. Raises SystemExit when the file would be too large or too coarse."""
+    source = options.run / "model.safetensors"
+    stored = checkpoint.read(source)
+    half = {name: tensor.half() for name, tensor in stored.state_dict.items()}
+    full, coarse = GPEN(stored.config, stored.card).eval(), GPEN(stored.config, stored.card).eval()
+    full.load_state_dict(stored.state_dict)
+    coarse.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+    damaged = torch.cat([read_faces(folder)[:8] for folder in sorted(options.judged.glob("lq_*"))])
+    fidelity = float(psnr(restore(coarse, damaged), restore(full, damaged)).min())
+    size = sum(tensor.numel() * 2 for tensor in half.values())
+    if fidelity < LEAST_PSNR or size > LARGEST:
+        raise SystemExit(f"float16 keeps {fidelity:.1f} dB (least {LEAST_PSNR}) in {size / 1e6:.1f} MB; not shipped")
+    figures = judge(coarse, options.judged)
+    about = json.loads((HERE / "open_model" / "about.json").read_text(encoding="utf-8"))
+    hours = sum(float(checkpoint_hours(run)) for run in [options.run, *options.earlier])
+    details = {
+        **about,
+        **stored.card.details,
+        "hours": round(hours, 2),
+        "figures": figures,
+        "half_psnr": round(fidelity, 1),
+    }
+    details.pop("sha256", None)
+    details.pop("validation", None)
+    card = replace(stored.card, name=NAME, licence=about["licence"], origin=about["origin"], details=details)
+    BUNDLED.mkdir(exist_ok=True)
+    checkpoint.write(BUNDLED / f"{NAME}.safetensors", half, stored.config, card)
+    (BUNDLED / f"{NAME}.md").write_text(card_text(details, card.licence), encoding="utf-8")
+    discriminator = read_tensors(options.run / "discriminator.safetensors")
+    save_tensors(
+        HERE / "open_model" / "discriminator.safetensors",
+        {n: t.half().contiguous() for n, t in discriminator.tensors.items()},
+        discriminator.metadata,
+    )
+    shutil.copyfile(options.run / "curves.png", HERE / "open_model" / "curves.png")
+    shutil.copyfile(options.prior / "grid.png", HERE / "open_model" / "prior-samples.png")
+    load_model(BUNDLED / f"{NAME}.safetensors", device="cpu")
+    return figures
+
+
+def checkpoint_hours(run: Path) -> float:
+    """Hours that a run's finished file states."""
+    file = next(path for path in (run / "model.safetensors", run / "prior.safetensors") if path.exists())
+    card = json.loads(read_tensors(file).metadata["gpen.card"])
+    return float(card["details"]["hours"])
+
+
+def main() -> None:
+    """Reads the command line, ships, prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of the finished fine-tune")
+    parser.add_argument("--judged", type=Path, required=True, help="folder with hq and lq_… faces to judge by")
+    parser.add_argument("--prior", type=Path, required=True, help="folder of the prior's run, for its samples")
+    parser.add_argument(
+        "--earlier", type=Path, nargs="*", default=[], help="runs that this one grew from, for the hours"
+    )
+    for damage, row in ship(parser.parse_args()).items():
+        sys.stdout.write(
+            damage
+            + ": "
+            + ", ".join(f"{n} {v:.3f} ({row['input_' + n]:.3f})" for n, v in row.items() if not n.startswith("input_"))
+            + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
