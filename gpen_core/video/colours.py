@@ -56,7 +56,11 @@ def convert(frame: Any, pixel_format: str) -> Any:
     if frame.format.name == pixel_format:
         return frame
     matrix, span = _matrix(frame), _span(frame)
-    wanted = _FULL if pixel_format.startswith("rgb") else span
+    wanted = span
+    if pixel_format.startswith("rgb"):
+        wanted = _FULL
+    elif is_rgb(frame.format.name):
+        wanted = _LIMITED
     converted = frame.reformat(
         format=pixel_format,
         src_colorspace=matrix,
@@ -145,6 +149,17 @@ def _any_of(marked: NDArray[np.bool_], down: int, across: int) -> NDArray[np.boo
     return some
 
 
+def is_rgb(pixel_format: str) -> bool:
+    """Whether a pixel format, by FFmpeg's name, has no luma."""
+    return pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8"))
+
+
+def labels_of(width: int, height: int) -> tuple[int, int, int, int]:
+    """FFmpeg's numbers of range, matrix, primaries and transfer for what came from RGB."""
+    high = min(width, height) >= _HIGH_DEFINITION
+    return (_LIMITED, _BT709 if high else 6, 2, 2)
+
+
 def _matrix(frame: Any) -> int:
     unlabelled = _BT709 if min(frame.width, frame.height) >= _HIGH_DEFINITION else _BT601
     return _MATRICES.get(int(frame.colorspace), unlabelled)
@@ -153,5 +168,5 @@ def _matrix(frame: Any) -> int:
 def _span(frame: Any) -> int:
     """Range of the samples: limited unless the frame says it is full, RGB always full."""
     name = frame.format.name
-    full = int(frame.color_range) == _FULL or name.startswith(("yuvj", "rgb", "bgr", "gbr"))
+    full = int(frame.color_range) == _FULL or name.startswith("yuvj") or is_rgb(name)
     return _FULL if full else _LIMITED

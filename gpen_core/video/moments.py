@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..faces.batching import device_of
 from ..faces.finish import CropMasks
-from ..faces.types import Detection, FaceCrops
-from ..images import Picture
+from ..faces.types import Detection
+from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .flicker import Flicker
+from .neighbours import Moment, between, run_of, spacing
 from .smoothing import Smoothing, blend, mean_mask, motion_view, smooth_landmarks
 from .tracks import Tracker
 
@@ -27,26 +28,6 @@ BLOCK = 8
 #: again gets the same frames.
 _BATCH = {"cpu": 2}
 _BATCH_ON_DEVICE = 16
-
-
-@dataclass(kw_only=True, eq=False)
-class Moment:
-    """One frame: time in seconds; picture None once it has been given out.
-
-    found: what the detector saw, by track number. numbers: the tracks that are restored here, in the order of the
-    rows of `restored` (N, 3, T, T), `views` (see `motion_view`) and `masks`.
-    """
-
-    index: int
-    time: float
-    picture: Picture | None = None
-    found: Mapping[int, Detection] = field(default_factory=dict)
-    cut: bool = False
-    numbers: tuple[int, ...] = ()
-    faces: FaceCrops | None = None
-    restored: Tensor | None = None
-    views: Tensor | None = None
-    masks: CropMasks | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,9 +59,8 @@ class FrameRestoration:
         self._trackers: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
         self.flicker = Flicker()
 
-    def push(self, frames: Sequence[tuple[int, float, NDArray[Any]]]) -> list[DoneFrame]:
-        """Takes the next block: (index, time in seconds, (H, W, 3) RGB) per frame; gives the block that is done, if
-        any."""
+    def push(self, frames: Sequence[tuple[int, float, Any]]) -> list[DoneFrame]:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives the block that is done, if any."""
         self._blocks.append([self._observe(index, time, pixels) for index, time, pixels in frames])
         self._trackers.append(self._tracker.state())
         if self._restored_blocks < len(self._blocks) - 1:
@@ -96,10 +76,10 @@ class FrameRestoration:
         while self._done_blocks < len(self._blocks):
             yield self._finish()
 
-    def _observe(self, index: int, time: float, pixels: NDArray[Any]) -> Moment:
-        picture = Picture(pixels=pixels)
+    def _observe(self, index: int, time: float, frame: Any) -> Moment:
+        picture = as_picture(frame)
         detections = self._restorer.detect(picture, self._options.selection)
-        found, cut = self._tracker.follow(index, pixels, detections)
+        found, cut = self._tracker.follow(index, picture.pixels, detections)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
 
     def _restore(self, number: int) -> None:
@@ -134,11 +114,11 @@ class FrameRestoration:
             return dict(moment.found)
         reach = max(smoothing.landmark_reach, smoothing.longest_gap)
         window = near[max(0, at - reach) : at + reach + 1]
-        spacing = _spacing(window)
+        step = spacing(window)
         placed: dict[int, Detection] = {}
         for number in sorted({number for other in window for number in other.found}):
             seen = [other for other in window if number in other.found]
-            face = moment.found.get(number) or _between(seen, moment, number, smoothing.longest_gap)
+            face = moment.found.get(number) or between(seen, moment, number, smoothing.longest_gap)
             if face is None:
                 continue
             seen = [other for other in seen if abs(other.index - moment.index) <= smoothing.landmark_reach]
@@ -146,7 +126,7 @@ class FrameRestoration:
             if len(seen) > 1:
                 times = torch.tensor([other.time for other in seen], dtype=torch.float64)
                 points = torch.stack([other.found[number].landmarks for other in seen])
-                landmarks = smooth_landmarks(times, points, moment.time, spacing, smoothing)
+                landmarks = smooth_landmarks(times, points, moment.time, step, smoothing)
             placed[number] = Detection(box=face.box, landmarks=landmarks, score=face.score)
         return placed
 
@@ -185,7 +165,7 @@ class FrameRestoration:
         assert moment.masks is not None
         parsed = self._restorer.parser is not None and self._options.masking.kind in ("auto", "parser")
         for row, number in enumerate(moment.numbers):
-            run, centre = _run_of(near, at, number, reach)
+            run, centre = run_of(near, at, number, reach)
             rows = [(other, other.numbers.index(number)) for other in run]
             crops.append(
                 blend(
@@ -253,57 +233,28 @@ class FrameRestoration:
 
 
 def restore_frames(
-    frames: Iterable[NDArray[Any]],
+    frames: Iterable[Any],
     restorer: FaceRestorer,
     options: RestoreOptions | None = None,
     *,
     smoothing: Smoothing | None = None,
     rate: float = 25.0,
 ) -> Iterator[RestoredPicture]:
-    """The frames (H, W, 3) RGB with their faces restored, in order, smoothed along each face's track.
+    """The frames with their faces restored, in order, smoothed along each face's track.
 
+    frames: each anything that `FaceRestorer.restore` takes; `picture` of a result is of the same kind.
     smoothing: None is no smoothing. rate: frames a second. A few dozen frames are held at a time.
     """
-    run, block = FrameRestoration(restorer, options, smoothing), []
-    for index, pixels in enumerate(frames):
-        block.append((index, index / rate, np.asarray(pixels)))
-        if len(block) == BLOCK:
-            yield from (done.result for done in run.push(block))
-            block = []
-    if block:
-        yield from (done.result for done in run.push(block))
+    run = FrameRestoration(restorer, options, smoothing)
+    given: deque[Any] = deque()
+
+    def in_kind(done: Sequence[DoneFrame]) -> Iterator[RestoredPicture]:
+        for frame in done:
+            yield replace(frame.result, picture=convert_like(frame.result.decoded, given.popleft()))
+
+    numbered = enumerate(frames)
+    while block := list(itertools.islice(numbered, BLOCK)):
+        given.extend(frame for _, frame in block)
+        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block]))
     for rest in run.drain():
-        yield from (done.result for done in rest)
-
-
-def _spacing(window: Sequence[Moment]) -> float:
-    """Mean seconds between frames."""
-    if len(window) < 2:
-        return 1.0
-    return max(1e-6, (window[-1].time - window[0].time) / (len(window) - 1))
-
-
-def _between(seen: Sequence[Moment], moment: Moment, number: int, longest_gap: int) -> Detection | None:
-    """A face that was missed at `moment`, between where it was seen before and after; None where it was not."""
-    before = [other for other in seen if other.index < moment.index]
-    after = [other for other in seen if other.index > moment.index]
-    if not before or not after or after[0].index - before[-1].index > longest_gap + 1:
-        return None
-    a, b = before[-1].found[number], after[0].found[number]
-    share = (moment.time - before[-1].time) / max(1e-9, after[0].time - before[-1].time)
-    return Detection(
-        box=torch.lerp(a.box, b.box, share),
-        landmarks=torch.lerp(a.landmarks, b.landmarks, share),
-        score=min(a.score, b.score),
-    )
-
-
-def _run_of(near: Sequence[Moment], at: int, number: int, reach: int) -> tuple[list[Moment], int]:
-    """The frames around `at`, as many as `reach` both ways, in which the track is restored without a break, and where
-    `at` is among them."""
-    first = last = at
-    while first > 0 and at - first < reach and number in near[first - 1].numbers:
-        first -= 1
-    while last + 1 < len(near) and last - at < reach and number in near[last + 1].numbers:
-        last += 1
-    return list(near[first : last + 1]), at - first
+        yield from in_kind(rest)

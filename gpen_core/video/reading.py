@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PictureError
+from .colours import is_rgb, labels_of
 from .library import load_av
 
 #: A file whose streams end this much before it says it ends was cut short.
@@ -65,6 +66,8 @@ def probe(path: str | Path) -> FilmInfo:
         declared, rate = stream.frames, stream.average_rate or stream.guessed_rate or Fraction(25)
         time_base = stream.time_base or 1 / rate
         labels = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
+        if is_rgb(context.format.name):
+            labels = labels_of(context.width, context.height)
         width, height, pixel_format = context.width, context.height, context.format.name
     if not width or not height:
         raise PictureError(f"{path}: its pictures have no size; the file is damaged")

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ConfigError, InputError
+from ..faces.colour import LUMA
 
 #: Motion is looked for in luma at this size: noise averages out there, and what moved a pixel of the crop does not.
 MOTION_SIZE = 64
@@ -70,7 +71,7 @@ def smooth_landmarks(times: Tensor, landmarks: Tensor, time: float, spacing: flo
 
 def motion_view(crops: Tensor) -> Tensor:
     """(N, 64, 64) luma of restored crops (N, 3, S, S), which `blend` compares to find what moved."""
-    weights = crops.new_tensor((0.299, 0.587, 0.114))
+    weights = crops.new_tensor(LUMA)
     luma = torch.einsum("nchw,c->nhw", crops, weights)
     if luma.shape[-1] > MOTION_SIZE:
         return F.interpolate(luma[:, None], (MOTION_SIZE, MOTION_SIZE), mode="area")[:, 0]

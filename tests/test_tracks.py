@@ -1,0 +1,80 @@
+"""Faces followed from frame to frame."""
+
+import numpy as np
+import torch
+from small_films import HEIGHT, WIDTH, frames_of, scene
+from task_models import face_at
+
+from gpen_core.video.tracks import Tracker
+
+
+def follow(places, frames=None, gap=3):
+    tracker, found = Tracker(gap), []
+    for index, here in enumerate(places):
+        pixels = frames[index] if frames is not None else np.full((HEIGHT, WIDTH, 3), 60, dtype=np.uint8)
+        found.append(tracker.follow(index, pixels, [face_at(x, y, 20) for x, y in here]))
+    return found
+
+
+def test_a_face_that_moves_is_one_track():
+    found = follow([[(5 + 2 * t, 10 + t)] for t in range(20)])
+    assert all(list(faces) == [0] for faces, _ in found)
+
+
+def test_faces_that_pass_each_other_keep_their_numbers():
+    found = follow([[(5 + 3 * t, 10), (65 - 3 * t, 40)] for t in range(20)])
+    for t, (faces, _) in enumerate(found):
+        assert float(faces[0].box[0]) == 5 + 3 * t
+        assert float(faces[1].box[0]) == 65 - 3 * t
+
+
+def test_the_order_of_the_detections_does_not_matter():
+    places = [[(10, 10), (60, 30)] if t % 2 else [(60, 30), (10, 10)] for t in range(8)]
+    found = follow(places)
+    first = {number: face.box.tolist() for number, face in found[0][0].items()}
+    for faces, _ in found:
+        assert {number: face.box.tolist() for number, face in faces.items()} == first
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not():
+    def places(missing):
+        return [[(10, 10)]] * 4 + [[]] * missing + [[(10, 10)]] * 4
+
+    assert list(follow(places(3))[-1][0]) == [0]
+    assert list(follow(places(4))[-1][0]) == [1]
+
+
+def test_a_cut_ends_every_track():
+    frames = [(scene(20, 20) * 255).astype(np.uint8)] * 5 + [(scene(20, 20, background=0.7) * 255).astype(np.uint8)] * 5
+    found = follow([[(20, 20)]] * 10, frames)
+    assert [cut for _, cut in found] == [False] * 5 + [True] + [False] * 4
+    assert [list(faces) for faces, _ in found] == [[0]] * 5 + [[1]] * 5
+
+
+def test_another_face_in_the_same_place_is_another_track():
+    frames = [(scene(20, 20, seed=s) * 255).astype(np.uint8) for s in [0] * 5 + [9] * 5]
+    found = follow([[(26, 26)]] * 10, frames)
+    assert [list(faces) for faces, _ in found] == [[0]] * 5 + [[1]] * 5
+
+
+def test_noise_and_motion_are_no_cut():
+    places = [(10 + 3 * t, 20) for t in range(15)]
+    found = follow([[place] for place in places], frames_of(places, noise=12))
+    assert not any(cut for _, cut in found)
+    assert all(list(faces) == [0] for faces, _ in found)
+
+
+def test_the_state_goes_on_where_it_was():
+    places = [(10 + 2 * t, 20) for t in range(12)]
+    frames = frames_of(places)
+    whole = follow([[place] for place in places], frames)
+    tracker = Tracker()
+    for t in range(6):
+        tracker.follow(t, frames[t], [face_at(*places[t], 20)])
+    tensors, values = tracker.state()
+    again = Tracker.from_state({k: v.clone() for k, v in tensors.items()}, values)
+    for t in range(6, 12):
+        faces, cut = again.follow(t, frames[t], [face_at(*places[t], 20)])
+        assert list(faces) == list(whole[t][0])
+        assert cut == whole[t][1]
+        assert torch.equal(faces[0].landmarks, whole[t][0][0].landmarks)
