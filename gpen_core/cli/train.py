@@ -37,6 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smaller-discriminator", type=Path, metavar="FILE", help="the smaller network's discriminator"
     )
+    parser.add_argument("--identity", type=Path, metavar="FILE", help="ArcFace weights, for losses.identity")
+    parser.add_argument("--perceptual", type=Path, metavar="FILE", help="VGG-16 weights, for losses.perceptual")
     parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, with everything written")
     parser.add_argument("--max-images", type=int, metavar="N", help="stop once N images have been seen in all")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps … (default: what accelerate finds)")
@@ -85,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
                     discriminator=arguments.discriminator,
                     smaller=arguments.smaller,
                     smaller_discriminator=arguments.smaller_discriminator,
+                    identity=arguments.identity,
+                    perceptual=arguments.perceptual,
                 ),
                 Limits(minutes=arguments.max_minutes, images=arguments.max_images, stopping=lambda: bool(asked)),
                 report,

@@ -13,10 +13,12 @@ import torch
 from ..architecture import GPEN
 from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, read_weights
-from ..errors import MissingPackageError, TrainingError
+from ..errors import ConfigError, MissingPackageError, TrainingError
+from ..losses import EmbeddingLoss
 from ..weights.checkpoint import save_tensors
 from ..weights.header import Header, encode
 from .checkpoint import list_checkpoints
+from .embedders import identity_loss, perceptual_loss
 from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, write_results
@@ -33,7 +35,8 @@ class Sources:
     prior: of stage 1, embedded into a new GPEN. generator: a prior (stage prior) or GPEN that goes on, its averaged
     weights become the trained ones.
     discriminator: None leaves a fresh one. smaller: a network of half the size or less, to grow from;
-    smaller_discriminator: its discriminator.
+    smaller_discriminator: its discriminator. identity, perceptual: weights of the networks of those
+    losses (ArcFace, VGG-16).
     """
 
     prior: Path | None = None
@@ -41,6 +44,8 @@ class Sources:
     discriminator: Path | None = None
     smaller: Path | None = None
     smaller_discriminator: Path | None = None
+    identity: Path | None = None
+    perceptual: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +93,7 @@ def train(
         shutil.rmtree(places.out / "tensorboard", ignore_errors=True)
     processes.wait_for_everyone()
     places.out.mkdir(parents=True, exist_ok=True)
-    stage = build_stage(recipe, target)
+    stage = build_stage(recipe, target, extra_losses(recipe, sources, target))
     going_on = bool(list_checkpoints(places.out / CHECKPOINTS))
     facts = {} if going_on else load_sources(stage, sources)
     stepper = Stepper(stage, recipe, processes, target)
@@ -111,7 +116,9 @@ def train(
 
 
 def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
-    """Stage 2 by itself: writes a GPEN with a prior inside and a new encoder, and the prior's discriminator beside it; no figures."""
+    """Stage 2 by itself: writes a GPEN with a prior inside and a new encoder, and the prior's discriminator beside it;
+    no figures.
+    """
     if sources.prior is None:
         raise TrainingError("stage embed puts a prior into a new GPEN; name the prior's file with --prior")
     stage = build_stage(replace(recipe, stage="finetune"), torch.device("cpu"))
@@ -129,6 +136,21 @@ def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
     if sources.discriminator is not None:
         save_tensors(out / DISCRIMINATOR, stage.discriminator.state_dict(), metadata)
     return {}
+
+
+def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict[str, tuple[float, EmbeddingLoss]]:
+    """The identity and perceptual losses that the recipe weighs. Raises ConfigError where a network is not given."""
+    made = {}
+    for name, weight, path, build in (
+        ("identity", recipe.losses.identity, sources.identity, identity_loss),
+        ("perceptual", recipe.losses.perceptual, sources.perceptual, perceptual_loss),
+    ):
+        if not weight:
+            continue
+        if path is None:
+            raise ConfigError(f"losses.{name} is {weight}; name its network's weights with --{name}, or set it to 0")
+        made[name] = (weight, build(path, device))
+    return made
 
 
 def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
