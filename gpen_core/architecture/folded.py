@@ -219,7 +219,7 @@ class FoldedStyledConv(FoldedModule):
         self.conv = FoldedModulatedConv2d(plain.conv, dtype, size)
         self.channels = plain.conv.weight.shape[1]
         self.concat = plain.noise.concat
-        self.one_pass: Callable[..., None] | None = None
+        self.one_pass: Callable[[Tensor, Tensor, Tensor | None, Tensor], None] = activate
         bias = (plain.activate.bias.detach() * GAIN).to(dtype)[None, :, None, None]
         self.keep("bias", bias[:, : self.channels].clone(), computing=True)
         self.keep("feature_bias", bias[:, self.channels :].clone(), computing=True)
@@ -233,43 +233,25 @@ class FoldedStyledConv(FoldedModule):
     def rows(self, x: Tensor, start: int, stop: int, modulation: Modulation, feature: Tensor, out: Tensor) -> None:
         """Writes rows [start, stop) of the layer's result for `x` into `out` (B, width, stop − start, W)."""
         rows = self.conv.rows(x, start, stop, modulation)
-        given = feature[:, :, start:stop]
-        if torch.compiler.is_compiling() or self.one_pass is not None:
-            whole = self.one_pass or activate
-            whole(out, rows, modulation.outer, self.bias, given, self.feature_gain, self.feature_bias)
-            return
-        main = out[:, : self.channels]
-        if modulation.outer is None:
-            torch.add(rows, self.bias, out=main)
-        else:
-            torch.addcmul(self.bias, rows, modulation.outer, out=main)
+        given, scale = feature[:, :, start:stop], modulation.outer
         if self.concat:
-            torch.addcmul(self.feature_bias, given, self.feature_gain, out=out[:, self.channels :])
+            self.one_pass(out[:, self.channels :], given, self.feature_gain, self.feature_bias)
         else:
-            main.addcmul_(given, self.feature_gain)
-        F.leaky_relu_(out, LEAKY_SLOPE)
+            rows, scale = (rows if scale is None else rows * scale) + given * self.feature_gain, None
+        self.one_pass(out[:, : self.channels], rows, scale, self.bias)
 
 
-def activate(
-    out: Tensor,
-    rows: Tensor,
-    outer: Tensor | None,
-    bias: Tensor,
-    feature: Tensor,
-    feature_gain: Tensor,
-    feature_bias: Tensor,
-) -> None:
-    """Writes a styled convolution's end into `out`, as one expression for a compiler to make one pass of.
-
-    A feature bias of no channels means that the feature is added, not concatenated.
-    """
-    main = (rows if outer is None else rows * outer) + bias
-    given = feature * feature_gain
-    if feature_bias.shape[1]:
-        joined = torch.cat([main, (given + feature_bias).expand(len(main), -1, -1, -1)], dim=1)
+def activate(out: Tensor, x: Tensor, scale: Tensor | None, bias: Tensor) -> None:
+    """Writes leaky ReLU of `x` · scale + bias into `out`, which may be a part of a larger tensor."""
+    if torch.compiler.is_compiling():
+        # One expression, for the compiler to make one pass of.
+        out.copy_(F.leaky_relu((x if scale is None else x * scale) + bias, LEAKY_SLOPE))
+        return
+    if scale is None:
+        torch.add(x, bias, out=out)
     else:
-        joined = main + given
-    out.copy_(F.leaky_relu(joined, LEAKY_SLOPE))
+        torch.addcmul(bias, x, scale, out=out)
+    F.leaky_relu_(out, LEAKY_SLOPE)
 
 
 class FoldedToRGB(FoldedModule):
