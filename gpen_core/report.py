@@ -11,14 +11,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .errors import ConfigError
+from .images import Picture
 from .images.writing import replacing
 
 #: restored: its faces were; copied: no face, the file's own bytes; converted: no face, but another format or size
 #: was asked; failed: `reason` says why.
 Status = Literal["restored", "copied", "converted", "failed"]
 
-#: A figure about one restored face: takes an entry of `RestoredPicture.faces`, gives values for fields of FaceReport.
-FaceFigures = Callable[[Any], Mapping[str, Any]]
+#: Figures about one restored face: of an entry of `RestoredPicture.faces` and the resulting picture, for fields of
+#: FaceReport. `gpen_core.figures.face_figures` is one.
+FaceFigures = Callable[[Any, Picture], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,8 @@ class FaceReport:
 
     size: the box's shorter side in pixels. score: the detector's, None where the caller gave the face. Figures that
     were not taken are None.
-    sharpness: energy of the crop's Laplacian, before and after. colour_shift: CIE76 distance of the mean colours.
+    sharpness: root mean square of the crop's Laplacian, before and after. colour_shift: CIE76 distance of the mean
+    colours.
     seam: gradient across the mask's edge over the gradient just inside. identity: cosine similarity of face
     embeddings before and after.
     """
@@ -46,9 +49,11 @@ class FaceReport:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, face: Any, index: int, figures: Sequence[FaceFigures] = ()) -> FaceReport:
-        """The report of an entry of `RestoredPicture.faces` (or of a Detection), with what each of `figures`
-        measures."""
+    def of(cls, face: Any, index: int, picture: Picture, figures: Sequence[FaceFigures] = ()) -> FaceReport:
+        """The report of an entry of `RestoredPicture.faces` (or of a Detection), with what each of `figures` measures.
+
+        picture: the result that the face is part of.
+        """
         box = tuple(float(v) for v in face.box)
         score = getattr(face, "score", None)
         values: dict[str, Any] = {
@@ -62,7 +67,7 @@ class FaceReport:
         if strength is not None:
             values["strength"] = float(strength)
         for figure in figures:
-            values.update(figure(face))
+            values.update(figure(face, picture))
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"a face's report has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")

@@ -158,8 +158,7 @@ def test_the_report_holds_a_row_per_picture_and_face(tmp_path):
         collect([tmp_path / "in"], tmp_path / "out"),
         tmp_path / "out",
         settings={"model": "negative"},
-        strength_of=lambda index: 0.5,
-        figures=(lambda face: {"sharpness_before": 1.23456},),
+        figures=(lambda face, picture: {"sharpness_before": 1.23456, "strength": picture.width / 160},),
     )
     report = report_of(tmp_path / "out")
     assert report["settings"] == {"model": "negative"}

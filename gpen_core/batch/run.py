@@ -56,7 +56,7 @@ class BatchOptions:
     it.
     settings: what the results depend on, for the report, and for `resume` to compare. preview: faces are drawn in
     instead of restored.
-    group: pictures given to the network at once. strength_of: of each face, by its index. figures: measured on every
+    group: pictures given to the network at once. figures: measured on every
     restored face.
     """
 
@@ -72,7 +72,6 @@ class BatchOptions:
     max_pixels: int | None = DEFAULT_MAX_PIXELS
     allow_truncated: bool = False
     group: int = 1
-    strength_of: Callable[[int], float] | None = None
     figures: tuple[FaceFigures, ...] = ()
 
 
@@ -236,10 +235,7 @@ def _write(decoded: _Decoded, result: Processed | GPENError, seconds: float, opt
 
 
 def _face_reports(result: Processed, options: BatchOptions) -> tuple[FaceReport, ...]:
-    reports = (FaceReport.of(face, index, options.figures) for index, face in enumerate(result.faces))
-    if options.strength_of is None:
-        return tuple(reports)
-    return tuple(replace(face, strength=options.strength_of(face.index)) for face in reports)
+    return tuple(FaceReport.of(face, index, result.picture, options.figures) for index, face in enumerate(result.faces))
 
 
 def _write_result(item: Item, picture: Picture, result: Processed, options: BatchOptions) -> dict[str, Any]:

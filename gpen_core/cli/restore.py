@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..batch import collect, is_film
     from ..errors import InputError
     from ..faces.batching import device_of
+    from ..figures import face_figures
 
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         compare=arguments.compare,
         save_faces=arguments.save_faces,
         provenance=None if arguments.no_provenance else provenance,
-        strength_of=options.blending.strength_of,
+        figures=() if arguments.dry_run or arguments.aligned else (face_figures,),
         group=group,
     )
     return conclude(run_with_progress(items, process, batch, quiet=arguments.quiet), report)
