@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from training_scripts import script
 
 from gpen_core.faces.anchors import decode_boxes, decode_landmarks
 
-ROOT = Path(__file__).parent.parent
-
-
-def _package(folder: Path, name: str) -> None:
-    spec = importlib.util.spec_from_file_location(
-        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-
 
 def _module(name: str) -> ModuleType:
-    if "open_detector_training" not in sys.modules:
-        _package(ROOT / "training" / "detector", "open_detector_training")
-    return importlib.import_module(f"open_detector_training.{name}")
+    return script(f"detector/{name}.py")
 
 
 anchors, loss = _module("anchors"), _module("loss")

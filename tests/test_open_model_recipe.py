@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from training_scripts import TRAINING, script
 
 from gpen_core.architecture import GPEN
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError
 from gpen_core.trainer import read_recipe
 
-FOLDER = Path(__file__).parent.parent / "training" / "open_model"
+FOLDER = TRAINING / "open_model"
 
 
 @pytest.fixture(scope="module")
 def step() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pass_through_under_test", FOLDER / "pass_through.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("open_model/pass_through.py")
 
 
 def test_the_input_passes_through_and_every_rgb_output_still_learns(step: ModuleType) -> None:

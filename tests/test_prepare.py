@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from training_scripts import script
 
 from gpen_core.faces.types import Detection
 
@@ -21,14 +20,7 @@ LANDMARKS = [[90.0, 110.0], [150.0, 110.0], [120.0, 145.0], [95.0, 172.0], [145.
 
 @pytest.fixture(scope="module")
 def prepare() -> ModuleType:
-    path = Path(__file__).parent.parent / "training" / "prepare.py"
-    spec = importlib.util.spec_from_file_location("prepare_under_test", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("prepare.py")
 
 
 def _face(landmarks: list[list[float]] = LANDMARKS, score: float = 0.99) -> Detection:
