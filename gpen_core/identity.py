@@ -1,0 +1,112 @@
+"""Whether a restored face is still the same person, by any face-recognition network, and strength held back where it
+is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import Template
+from .errors import ConfigError
+from .faces.batching import device_of
+from .faces.geometry import fit_similarity, template
+from .faces.result import RestoredFace, RestoredPicture
+from .faces.warp import crop_faces
+from .images import Picture
+from .options import RestoreOptions
+from .restore import FaceRestorer
+
+#: Faces (N, 3, 112, 112) RGB in [-1, 1], aligned as ArcFace wants them, to embeddings (N, D).
+Embedder = Callable[[Tensor], Tensor]
+
+_SIZE = 112
+#: Cosine of ArcFace embeddings under which two photographs are usually taken for two people's.
+LIKELY_ANOTHER = 0.3
+#: Strengths are found to this fraction.
+_STEPS = 32
+
+
+class Identity:
+    """Compares crops of one alignment. face_template: where the landmarks lie in them."""
+
+    def __init__(self, embedder: Embedder, face_template: Template) -> None:
+        self._embedder = embedder
+        # GPEN's template is ArcFace's with 28 of 168 px added on every side.
+        wanted = template("gpen", _SIZE + 56) - 28
+        self._affine = fit_similarity(template(face_template, _SIZE)[None], wanted)
+
+    def embeddings(self, crops: Tensor) -> Tensor:
+        """(N, D) of length 1, on the CPU, for crops (N, 3, S, S) in [0, 1]."""
+        affine = self._affine.clone()
+        affine[..., :2] *= _SIZE / crops.shape[-1]
+        faces = torch.cat([crop_faces(crop, affine, _SIZE) for crop in crops])
+        with torch.no_grad():
+            found = self._embedder(faces.clamp(0, 1).to(device_of(self._embedder)) * 2 - 1)
+        return F.normalize(found.float().cpu().flatten(1), dim=1)
+
+    def similarity(self, before: Tensor, after: Tensor) -> Tensor:
+        """(N,) cosines of the embeddings of crops (N, 3, S, S) and (N, 3, T, T)."""
+        return (self.embeddings(before) * self.embeddings(after)).sum(1)
+
+    def strength_for(self, crop: Tensor, restored: Tensor, least: float, strength: float = 1.0) -> float:
+        """The largest strength up to `strength` at which the blend of `crop` (3, S, S) and `restored` (3, T, T) keeps a
+        similarity of at least `least`; 0 where none does.
+
+        By halving, as if similarity only fell with strength; what comes back has been tried.
+        """
+        before = _at(crop, restored.shape[-1])
+
+        def holds(share: float) -> bool:
+            return float(self.similarity(before[None], torch.lerp(before, restored, share)[None])) >= least
+
+        if holds(strength):
+            return strength
+        low, high = 0, _STEPS
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if holds(strength * middle / _STEPS) else (low, middle)
+        return strength * low / _STEPS
+
+    def figures(self, face: RestoredFace, result: Picture) -> Mapping[str, Any]:
+        """Fields of `FaceReport`: identity, at the strength with which the face was put back, and a warning where it is
+        likely another person's."""
+        if face.crop is None or face.restored is None:
+            return {}
+        before = _at(face.crop, face.restored.shape[-1])
+        share = face.strength
+        found = float(self.similarity(before[None], torch.lerp(before, face.restored, share)[None]))
+        if found >= LIKELY_ANOTHER:
+            return {"identity": found}
+        said = f"the restored face is likely another person's (identity {found:.2f}); lower the strength"
+        return {"identity": found, "warnings": (said,)}
+
+
+def restore_keeping_identity(
+    restorer: FaceRestorer, picture: Any, options: RestoreOptions, identity: Identity, least: float
+) -> RestoredPicture:
+    """The picture with its faces restored, each no stronger than keeps its similarity to what it was at `least`.
+
+    Raises ConfigError for a `least` beyond -1 … 1, and as `FaceRestorer.restore`.
+    """
+    if not -1 <= least <= 1:
+        raise ConfigError(f"min_identity is {least:g}; expected a cosine, -1 to 1 (0.5 is usual)")
+    faces = restorer.align(picture, restorer.detect(picture, options.selection), options)
+    restored = restorer.run(faces.crops, options)
+    blending = options.blending
+    held = {
+        index: identity.strength_for(crop, face, least, blending.strength_of(index)) / max(blending.strength, 1e-9)
+        for index, (crop, face) in enumerate(zip(faces.crops, restored, strict=True))
+    }
+    options = replace(options, blending=replace(blending, face_strength={i: min(s, 1.0) for i, s in held.items()}))
+    return restorer.paste(picture, faces, restored, restorer.masks(faces, restored, options), options)
+
+
+def _at(crop: Tensor, size: int) -> Tensor:
+    if crop.shape[-1] == size:
+        return crop
+    return F.interpolate(crop[None], (size, size), mode="bilinear", antialias=True, align_corners=False)[0]
