@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from .find import find_faces, needs_detector
 from .model import FaceModel
 from .run import Watched
 from .segs import check_segs, mask_of
-from .smooth import smoothed
+from .smooth import restored_smoothly
 from .wires import BoundingBoxes, GPENModel, UpscaleModel
 
 
@@ -119,10 +119,18 @@ class RestoreFaces(io.ComfyNode):
         )
         chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
         found = [chosen(faces) for faces in found]
-        if temporal_smoothing:
-            found = smoothed(images, found)
         enlarge = None if upscale_model is None else enlarger(upscale_model, images)
-        done = restore_batch(restorer, images, found, options, limit=limit, enlarge=enlarge, progress=progress)
+        if enlarge is not None:
+            results = _enlarged(restorer, images, found, options, enlarge)
+        elif temporal_smoothing:
+            results = _beside(images, restored_smoothly(restorer, images, found, options))
+        else:
+            frames = (pictures.frame_at(images, index) for index in range(len(images)))
+            results = _beside(images, restorer.restore_many(frames, options, detections=found))
+        progress.expect(len(images))
+        done = _collected(
+            results, images, restorer, scale=1 if enlarge is None else enlarge.scale, limit=limit, progress=progress
+        )
         return io.NodeOutput(*done, boxes_out(found), sum(len(faces) for faces in found))
 
 
@@ -137,54 +145,63 @@ def prepared_restorer(model: FaceModel, *, mask_kind: str, detector: bool, image
     )
 
 
-def restore_batch(
-    restorer: FaceRestorer,
-    images: Tensor,
-    found: Sequence[Sequence[Detection]],
-    options: RestoreOptions,
-    *,
-    limit: Sequence[Tensor] | None,
-    enlarge: Enlarge | None,
-    progress: Progress,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pictures, masks, crops before and crops after, of these faces.
-
-    limit: (H, W) for each picture, how much of it may change. enlarge: see `enlarger`.
-    """
-    count, height, width = (int(n) for n in images.shape[:3])
-    scale = 1 if enlarge is None else enlarge.scale
-    out = pictures.Results(count, height * scale, width * scale)
-    before, after = [], []
-    progress.expect(count)
-    for index, (base, result) in enumerate(_results(restorer, images, found, options, enlarge)):
-        picture, mask = torch.from_numpy(result.picture), covered(result, height * scale, width * scale)
-        if limit is not None and mask is not None:
-            share = pictures.mask_at(limit[index][None], 0, height * scale, width * scale)
-            picture, mask = torch.lerp(torch.from_numpy(base), picture, share[..., None]), mask * share
-        out.put(index, picture, mask)
-        before += [face.crop for face in result.faces if face.crop is not None]
-        after += [face.restored for face in result.faces if face.restored is not None]
-        progress.step(picture=picture)
-    return out.images, out.masks, crops_or_frame(before, images), crops_or_frame(after, images)
-
-
-def _results(
-    restorer: FaceRestorer,
-    images: Tensor,
-    found: Sequence[Sequence[Detection]],
-    options: RestoreOptions,
-    enlarge: Enlarge | None,
+def _beside(
+    images: Tensor, results: Iterable[RestoredPicture]
 ) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
-    """For each picture what it was before its faces were pasted, (H, W, 3), and its result."""
-    if enlarge is None:
-        frames = (pictures.frame_at(images, index) for index in range(len(images)))
-        for index, result in enumerate(restorer.restore_many(frames, options, detections=found)):
-            yield pictures.frame_at(images, index), result
-        return
+    """Each result with what its picture was before, (H, W, 3)."""
+    for index, result in enumerate(results):
+        yield pictures.frame_at(images, index), result
+
+
+def _enlarged(
+    restorer: FaceRestorer,
+    images: Tensor,
+    found: Sequence[Sequence[Detection]],
+    options: RestoreOptions,
+    enlarge: Enlarge,
+) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
+    """Each result with the enlarged picture that its faces were pasted into, (H·scale, W·scale, 3)."""
     for index, faces in enumerate(found):
         frame = pictures.frame_at(images, index)
         canvas = enlarge.canvas(frame)
         yield canvas, enlarge(restorer, frame, canvas, faces, options)
+
+
+def _collected(
+    results: Iterable[tuple[NDArray[np.float32], RestoredPicture]],
+    images: Tensor,
+    restorer: FaceRestorer,
+    *,
+    scale: int,
+    limit: Sequence[Tensor] | None,
+    progress: Progress,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures, masks, crops before and crops after.
+
+    limit: (H, W) for each picture, how much of it may change.
+    """
+    count, height, width = len(images), int(images.shape[1]) * scale, int(images.shape[2]) * scale
+    out = pictures.Results(count, height, width)
+    before: list[Tensor] = []
+    after: list[Tensor] = []
+    for index, (base, result) in enumerate(results):
+        pixels = result.decoded.pixels
+        picture, mask = torch.from_numpy(pixels), covered(result, height, width)
+        if limit is not None and mask is not None:
+            share = pictures.mask_at(limit[index][None], 0, height, width)
+            picture, mask = torch.lerp(torch.from_numpy(base), picture, share[..., None]), mask * share
+        out.put(index, picture, mask)
+        crops = [(face.crop, face.restored) for face in result.faces]
+        if any(crop is None for crop, _ in crops):
+            # Faces averaged over frames are kept nowhere but in the result.
+            faces = [face.detection for face in result.faces]
+            before += restorer.align(base, faces).crops
+            after += restorer.align(pixels, faces).crops
+        else:
+            before += [crop for crop, _ in crops if crop is not None]
+            after += [restored for _, restored in crops if restored is not None]
+        progress.step(picture=picture)
+    return out.images, out.masks, crops_or_frame(before, images), crops_or_frame(after, images)
 
 
 def covered(result: RestoredPicture, height: int, width: int) -> Tensor | None:

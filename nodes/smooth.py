@@ -1,38 +1,38 @@
-"""Faces of consecutive frames smoothed along their tracks."""
+"""Faces of consecutive frames, smoothed along their tracks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ..gpen_core.faces.types import Detection
-from ..gpen_core.video.smoothing import Smoothing, smooth_landmarks
-from ..gpen_core.video.tracks import Tracker
+from ..gpen_core.options import RestoreOptions, Selection
+from ..gpen_core.restore import FaceRestorer, RestoredPicture
+from ..gpen_core.video.moments import restore_frames
+from ..gpen_core.video.smoothing import Smoothing
 from . import pictures
 
 
-def smoothed(images: Tensor, frames: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
-    """The faces of consecutive frames with landmarks that do not jitter; box and score stay.
+class KnownFaces(FaceRestorer):
+    """A restorer whose faces have been found already: frame by frame, in order."""
 
-    A face is followed until it is missed, or the scene is cut.
+    def __init__(self, restorer: FaceRestorer, frames: Sequence[Sequence[Detection]]) -> None:
+        super().__init__(restorer.model, None, restorer.parser)
+        self._frames = iter(frames)
+
+    def detect(self, picture: Any, selection: Selection | None = None) -> list[Detection]:
+        """The next frame's faces."""
+        return list(next(self._frames))
+
+
+def restored_smoothly(
+    restorer: FaceRestorer, images: Tensor, found: Sequence[Sequence[Detection]], options: RestoreOptions
+) -> Iterator[RestoredPicture]:
+    """The frames with their faces restored, landmarks and faces smoothed along each face's track, in order.
+
+    A face that is missed in a few frames is restored there as well.
     """
-    smoothing = Smoothing()
-    tracker = Tracker(smoothing.longest_gap)
-    tracks: dict[int, dict[int, Detection]] = {}
-    for index, faces in enumerate(frames):
-        pixels = np.rint(pictures.frame_at(images, index) * 255).astype(np.uint8)
-        for number, face in tracker.follow(index, pixels, faces)[0].items():
-            tracks.setdefault(number, {})[index] = face
-    steady: dict[int, Detection] = {}
-    for track in tracks.values():
-        for index, face in track.items():
-            near = [at for at in track if abs(at - index) <= smoothing.landmark_reach]
-            times = torch.tensor(near, dtype=torch.float64)
-            points = torch.stack([track[at].landmarks for at in near])
-            landmarks = smooth_landmarks(times, points, float(index), 1.0, smoothing)
-            steady[id(face)] = replace(face, landmarks=landmarks)
-    return [[steady[id(face)] for face in faces] for faces in frames]
+    frames = (pictures.frame_at(images, index) for index in range(len(images)))
+    yield from restore_frames(frames, KnownFaces(restorer, found), options, smoothing=Smoothing())

@@ -16,7 +16,6 @@ from .find import find_faces, needs_detector
 from .model import FaceModel
 from .restore import covered
 from .run import Watched
-from .smooth import smoothed
 from .wires import BoundingBoxes, Faces, GPENFaces, GPENModel
 
 
@@ -38,7 +37,6 @@ class DetectFaces(io.ComfyNode):
                 io.Image.Input("image", tooltip="One picture or a batch of frames."),
                 *inputs.selection_inputs(),
                 *inputs.detection_inputs(),
-                inputs.smoothing_input(),
                 *inputs.given_faces_inputs(),
             ],
             outputs=[
@@ -60,7 +58,6 @@ class DetectFaces(io.ComfyNode):
         take_count: int,
         detection_threshold: float,
         min_face_size: int,
-        temporal_smoothing: bool,
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         segs: Any = None,
@@ -81,8 +78,6 @@ class DetectFaces(io.ComfyNode):
         )
         chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
         found = [chosen(faces) for faces in found]
-        if temporal_smoothing:
-            found = smoothed(images, found)
         faces = Faces(picture_size=(height, width), frames=found)
         return io.NodeOutput(faces, boxes_out(found), faces.count)
 
