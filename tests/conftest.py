@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fake_hub import CONTENT, FakeHub, running_hub
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 
 @pytest.fixture(autouse=True)
@@ -21,10 +21,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A Hub with one repository, which the client takes for the real one."""
     with running_hub() as fake:
+        template = fake.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "ENDPOINT", fake.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        # Older clients keep a copy of their own.
+        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
         fake.files["me/model"] = {"weights.bin": CONTENT, "other.txt": b"text"}
         fake.pages["/plain/weights.bin"] = CONTENT
