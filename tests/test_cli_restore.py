@@ -165,7 +165,7 @@ def test_resume_does_what_is_left_and_refuses_other_settings(tmp_path, model, ca
     assert gpen(*words) == 0
     photograph(tmp_path / "in" / "b.png", 2)
     assert gpen(*words, "--resume") == 0
-    assert "1 pictures, 2 faces, 1 were done before" in capsys.readouterr().out
+    assert "1 picture, 2 faces, 1 done before" in capsys.readouterr().out
     assert gpen(*words, "--resume", "--strength", 0.3) == 1
     assert "options.blending.strength was 1.0, now 0.3" in capsys.readouterr().err
 

@@ -103,10 +103,17 @@ def run_with_progress(items: Sequence[Item], process: Process, options: BatchOpt
 
 def conclude(summary: BatchSummary, report: Path) -> int:
     """The exit status, 1 when a picture failed, after saying how the run ended."""
-    skipped = f", {summary.skipped} were done before" if summary.skipped else ""
-    failed = f", {len(summary.failed)} failed" if summary.failed else ""
-    print(f"{summary.done} pictures, {summary.faces} faces{skipped}{failed}; report: {report}")
+    parts = [_counted(summary.done, "picture"), _counted(summary.faces, "face")]
+    if summary.skipped:
+        parts.append(f"{summary.skipped} done before")
+    if summary.failed:
+        parts.append(f"{len(summary.failed)} failed")
+    print(f"{', '.join(parts)}; report: {report}")
     return 1 if summary.failed else 0
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def plain(value: Any) -> Any:

@@ -101,7 +101,7 @@ def _open(data: bytes, path: Path) -> ImageFile.ImageFile:
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue  # how Pillow's formats say "not mine"
         except _DAMAGE as error:
-            raise PictureError(f"{path} is damaged: {error}") from error
+            raise PictureError(f"{path} is damaged or cut short before its first pixels ({error})") from error
         if isinstance(image, ImageFile.ImageFile):
             return image
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
