@@ -67,7 +67,9 @@ class FaceReport:
         if strength is not None:
             values["strength"] = float(strength)
         for figure in figures:
-            values.update(figure(face, picture))
+            found = dict(figure(face, picture))
+            values["warnings"] = (*values.get("warnings", ()), *found.pop("warnings", ()))
+            values.update(found)
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"a face's report has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")

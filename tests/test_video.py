@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,11 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_films import HEIGHT, WIDTH, KnownFaces, Sharpener, decoded, frames_of, sound_packets, write_film
+from small_models import small_model
 
+from gpen_core import weights
+from gpen_core.cli.main import main
+from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError, InputError, PictureError
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import FilmOptions, restore_film, writing
 from gpen_core.video.reading import probe, read_frames
+from gpen_core.weights import checkpoint
 
 FAST = {"preset": "ultrafast", "quality": 4}
 
@@ -263,3 +269,21 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_film(tmp_path, monkeypatc
     with pytest.raises(PictureError, match=r"no space left to write .*--resume"):
         restore_film(film, tmp_path / "out.mp4", restorer(16), film=FilmOptions(segment=8, **FAST))
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_gpen_restore_takes_films(tmp_path, monkeypatch, capsys):
+    film = write_film(tmp_path / "in.mp4", frames_of(places(10)), sound=True)
+    network = small_model(GPENConfig.standard(32, narrow=1 / 32, style_dim=16, n_mlp=2))
+    checkpoint.write(tmp_path / "small.safetensors", network.state_dict(), network.config, ModelCard(name="small"))
+    detector = KnownFaces([[place] for place in places(10)] * 2)
+    monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": detector)
+    words = ["restore", film, "-o", tmp_path / "out.mp4", "--model", tmp_path / "small.safetensors", "--device", "cpu"]
+    assert main([str(word) for word in [*words, "--quiet", "--preset", "ultrafast"]]) == 0
+    assert "10 frames, 1 faces followed, flicker" in capsys.readouterr().out
+    assert len(decoded(tmp_path / "out.mp4")[0]) == 10
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert report["tracks"][0]["frames"] == 10
+    assert main([str(word) for word in [*words, "--quiet"]]) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert main([str(word) for word in [*words, "--aligned"]]) == 1
+    assert "--aligned is for pictures" in capsys.readouterr().err

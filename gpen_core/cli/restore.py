@@ -18,11 +18,13 @@ from .file_arguments import (
     run_with_progress,
 )
 from .film import add_film, run_films
+from .identity_arguments import add_identity, keeping_identity, read_identity
 
 if TYPE_CHECKING:
     from ..batch import Process
     from ..images.metadata import Provenance
     from ..options import RestoreOptions
+    from ..report import FaceFigures
     from ..restore import FaceRestorer
 
 NAME = "restore"
@@ -53,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_networks(parser)
     add_selection(parser)
     add_blending(parser)
+    add_identity(parser)
     add_film(parser)
 
 
@@ -79,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
     )
     report = report_path(arguments, items)
+    figures: tuple[FaceFigures, ...] = ()
     settings: dict[str, Any] = {"verb": NAME, "options": plain(options), "quality": arguments.quality}
     if arguments.dry_run:
         settings["dry_run"] = True
@@ -87,7 +91,11 @@ def run(arguments: argparse.Namespace) -> int:
         restorer, provenance = _restorer(arguments, options)
         settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
-        process = _process(arguments, restorer, options)
+        identity = read_identity(arguments, restorer, options)
+        settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
+        process = keeping_identity(arguments, _process(arguments, restorer, options), restorer, options, identity)
+        if not arguments.aligned:
+            figures = (face_figures,) if identity is None else (face_figures, identity.figures)
         group = 1 if device_of(restorer.model).type == "cpu" else _GROUP_ON_DEVICE
     batch = batch_options(
         arguments,
@@ -97,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         compare=arguments.compare,
         save_faces=arguments.save_faces,
         provenance=None if arguments.no_provenance else provenance,
-        figures=() if arguments.dry_run or arguments.aligned else (face_figures,),
+        figures=figures,
         group=group,
     )
     return conclude(run_with_progress(items, process, batch, quiet=arguments.quiet), report)
@@ -106,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _refuse_for_films(arguments: argparse.Namespace) -> None:
     from ..errors import InputError
 
-    for name in ("aligned", "dry_run", "compare", "save_faces", "background", "format"):
+    for name in ("aligned", "dry_run", "compare", "save_faces", "background", "format", "identity", "min_identity"):
         if getattr(arguments, name):
             raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
     if arguments.upscale != 1:
