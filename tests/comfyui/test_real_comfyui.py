@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comfyui_server import Server, comfyui_root
+from comfyui_server import Server, comfyui_python, comfyui_root
 from pack_loader import ROOT, link_pack
 from PIL import Image
 
@@ -219,7 +221,7 @@ def test_every_shipped_workflow_runs_and_gives_what_python_gives(name: str, serv
     assert int(np.abs(after - before)[~inside].max()) <= (0 if name == "gpen_inpaint" else 1)
     expected = expected_by_python(name, server, nodes)
     if expected is not None:
-        assert int(np.abs(after - np.rint(np.asarray(expected) * 255)).max()) <= 1
+        assert int(np.abs(after - np.rint(np.asarray(expected).clip(0, 1) * 255)).max()) <= 1
 
 
 def restore_graph(image: list[Any], **values: Any) -> dict[str, Any]:
@@ -308,6 +310,29 @@ def test_memory_is_flat_over_ten_runs(server: Server) -> None:
         sizes.append(resident_bytes(server.pid))
     print([round(size / 1e6) for size in sizes])
     assert sizes[-1] <= 1.05 * sizes[2]
+
+
+def in_the_engine(job: str, server: Server, *arguments: str) -> dict[str, Any]:
+    """What `comfyui_engine.py` finds in ComfyUI's own interpreter, without a server."""
+    command = [comfyui_python(), str(ROOT / "tests" / "comfyui_engine.py"), job, str(server.base), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_importing_the_pack_costs_less_than_half_a_second(server: Server) -> None:
+    costs = [in_the_engine("import", server) for _ in range(3)]
+    assert min(cost["seconds"] for cost in costs) < 0.5, costs
+    assert all(cost["written"] == [] and cost["loaded"] == 0 for cost in costs)
+
+
+@pytest.mark.slow
+def test_frames_cost_at_most_a_tenth_more_than_in_plain_python(server: Server) -> None:
+    found = in_the_engine("frames", server, "64")
+    print(found)
+    assert found["faces"] == 64
+    assert found["ratio"] <= 1.1
 
 
 def test_a_saved_graph_names_what_is_missing(server: Server) -> None:
