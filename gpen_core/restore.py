@@ -15,7 +15,7 @@ from torch import Tensor
 from .config import GPENConfig, ModelCard
 from .errors import DeviceError, InputError
 from .faces import levels
-from .faces.batching import BatchSizer, run_network
+from .faces.batching import BatchSizer, device_of, run_network
 from .faces.find import Detector, find_faces
 from .faces.finish import CropMasks, Parser, masks_for
 from .faces.geometry import fit_similarity, template
@@ -24,7 +24,7 @@ from .faces.result import RestoredFace, RestoredPicture
 from .faces.select import select
 from .faces.types import Detection, FaceCrops
 from .faces.warp import crop_faces
-from .faces.work import REFERENCE_STEPS, PictureWork
+from .faces.work import PictureWork
 from .images import as_picture, to_srgb
 from .options import Masking, RestoreOptions, Selection
 
@@ -89,19 +89,19 @@ class FaceRestorer:
             )
         target = template(options.template or card.template, size)
         affines = fit_similarity([face.landmarks for face in detections], target, options.fit)
-        steps = REFERENCE_STEPS if options.eight_bits else None
         planes = planes_of(picture.pixels)
         border = options.border or card.border
-        crops = crop_faces(planes, affines, size, border, antialias=options.antialias, steps=steps)
-        crops = to_srgb(crops.div_(picture.full_scale), picture.icc_profile)
+        full_scale = picture.full_scale
+        crops = crop_faces(planes, affines, size, border, antialias=options.antialias, full_scale=full_scale)
+        crops = to_srgb(crops, picture.icc_profile)
         if options.eight_bits:
-            crops = levels.rounded(crops)
+            levels.round_(crops)
         return FaceCrops(crops=crops, affines=affines, detections=tuple(detections), picture_size=(height, width))
 
     def run(self, crops: Tensor, options: RestoreOptions | None = None, *, progress: Progress | None = None) -> Tensor:
         """Restored faces (N, 3, out_size, out_size) in [0, 1] of crops (N, 3, in_size, in_size) in [0, 1]."""
         options = options or RestoreOptions()
-        sizer, outputs = BatchSizer(options.batch_size), []
+        sizer, outputs = BatchSizer(options.batch_size, device_of(self.model)), []
         done = 0
         while done < len(crops):
             began = time.perf_counter()
@@ -117,7 +117,9 @@ class FaceRestorer:
     def masks(self, faces: FaceCrops, restored: Tensor, options: RestoreOptions | None = None) -> CropMasks:
         """How much of each restored face (N, 3, T, T) goes back."""
         options = options or RestoreOptions()
-        return masks_for(faces, restored, self._parser_for(options), options, BatchSizer(options.batch_size))
+        return masks_for(
+            faces, restored, self._parser_for(options), options, BatchSizer(options.batch_size, device_of(self.model))
+        )
 
     def paste(
         self, picture: Any, faces: FaceCrops, restored: Tensor, masks: CropMasks, options: RestoreOptions | None = None
@@ -166,7 +168,7 @@ class FaceRestorer:
         """
         options = options or RestoreOptions()
         size = self.model.config.in_size
-        sizer = BatchSizer(options.batch_size)
+        sizer = BatchSizer(options.batch_size, device_of(self.model))
         held: deque[PictureWork] = deque()
         waiting: deque[tuple[PictureWork, int]] = deque()
         found = done = 0
@@ -209,14 +211,15 @@ class FaceRestorer:
         parts: list[tuple[PictureWork, FaceCrops]] = []
         batch = [waiting.popleft() for _ in range(count)]
         for work, group in groupby(batch, key=lambda entry: entry[0]):
-            faces = [work.detections[index] for _, index in group]
-            parts.append((work, self.align(work.picture, faces, options)))
-        restored = self._restored(torch.cat([crops.crops for _, crops in parts]), options, sizer)
+            detections = [work.detections[index] for _, index in group]
+            parts.append((work, self.align(work.picture, detections, options)))
+        crops = [crops.crops for _, crops in parts]
+        restored = self._restored(crops[0] if len(crops) == 1 else torch.cat(crops), options, sizer)
         first = 0
-        for work, crops in parts:
-            outputs = restored[first : first + len(crops)]
-            work.add(crops, outputs, self._masks(work, crops, outputs, options, sizer), options)
-            first += len(crops)
+        for work, faces in parts:
+            outputs = restored[first : first + len(faces)]
+            work.add(faces, outputs, self._masks(work, faces, outputs, options, sizer), options)
+            first += len(faces)
         sizer.took(count, time.perf_counter() - began)
         return count
 
@@ -238,12 +241,15 @@ class FaceRestorer:
         """(N, 3, T, T) in [0, 1]."""
         low, high = self.model.card.value_range
         size = self.model.config.out_size
-        outputs = run_network(self.model, crops * (high - low) + low, sizer).float()
+        inputs = torch.add(crops.new_tensor(low), crops, alpha=high - low)
+        outputs = run_network(self.model, inputs, sizer)
         if tuple(outputs.shape) != (len(crops), 3, size, size):
             raise InputError(
                 f"the network gave shape {tuple(outputs.shape)}; its configuration says {(len(crops), 3, size, size)}"
             )
-        outputs = (outputs - low) / (high - low)
-        if not bool(torch.isfinite(outputs.sum())):  # one pass; NaN and infinity survive a sum
+        if not bool(torch.isfinite(outputs.sum(dtype=torch.float32))):  # NaN and infinity survive a sum
             raise DeviceError("the network's result is not finite; load the model with precision='fp32'")
-        return levels.truncated(outputs) if options.eight_bits else outputs.clamp_(0, 1)
+        outputs = (
+            torch.add(outputs.new_tensor(-low / (high - low)), outputs, alpha=1 / (high - low)).float().clamp_(0, 1)
+        )
+        return levels.truncate_(outputs) if options.eight_bits else outputs

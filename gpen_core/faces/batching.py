@@ -14,25 +14,27 @@ Network = Callable[[Tensor], Tensor]
 
 #: One batch should take about this long, so that progress and cancel stay lively.
 _SECONDS = 1.0
-#: Pixels of crops in one batch, at most: 16 faces at 512 px.
-_PIXELS = 16 * 512 * 512
+#: Pixels of crops in one batch, at most: 16 faces at 512 px, or 4 on a CPU, which gains nothing from more and loses
+#: its cache.
+_PIXELS, _PIXELS_ON_CPU = 16 * 512 * 512, 4 * 512 * 512
 
 
 class BatchSizer:
     """How many faces go through the network next; it learns from what the last ones took.
 
-    limit: the caller's own bound, or None.
+    limit: the caller's own bound, or None. device: where the network computes.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, device: torch.device | None = None) -> None:
         self._limit = limit
+        self._pixels = _PIXELS_ON_CPU if device is None or device.type == "cpu" else _PIXELS
         self._seconds_per_face: float | None = None
 
     def next(self, crop_size: int) -> int:
         """Faces of `crop_size` px in the next batch, at least 1."""
         # The first batch is small: nothing is known yet of the network's speed.
         timely = 2 if self._seconds_per_face is None else int(_SECONDS / self._seconds_per_face)
-        fitting = _PIXELS // crop_size**2
+        fitting = self._pixels // crop_size**2
         return max(1, min(timely, fitting, fitting if self._limit is None else self._limit))
 
     def took(self, faces: int, seconds: float) -> None:

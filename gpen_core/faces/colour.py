@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .mask import gaussian_blur
+from .mask import blur_matrix
 
 #: BT.601 luma, what JPEG and the tasks that keep the input's luma use.
 LUMA = (0.299, 0.587, 0.114)
@@ -31,8 +31,9 @@ def match_surroundings(restored: Tensor, crop: Tensor, mask: Tensor) -> Tensor:
     field = torch.zeros_like(difference)
     total = torch.zeros_like(edge)
     for sigma, share in ((size / 24, 1.0), (size / 8, 0.05), (size / 2, 0.001)):
-        field += share * gaussian_blur(edge * difference, sigma)
-        total += share * gaussian_blur(edge, sigma)
+        blur = blur_matrix(size, sigma).to(field)
+        field += share * (blur @ (edge * difference) @ blur.T)
+        total += share * (blur @ edge @ blur.T)
     smooth = F.interpolate(field / total, restored.shape[-2:], mode="bilinear", align_corners=False)
     return restored + smooth
 

@@ -13,7 +13,7 @@ from ..options import Masking, RestoreOptions
 from .batching import BatchSizer, run_network
 from .colour import are_grey, luma, match_crop, match_surroundings
 from .geometry import scale_of
-from .levels import rounded, smoothed
+from .levels import round_, smoothed
 from .mask import box_mask, ellipse_mask, face_mask, region_strength, resized, soften
 from .types import FaceCrops
 
@@ -100,14 +100,16 @@ def finished(
     small = [i for i, face in enumerate(faces.detections) if face.size < blending.smooth_below]
     if small:
         restored = restored.clone()
-        softer = smoothed(restored[small])
-        restored[small] = rounded(softer) if options.eight_bits else softer
+        for i in small:  # one by one: what stays in the cache is done in a fraction of the time
+            restored[i] = smoothed(restored[i])
+            if options.eight_bits:
+                round_(restored[i])
     if not options.eight_bits:
         return restored
     alpha = torch.tensor([blending.strength_of(first + i) for i in range(len(restored))], device=restored.device)
     if bool((alpha < 1).any()) or restored.shape[-1] != faces.crops.shape[-1]:
         restored = resized(restored, faces.crops.shape[-1])
-        restored = rounded(torch.lerp(faces.crops, restored, alpha[:, None, None, None]))
+        restored = round_(torch.lerp(faces.crops, restored, alpha[:, None, None, None]))
     return restored
 
 

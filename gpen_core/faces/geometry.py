@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import get_args
 
@@ -111,12 +112,12 @@ def transform(affine: Tensor, points: Tensor) -> Tensor:
 
 def invert_affine(affine: Tensor) -> Tensor:
     """(..., 2, 3): the inverse maps. Raises FaceError when one is singular."""
-    linear, offset = affine[..., :2], affine[..., 2:]
-    determinant = torch.linalg.det(linear.double())
+    a, b, c, d = (affine[..., i, j].double() for i in (0, 1) for j in (0, 1))
+    determinant = a * d - b * c
     if not bool((determinant.abs() > 1e-12).all()):
         raise FaceError("an affine map of a face is singular; its landmarks may lie in one point or on one line")
-    inverse = torch.linalg.inv(linear.double()).to(affine)
-    return torch.cat([inverse, -inverse @ offset], -1)
+    inverse = torch.stack([d, -b, -c, a], -1).view(*affine.shape[:-2], 2, 2) / determinant[..., None, None]
+    return torch.cat([inverse, -inverse @ affine[..., 2:].double()], -1).to(affine)
 
 
 def resize_affine(affine: Tensor, before: int, after: int) -> Tensor:
@@ -137,7 +138,8 @@ def moved_origin(affine: Tensor, x: int, y: int) -> Tensor:
 
 def scale_of(affine: Tensor) -> float:
     """Length of one pixel under a similarity (2, 3)."""
-    return float(torch.linalg.det(affine[:, :2].double()).abs().sqrt())
+    (a, b, _), (c, d, _) = affine.tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def rectangle_of(

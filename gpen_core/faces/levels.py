@@ -1,4 +1,4 @@
-"""The 8 bits that the reference keeps between its steps."""
+"""The 8 bits that the reference keeps between its steps. Functions that end in _ change their argument, as torch's."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def rounded(faces: Tensor) -> Tensor:
-    """`faces` in [0, 1] at the nearest of 256 levels."""
-    return (faces * 255).round_().div_(255)
+def round_(faces: Tensor) -> Tensor:
+    """`faces` in [0, 1], each number moved to the nearest of 256 levels."""
+    return faces.mul_(255).round_().div_(255)
 
 
-def truncated(faces: Tensor) -> Tensor:
-    """`faces` clipped to [0, 1], at the next lower of 256 levels; GPEN's outputs are half a level dark for it."""
+def truncate_(faces: Tensor) -> Tensor:
+    """`faces` in [0, 1], each number moved to the next lower of 256 levels; GPEN's results are half a level dark for
+    it."""
     # A float that stands for a level may lie an ulp below it.
-    return (faces.clamp(0, 1) * 255 + 1e-4).floor_().div_(255)
+    return faces.mul_(255).add_(1e-4).floor_().div_(255)
 
 
 def smoothed(faces: Tensor) -> Tensor:
-    """`faces` (N, 3, S, S) filtered by the 3×3 binomial, mirrored at the border."""
+    """`faces` (..., S, S) filtered by the 3×3 binomial, mirrored at the border."""
     # Shifted sums: a grouped convolution takes ten times as long.
     padded = F.pad(faces, (1, 1, 1, 1), mode="reflect")
     rows = (padded[..., :-2, :] + padded[..., 2:, :]).add_(padded[..., 1:-1, :], alpha=2)

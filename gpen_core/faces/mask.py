@@ -93,33 +93,29 @@ def _of_labels(parsed: Tensor, values: Mapping[int, float]) -> Tensor:
 def soften(masks: Tensor, *, margin: float, sigma: float) -> Tensor:
     """`masks` (N, S, S) with a border of `margin` (fraction of the side) set to zero and its edges blurred by a
     Gaussian of `sigma` (likewise): (N, S', S'), no larger than the blur leaves anything to resolve."""
-    size = masks.shape[-1]
-    border = round(margin * size)
-    inner = masks
-    if border:
-        inner = torch.zeros_like(masks)
-        inside = slice(border, size - border)
-        inner[:, inside, inside] = masks[:, inside, inside]
+    lines = _softening(masks.shape[-1], margin, sigma).to(masks)
+    return lines @ masks @ lines.T
+
+
+def _softening(size: int, margin: float, sigma: float) -> Tensor:
+    """(S', size): what `soften` does to a line: border off, averages of neighbours, Gaussian blur, all in one."""
     spread, factor = sigma * size, 1
     while spread / (2 * factor) >= _FINEST and size % (2 * factor) == 0:
         factor *= 2
-    if factor > 1:
-        inner = F.avg_pool2d(inner[:, None], factor)[:, 0]
+    shorter = size // factor
+    pooling = torch.eye(shorter).repeat_interleave(factor, 1) / factor
     # Averaging over `factor` px is itself a blur, of this variance.
-    spread = math.sqrt(max(spread**2 - (factor**2 - 1) / 12, 0.0)) / factor
-    return gaussian_blur(inner, spread)
+    lines = blur_matrix(shorter, math.sqrt(max(spread**2 - (factor**2 - 1) / 12, 0.0)) / factor) @ pooling
+    border = round(margin * size)
+    lines[:, :border] = 0
+    lines[:, size - border :] = 0
+    return lines
 
 
-def gaussian_blur(planes: Tensor, sigma: float) -> Tensor:
-    """`planes` (..., S, S) blurred along both axes, mirrored at the border without repeating the edge; float32."""
-    if sigma <= 0:
-        return planes
-    blur = _blur_matrix(planes.shape[-1], sigma).to(planes)
-    return blur @ planes @ blur.T
-
-
-def _blur_matrix(size: int, sigma: float) -> Tensor:
-    """(size, size): row i holds the weights by which the samples of a line make sample i of the blurred one."""
+def blur_matrix(size: int, sigma: float) -> Tensor:
+    """(size, size): a Gaussian blur of a line of samples, mirrored at the ends, which are not repeated."""
+    if sigma <= 0 or size == 1:
+        return torch.eye(size)
     reach = min(math.ceil(_REACH * sigma), size - 1)
     offsets = torch.arange(-reach, reach + 1)
     weights = torch.exp(-0.5 * (offsets / sigma).square())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import levels
-from .geometry import invert_affine, moved_origin, rectangle_of, resize_affine, transform
+from .geometry import invert_affine, moved_origin, rectangle_of, resize_affine, scale_of, transform
 from .laplacian import laplacian_change
 from .planes import planes_of
 from .warp import warp
@@ -55,12 +55,11 @@ def place(
     *,
     strength: Tensor | None = None,
     antialias: bool = True,
-    steps: int | None = None,
 ) -> Window:
     """A face (3, T, T) and its mask (M, M) over a picture (height, width).
 
     affine: (2, 3), picture pixels → pixels of a crop of `crop_size` px. strength: (K, K), factor of the mask after
-    overlaps are resolved. antialias, steps: see `warp`.
+    overlaps are resolved. antialias: see `warp`.
     The window is as small as the mask lets it be, and empty where the mask is.
     """
     part = extent(mask)
@@ -71,7 +70,7 @@ def place(
     layers = []
     for layer in (face, mask[None]) if strength is None else (face, mask[None], strength[None]):
         into = moved_origin(resize_affine(affine, crop_size, layer.shape[-1]), x1, y1)
-        layers.append(warp(layer, into, (y2 - y1, x2 - x1), antialias=antialias, steps=steps))
+        layers.append(warp(layer, into, (y2 - y1, x2 - x1), antialias=antialias))
     claim = _claim(moved_origin(affine, x1, y1), crop_size, (y2 - y1, x2 - x1)).to(mask)
     return Window(
         rectangle=rectangle,
@@ -84,7 +83,7 @@ def place(
 
 def _claim(affine: Tensor, crop_size: int, size: tuple[int, int]) -> Tensor:
     """(h, w): falls with the distance to the crop's centre, as the distance counts in the crop."""
-    m = float(torch.linalg.det(affine[:, :2])) / (crop_size / 2) ** 2
+    m = (scale_of(affine) / (crop_size / 2)) ** 2
     middle = affine.new_tensor([[(crop_size - 1) / 2, (crop_size - 1) / 2]])
     x, y = transform(invert_affine(affine), middle)[0].tolist()
     across = (torch.arange(size[1]) - x).square() * m
@@ -162,7 +161,7 @@ def compose(
         if x1 >= x2 or y1 >= y2:
             continue
         before = planes_of(pixels[y1:y2, x1:x2]).to(share)
-        face = (levels.rounded(window.face) if rounded else window.face) * full_scale
+        face = (levels.round_(window.face.clone()) if rounded else window.face) * full_scale
         change = laplacian_change(before, face, share) if blend == "laplacian" else share * (face - before)
         here = result[y1:y2, x1:x2]
         mixed = planes_of(here).to(share) + change

@@ -19,14 +19,11 @@ _COARSEST_STEP = 1.25
 _LARGEST_REACH = 65536
 
 
-def warp(
-    source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bool = True, steps: int | None = None
-) -> Tensor:
+def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bool = True) -> Tensor:
     """`source` (C, h, w) float as seen through `affine` (2, 3), result pixels → source pixels: (C, *size), bilinear;
     zero beyond the source.
 
     antialias: the source is shrunk first where a result pixel covers more than one of its own.
-    steps: source coordinates are rounded to 1/steps px, as OpenCV does with 32; None: exact.
     """
     channels, height, width = source.shape
     if height == 0 or width == 0 or 0 in size:
@@ -39,25 +36,19 @@ def warp(
         affine = affine * ratio[:, None]
         affine[:, 2] += 0.5 * ratio - 0.5
         height, width = shrunk
-    grid = _grid(affine, size, (height, width), steps, source)
+    grid = _grid(affine, size, (height, width), source)
     return F.grid_sample(source[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
-def _grid(
-    affine: Tensor, size: tuple[int, int], source_size: tuple[int, int], steps: int | None, like: Tensor
-) -> Tensor:
+def _grid(affine: Tensor, size: tuple[int, int], source_size: tuple[int, int], like: Tensor) -> Tensor:
     """(1, *size, 2): source positions in grid_sample's units, -1 and 1 at the outer edges of the source."""
     rows, columns = (torch.arange(n, dtype=torch.float64) for n in size)
-    grid = torch.empty(1, *size, 2, dtype=torch.float32, device=like.device)
+    grid = torch.empty(1, *size, 2, dtype=like.dtype, device=like.device)
     for axis, length in enumerate((source_size[1], source_size[0])):
         a, b, offset = affine[axis].tolist()
         scale, shift = 2 / length, 1 / length - 1
-        if steps is None:
-            across, down = columns * (a * scale), rows * (b * scale) + (offset * scale + shift)
-            torch.add(across.to(like)[None], down.to(like)[:, None], out=grid[0, ..., axis])
-        else:
-            position = (columns * a)[None] + (rows * b + offset)[:, None]
-            grid[0, ..., axis] = ((position * steps).round() * (scale / steps) + shift).to(grid)
+        across, down = columns * (a * scale), rows * (b * scale) + (offset * scale + shift)
+        torch.add(across.to(like)[None], down.to(like)[:, None], out=grid[0, ..., axis])
     return grid
 
 
@@ -68,12 +59,13 @@ def crop_faces(
     border: Border = "black",
     *,
     antialias: bool = True,
-    steps: int | None = None,
+    full_scale: float = 1.0,
 ) -> Tensor:
-    """Face crops (N, 3, size, size) of `image` (3, H, W), in its range; float32 unless it is a float already.
+    """Face crops (N, 3, size, size) of `image` (3, H, W), in its range over `full_scale`; float32 unless it is a float
+    already.
 
     affine: (N, 2, 3), image pixels → crop pixels, pixel centres at integers. border: what stands beyond the image's
-    edge. antialias, steps: see `warp`. Only each face's surroundings become floats, so the image may be integers.
+    edge. antialias: see `warp`. Only each face's surroundings become floats, so the image may be integers.
     Raises FaceError when a matrix is singular or takes in more than 65,536 px.
     """
     if border not in get_args(Border):
@@ -84,7 +76,9 @@ def crop_faces(
         part, (x, y) = _surroundings(image, inverse, size, border)
         moved = inverse.clone()
         moved[:, 2] -= torch.tensor([x, y], dtype=moved.dtype)
-        crops[index] = warp(part.to(kind), moved, (size, size), antialias=antialias, steps=steps)
+        # Copied into planes while small: neighbours in a row are neighbours in memory for what follows.
+        part = torch.div(part, full_scale).to(kind, memory_format=torch.contiguous_format)
+        crops[index] = warp(part.contiguous(), moved, (size, size), antialias=antialias)
     return crops
 
 

@@ -17,9 +17,6 @@ from .paste import Window, compose, place, resolve_overlaps
 from .result import RestoredFace, RestoredPicture
 from .types import Detection, FaceCrops
 
-#: OpenCV's warpAffine rounds source positions to this many parts of a pixel.
-REFERENCE_STEPS = 32
-
 
 class PictureWork:
     """A picture whose faces are being restored.
@@ -59,7 +56,6 @@ class PictureWork:
                 faces.picture_size,
                 strength=None if masks.strengths is None else masks.strengths[index],
                 antialias=options.antialias,
-                steps=REFERENCE_STEPS if options.eight_bits else None,
             )
             if self._masks is not None:
                 x1, y1, x2, y2 = window.rectangle
