@@ -17,6 +17,7 @@ from gpen_core.images import (
     JpegSettings,
     Picture,
     as_picture,
+    colour,
     convert_like,
     copy_picture,
     from_srgb,
@@ -497,3 +498,23 @@ def test_a_coloured_result_of_a_grey_picture_drops_the_grey_profile():
     coloured = picture.with_pixels(smooth(4, 4), grey=False)
     assert coloured.icc_profile is None
     assert "grey colour profile" in coloured.notes[0]
+
+
+def test_profiles_made_of_tables_are_sampled_finely_enough(monkeypatch):
+    profile = matrix_profile_bytes(WIDE_PRIMARIES, GAMMA)
+    crops = torch.from_numpy(smooth(40, 60)).permute(2, 0, 1).float() / 255 * 0.6 + 0.2
+    exact = to_srgb(crops, profile)
+    monkeypatch.setattr(colour, "matrix_profile", lambda icc_profile: None)
+    colour._transform.cache_clear()
+    try:
+        sampled = to_srgb(crops[None], profile)
+        back = from_srgb(sampled, profile)
+    finally:
+        colour._transform.cache_clear()
+    # where a colour leaves sRGB's gamut a channel is clipped, and the lattice rounds that kink off
+    inside = (exact > 0.1).all(dim=0) & (exact < 0.98).all(dim=0)
+    assert inside.float().mean() > 0.4
+    error = (sampled[0] - exact).abs().amax(dim=0)[inside] * 255
+    assert error.mean() < 0.7
+    assert error.max() < 6
+    assert (back[0] - crops).abs().amax(dim=0)[inside].mean() * 255 < 1.5

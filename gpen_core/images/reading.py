@@ -1,4 +1,7 @@
-"""Files to pictures."""
+"""Files to pictures.
+
+PNG and TIFF keep 16 bits a channel; AVIF and HEIF of 10 bits, PPM and JPEG 2000 of 16 are read in 8, as by Pillow.
+"""
 
 from __future__ import annotations
 
