@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import DeviceError
+from .operators import LEAKY_SLOPE
 
 
 def check_compiler(device: torch.device) -> None:
@@ -32,6 +34,30 @@ def check_graphs(device: torch.device) -> None:
     """Raises DeviceError unless `device` can record CUDA graphs."""
     if device.type != "cuda":
         raise DeviceError(f"CUDA graphs need a CUDA device, the model is on {device}; leave graph off")
+
+
+def _biased(out: Tensor, x: Tensor, bias: Tensor) -> None:
+    out.copy_(F.leaky_relu(x + bias, LEAKY_SLOPE))
+
+
+def _scaled_and_biased(out: Tensor, x: Tensor, scale: Tensor, bias: Tensor) -> None:
+    out.copy_(F.leaky_relu(x * scale + bias, LEAKY_SLOPE))
+
+
+def compiled_activation() -> Callable[[Tensor, Tensor, Tensor | None, Tensor], None]:
+    """What `folded.activate` does for a single face, compiled to one pass over memory."""
+    biased, scaled = torch.compile(_biased, dynamic=True), torch.compile(_scaled_and_biased, dynamic=True)
+
+    def activate(out: Tensor, x: Tensor, scale: Tensor | None, bias: Tensor) -> None:
+        # Without the batch and with scales of one shape, few versions serve all sizes: torch allows eight.
+        channels = out.shape[1]
+        shift = bias.reshape(channels, 1, 1)
+        if scale is None:
+            biased(out[0], x[0], shift)
+        else:
+            scaled(out[0], x[0], scale.reshape(-1, 1, 1).expand(channels, 1, 1).contiguous(), shift)
+
+    return activate
 
 
 class Graphed:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..errors import DeviceError
-from .compiled import Graphed, check_compiler, check_graphs
-from .folded import FoldedConvLayer, FoldedLinear, FoldedModule, FoldedStyledConv, activate
+from .compiled import Graphed, check_compiler, check_graphs, compiled_activation
+from .folded import FoldedConvLayer, FoldedLinear, FoldedModule, FoldedStyledConv
 from .gpen import GPEN, check_input
 from .layers import ConvLayer, EqualizedLinear
 from .precision import DTYPES, FAITHFUL_DB, bfloat16_pays, check_precision, float32_as
@@ -150,7 +150,7 @@ class PreparedGPEN(nn.Module):
         network = self.network
         if device.type == "cpu":
             # Whole, the network would lose its strips and its buffers: only what follows a convolution is compiled.
-            one_pass = torch.compile(activate, dynamic=True)
+            one_pass = compiled_activation()
             for layer in network.modules():
                 if isinstance(layer, FoldedStyledConv):
                     layer.one_pass = one_pass
