@@ -14,11 +14,9 @@ from torch.nn import functional as F
 from .errors import PictureError
 from .images.picture import to_depth
 from .images.reading import read_picture
-from .metrics import FIGURES, frechet_distance, identity_similarity, perceptual_distance
+from .metrics import FIGURES, frechet_distance, perceptual_distance
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-# An FFHQ-aligned crop's inner region, about what ArcFace's own 112 px crop shows.
-_FACE = (0.22, 0.86, 0.18, 0.82)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +70,9 @@ def _extra_measures(extras: Extras) -> dict[str, Callable[[Tensor, Tensor], Tens
     if extras.lpips:
         measures["lpips"] = perceptual_distance()
     if extras.identity is not None:
-        from .trainer.embedders import read_arcface
+        from .trainer.embedders import identity_measure
 
-        network = read_arcface(extras.identity)
-
-        def embed(pictures: Tensor) -> Tensor:
-            height, width = pictures.shape[-2:]
-            top, bottom, left, right = _FACE
-            face = pictures[..., int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
-            embedding: Tensor = network(F.interpolate(face, (112, 112), mode="area") * 2 - 1)
-            return embedding
-
-        measures["identity"] = lambda result, original: identity_similarity(embed, result, original)
+        measures["identity"] = identity_measure(extras.identity)
     return measures
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import MissingPackageError, TrainingError
 from ..losses import EmbeddingLoss
+from ..metrics import identity_similarity
 from ..weights.tensors import read_tensors
 
 _ARCFACE_SIZE = 112
+# An FFHQ-aligned crop's inner region, about what ArcFace's own 112 px crop shows.
+_FFHQ_REGION = (0.22, 0.86, 0.18, 0.82)
 # GPEN's own crop for ArcFace, rows 35:223 and columns 32:220 of 256, as fractions.
 _ARCFACE_REGION = (35 / 256, 223 / 256, 32 / 256, 220 / 256)
 
@@ -38,6 +43,20 @@ def read_arcface(path: Path) -> nn.Module:
 def identity_loss(path: Path, device: torch.device) -> EmbeddingLoss:
     """1 − cosine of ArcFace embeddings, on GPEN's crop of the face, at any size."""
     return EmbeddingLoss(read_arcface(path).to(device), size=_ARCFACE_SIZE, region=_ARCFACE_REGION)
+
+
+def identity_measure(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cosine of ArcFace embeddings, as a function of (result, original), FFHQ-aligned, in [0, 1], giving (B,)."""
+    network = read_arcface(path)
+
+    def embed(pictures: Tensor) -> Tensor:
+        height, width = pictures.shape[-2:]
+        top, bottom, left, right = _FFHQ_REGION
+        face = pictures[..., int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+        embedding: Tensor = network(F.interpolate(face, (_ARCFACE_SIZE, _ARCFACE_SIZE), mode="area") * 2 - 1)
+        return embedding
+
+    return lambda result, original: identity_similarity(embed, result, original)
 
 
 class Vgg(nn.Module):

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
+from ..files import replacing
 
 LOG = "log.jsonl"
 
@@ -24,9 +25,8 @@ class Log:
     def __init__(self, out: Path, steps: int) -> None:
         self._path = out / LOG
         kept = [line for line in read_log(out) if line["step"] <= steps]
-        temporary = self._path.with_suffix(".writing")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self._path)
+        with replacing(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         self._board: Any = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter

@@ -182,7 +182,7 @@ class RunRecipe:
     ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the
     images seen.
     keep: how many checkpoints stay beside the best. part_megabytes: largest file of a checkpoint; 0: one file.
-    best: the figure by which the best is chosen.
+    lpips: whether validation computes it too. best: the figure by which the best is chosen.
     """
 
     max_images: int = 1_000_000
@@ -196,6 +196,7 @@ class RunRecipe:
     grid_every: int = 20_000
     validate_every: int = 20_000
     validation_pictures: int = 64
+    lpips: bool = False
     best: Literal["psnr", "ssim", "detail", "lpips"] = "ssim"
 
     def __post_init__(self) -> None:
@@ -203,6 +204,10 @@ class RunRecipe:
         _at_least(
             self, 0, "checkpoint_minutes", "part_megabytes", "grid_every", "validate_every", "validation_pictures"
         )
+        if self.best == "lpips" and not self.lpips:
+            raise ConfigError(
+                "best is lpips, which is not computed; set lpips = true (its weights are needed), or choose another"
+            )
         if self.ema_half_life <= 0:
             raise ConfigError(f"run.ema_half_life is {self.ema_half_life}; it must be positive")
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import ModelCard
+from ..files import replacing
 from ..weights.checkpoint import save_tensors
 from ..weights.header import Header, encode
 from .log import read_log
@@ -105,9 +106,8 @@ def card_text(card: ModelCard, figures: Mapping[str, float]) -> str:
 def save_picture(picture: Tensor, path: Path) -> None:
     """picture: (3, H, W) in [0, 1], written as 8 bits under a temporary name first."""
     levels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    temporary = path.with_name(f".{path.name}")
-    Image.fromarray(np.ascontiguousarray(levels)).save(temporary, "PNG")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(levels)).save(temporary, "PNG")
 
 
 def draw_curves(log: list[dict[str, Any]], path: Path) -> None:

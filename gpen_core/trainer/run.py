@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +16,18 @@ from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..losses import EmbeddingLoss
+from ..metrics import perceptual_distance
 from ..weights.checkpoint import save_tensors
 from ..weights.header import Header, encode
 from .checkpoint import list_checkpoints
-from .embedders import identity_loss, perceptual_loss
+from .embedders import identity_loss, identity_measure, perceptual_loss
 from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, write_results
 from .stages import Stage, build_stage
 from .start import embed_prior, grow, load_discriminator, load_generator, read_network, same_config
 from .step import Stepper
-from .validation import Validation
+from .validation import Measure, Validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,11 @@ def train(
     faces = FaceFolder(
         places.data, recipe.network.config.out_size, upscale=recipe.data.upscale, weights=_weights(recipe)
     )
+    if faces.unreadable:
+        shown = ", ".join(faces.unreadable[:5])
+        warnings.warn(
+            f"{len(faces.unreadable)} files cannot be read and are left out: {shown}", RuntimeWarning, stacklevel=2
+        )
     processes = Accelerator(cpu=device == "cpu")
     target = processes.device if device == "auto" or processes.num_processes > 1 else torch.device(device)
     if fresh and processes.is_main_process:
@@ -107,7 +114,8 @@ def train(
             if places.validation is None
             else FaceFolder(places.validation, faces.size, upscale=recipe.data.upscale)
         )
-        validation = Validation(judged, degradation, recipe.run.validation_pictures)
+        measures = extra_measures(recipe, sources) if stage.paired else {}
+        validation = Validation(judged, degradation, recipe.run.validation_pictures, measures=measures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
     if not loop.resume():
         begin(stepper, facts)
@@ -151,6 +159,16 @@ def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict
             raise ConfigError(f"losses.{name} is {weight}; name its network's weights with --{name}, or set it to 0")
         made[name] = (weight, build(path, device))
     return made
+
+
+def extra_measures(recipe: Recipe, sources: Sources) -> dict[str, Measure]:
+    """LPIPS where the recipe asks for it, identity where its network is given."""
+    measures: dict[str, Measure] = {}
+    if recipe.run.lpips:
+        measures["lpips"] = perceptual_distance()
+    if sources.identity is not None:
+        measures["identity"] = identity_measure(sources.identity)
+    return measures
 
 
 def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:

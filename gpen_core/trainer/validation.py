@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -12,18 +12,27 @@ from ..data.order import Order
 from ..metrics import FIGURES
 from .step import Stepper
 
+Measure = Callable[[Tensor, Tensor], Tensor]
+
 _SEED = 11
 _CHUNK = 16
 _SHOWN = 8
 
 
 class Validation:
-    """The first `count` pictures in a fixed order, damaged once and for all."""
+    """The first `count` pictures in a fixed order, damaged once and for all.
 
-    def __init__(self, pictures: Pictures, degradation: Degradation, count: int) -> None:
+    measures: figures of (result, original) in [0, 1] beside `FIGURES`, by name: LPIPS, identity.
+    """
+
+    def __init__(
+        self, pictures: Pictures, degradation: Degradation, count: int, *, measures: Mapping[str, Measure] | None = None
+    ) -> None:
+        self._measures: dict[str, Measure] = {**FIGURES, **(measures or {})}
         order = Order(len(pictures), _SEED)
         chosen = torch.stack([pictures.load(order[i]) for i in range(min(count, len(pictures)))]).float() / 255
         self.clean = chosen
+        self._input: dict[str, float] | None = None
         # Damaged one by one: nothing here depends on the batch.
         self.damaged = torch.cat([degradation.degrade(p[None], _SEED, [i]) for i, p in enumerate(chosen)])
 
@@ -32,8 +41,9 @@ class Validation:
         (`input_…`).
         """
         results = torch.cat([self._restore(stepper, first) for first in range(0, len(self.clean), _CHUNK)])
-        figures = _means(results, self.clean)
-        return figures | {f"input_{name}": value for name, value in _means(self.damaged, self.clean).items()}
+        if self._input is None:
+            self._input = {f"input_{name}": value for name, value in self._means(self.damaged).items()}
+        return self._means(results) | self._input
 
     def grid(self, stepper: Stepper) -> Tensor:
         """(3, H, W) in [0, 1]: damaged, restored and original rows; of a prior, samples."""
@@ -42,6 +52,9 @@ class Validation:
         shown = self._restore(stepper, 0)[:_SHOWN]
         rows = [self.damaged[:_SHOWN], shown, self.clean[:_SHOWN]]
         return torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+
+    def _means(self, results: Tensor) -> dict[str, float]:
+        return {name: float(measure(results, self.clean).mean()) for name, measure in self._measures.items()}
 
     def _restore(self, stepper: Stepper, first: int) -> Tensor:
         device, dtype = stepper.device, stepper.dtype
@@ -53,10 +66,6 @@ class Validation:
         with torch.no_grad(), stepper.autocast():
             result = stepper.stage.pictures(batch, source, network=stepper.average)
         return (((result.float().cpu() + 1) * 127.5).round().clamp(0, 255)) / 255
-
-
-def _means(result: Tensor, clean: Tensor) -> dict[str, float]:
-    return {name: float(figure(result, clean).mean()) for name, figure in FIGURES.items()}
 
 
 def _tiles(pictures: Tensor, rows: int) -> Tensor:
