@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from .. import files
 from ..errors import InputError, MissingPackageError, PictureError
 from .metadata import PREFIX, Provenance, with_provenance
 from .picture import Picture
@@ -94,16 +94,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     The temporary name is the same every time, so what a killed process left is written over by the next.
     Raises PictureError when there is no space or no permission.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                yield file
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
+            yield file
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PictureError(f"no space left to write {path}; free some or choose another place") from error

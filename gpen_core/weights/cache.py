@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
+
+from ..files import replacing
 
 
 def cache_folder() -> Path:
@@ -43,7 +42,7 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     # A cache that cannot be written costs only the next look its time.
-    with contextlib.suppress(OSError), replacing(record) as temporary:
+    with contextlib.suppress(OSError), replacing(record, unique=True) as temporary:
         temporary.write_text(json.dumps({**known, "sha256": digest.hexdigest()}), encoding="utf-8")
     return digest.hexdigest()
 
@@ -57,15 +56,3 @@ def forget(path: Path) -> None:
 def _record(resolved: str) -> Path:
     name = hashlib.sha256(resolved.encode()).hexdigest()[:32]
     return cache_folder() / "hashes" / f"{name}.json"
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to: it takes `path`'s place at the end, or is removed on any error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

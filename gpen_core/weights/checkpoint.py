@@ -17,7 +17,7 @@ from torch import Tensor
 from ..architecture import GPEN, expected_shapes
 from ..config import GPENConfig, ModelCard, Task
 from ..errors import WeightsError
-from .cache import replacing
+from ..files import replacing
 from .card import choose_card
 from .entry import ZooEntry
 from .header import Header, agreed_config, decode, encode
@@ -88,7 +88,7 @@ def write(path: Path | str, state_dict: Mapping[str, Tensor], config: GPENConfig
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a safetensors file under a temporary name and renames it. Raises WeightsError, and leaves nothing."""
     try:
-        with replacing(path) as temporary:
+        with replacing(path, unique=True) as temporary:
             save_file(dict(tensors), temporary, metadata=dict(metadata))
     except (OSError, SafetensorError) as error:
         megabytes = sum(t.numel() * t.element_size() for t in tensors.values()) / 1e6

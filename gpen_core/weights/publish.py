@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..config import GPENConfig, ModelCard
 from ..errors import HubError, WeightsError
+from ..files import replacing
 from . import checkpoint, zoo
-from .cache import replacing
 from .hub import CONFIG_NAME, README_NAME, WEIGHTS_NAME, explain, transport_errors
 
 # Licences that the Hub knows by an identifier; any other is called "other" there and named.
@@ -28,9 +28,9 @@ def save_pretrained(weights: checkpoint.Checkpoint, folder: Path | str) -> Path:
     sha256 = checkpoint.write(folder / WEIGHTS_NAME, *weights)
     values = {"model_type": "gpen", "config": weights.config.to_dict(), "card": weights.card.to_dict()}
     try:
-        with replacing(folder / CONFIG_NAME) as temporary:
+        with replacing(folder / CONFIG_NAME, unique=True) as temporary:
             temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        with replacing(folder / README_NAME) as temporary:
+        with replacing(folder / README_NAME, unique=True) as temporary:
             temporary.write_text(model_card(weights.config, weights.card, sha256=sha256), encoding="utf-8")
     except OSError as error:
         raise WeightsError(f"cannot write to {folder}: {error}; free some space or choose another folder") from error
