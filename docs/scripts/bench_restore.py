@@ -52,8 +52,11 @@ def reference_pipeline(root: Path, face: np.ndarray, mask: np.ndarray) -> Callab
     import cv2
 
     def source(name: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), "show", f"HEAD:{name}"], check=True, capture_output=True, text=True
+        return subprocess.run(  # noqa: S603
+            ["git", "-C", str(root), "show", f"HEAD:{name}"],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
 
     align = types.ModuleType("align_faces")

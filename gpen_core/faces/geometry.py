@@ -101,7 +101,8 @@ def _inliers(face: Tensor, target: Tensor) -> Tensor:
     median, best = residuals.median(1).values.min(0)
     # Rousseeuw & Leroy's scale for five points and a model of two; at least a thousandth of a pixel.
     limit = max(2.5 * 1.4826 * (1 + 5 / (5 - 2)) * float(median) ** 0.5, 1e-3)
-    return (residuals[best] <= limit**2).to(torch.float64)
+    agreeing: Tensor = residuals[best] <= limit**2
+    return agreeing.to(torch.float64)
 
 
 def transform(affine: Tensor, points: Tensor) -> Tensor:

@@ -1,0 +1,377 @@
+"""From a picture to a picture with restored faces."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor, nn
+
+from gpen_core.config import ModelCard
+from gpen_core.errors import ConfigError, DeviceError, FaceError, InputError
+from gpen_core.faces.batching import BatchSizer, run_network
+from gpen_core.faces.types import Detection
+from gpen_core.options import Blending, Masking, RestoreOptions, Selection
+from gpen_core.restore import FaceRestorer
+
+GOLDEN = Path(__file__).parent / "golden/face_pipeline"
+
+
+class Network:
+    """Any function of crops, as a restorer's model; notes the size of its batches."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], size: int = 64, out_size: int | None = None) -> None:
+        self.config = SimpleNamespace(in_size=size, out_size=out_size or size)
+        self.card = ModelCard(value_range=(0.0, 1.0))
+        self.function = function
+        self.batches: list[int] = []
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.batches.append(len(x))
+        size = self.config.out_size
+        return torch.nn.functional.interpolate(self.function(x), (size, size), mode="bilinear", align_corners=False)
+
+
+def inverted(size: int = 64, out_size: int | None = None) -> Network:
+    return Network(lambda x: 1 - x, size, out_size)
+
+
+def face(x: float, y: float, side: float) -> Detection:
+    marks = torch.tensor([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
+    corner = torch.tensor([x, y])
+    return Detection(box=torch.cat([corner, corner + side]), landmarks=corner + marks * side)
+
+
+def photograph(height: int = 90, width: int = 120, kind: type = np.uint8) -> Any:
+    values = np.random.default_rng(7).random((height, width, 3), np.float32)
+    return values if kind is np.float32 else (values * np.iinfo(kind).max).astype(kind)
+
+
+def labels(crops: Tensor) -> Tensor:
+    """Skin, an eye at the top, hair at the left."""
+    parsed = torch.ones(len(crops), *crops.shape[2:], dtype=torch.long)
+    parsed[:, 180:220, 200:320] = 4
+    parsed[:, :, :120] = 13
+    return parsed
+
+
+def test_the_reference_preset_gives_the_references_picture() -> None:
+    values = json.loads((GOLDEN / "one.json").read_text())
+    given, expected = (np.array(Image.open(GOLDEN / f"one_{name}.png")) for name in ("input", "result"))
+    mask = torch.from_numpy(np.array(Image.open(GOLDEN / "mask.png"))).float()
+    restorer = FaceRestorer(Network(lambda x: 1 - x.flip(1), 512), parser=lambda x: mask.expand(len(x), -1, -1))
+    found = Detection(box=values["box"], landmarks=values["landmarks"])
+    result = restorer.restore(given, RestoreOptions.reference(), detections=[found])
+    difference = np.abs(result.picture.astype(int) - expected.astype(int))
+    assert difference.mean() <= 0.1
+    assert (difference.max(-1) <= 3).mean() >= 0.999
+
+
+def test_the_reference_preset_works_where_the_reference_crashes() -> None:
+    restorer = FaceRestorer(inverted(64, 128), parser=lambda x: torch.ones(len(x), 512, 512))
+    given = photograph()
+    result = restorer.restore(given, RestoreOptions.reference(strength=0.5), detections=[face(30, 20, 40)])
+    assert result.faces[0].restored.shape == (3, 128, 128)
+    assert (result.picture != given).any()
+
+
+@pytest.mark.parametrize("in_size", [256, 512, 1024, 2048])
+def test_a_network_that_changes_nothing_changes_next_to_nothing_at_any_size(in_size: int) -> None:
+    smooth = np.add.outer(np.linspace(0, 200, 90), np.linspace(0, 55, 120)).astype(np.uint8)
+    given = np.repeat(smooth[..., None], 3, 2)
+    result = FaceRestorer(Network(lambda x: x, in_size)).restore(given, detections=[face(40, 25, 40)])
+    assert np.abs(result.picture.astype(int) - given.astype(int)).max() <= 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(1, 70), width=st.integers(1, 90), kind=st.sampled_from([np.uint8, np.uint16, np.float32]),
+    faces=st.lists(st.tuples(st.floats(-60, 90), st.floats(-60, 70), st.floats(0.5, 150)), max_size=4),
+    reference=st.booleans(),
+)  # fmt: skip
+def test_pixels_outside_every_rectangle_are_as_they_were(
+    height: int, width: int, kind: type, faces: list[tuple[float, float, float]], reference: bool
+) -> None:
+    given = photograph(height, width, kind)
+    options = RestoreOptions.reference() if reference else RestoreOptions()
+    restorer = FaceRestorer(inverted(32), parser=lambda x: torch.ones(len(x), 512, 512))
+    result = restorer.restore(given, options, detections=[face(*where) for where in faces])
+    untouched = np.ones((height, width), bool)
+    for one in result.faces:
+        x1, y1, x2, y2 = one.rectangle
+        untouched[y1:y2, x1:x2] = False
+        assert one.mask.shape == (y2 - y1, x2 - x1)
+    np.testing.assert_array_equal(result.picture[untouched], given[untouched])
+    assert result.picture.dtype == given.dtype
+    assert len(result.faces) == len(faces)
+
+
+def test_without_a_face_the_picture_is_identical_and_the_result_says_so() -> None:
+    given = photograph(kind=np.uint16)
+    result = FaceRestorer(inverted(), detector=lambda images: [[]]).restore(given)
+    assert result.faces == ()
+    np.testing.assert_array_equal(result.picture, given)
+
+
+def test_the_result_is_of_the_kind_that_was_given(tmp_path: Path) -> None:
+    array = photograph()
+    restorer, where = FaceRestorer(inverted()), [face(30, 20, 40)]
+    expected = restorer.restore(array, detections=where).picture
+    image = restorer.restore(Image.fromarray(array), detections=where).picture
+    tensor = restorer.restore(torch.from_numpy(array).permute(2, 0, 1), detections=where).picture
+    Image.fromarray(array).save(tmp_path / "a.png")
+    stored = restorer.restore(tmp_path / "a.png", detections=where)
+    assert isinstance(image, Image.Image)
+    np.testing.assert_array_equal(np.array(image), expected)
+    np.testing.assert_array_equal(tensor.permute(1, 2, 0).numpy(), expected)
+    np.testing.assert_array_equal(stored.picture.pixels, expected)
+    stored.save(tmp_path / "b.png")
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "b.png")), expected)
+
+
+def test_a_read_only_array_is_taken_as_it_is() -> None:
+    given = photograph()
+    given.setflags(write=False)
+    assert FaceRestorer(inverted()).restore(given, detections=[face(30, 20, 40)]).picture.flags.writeable
+
+
+def test_channels_stay_in_their_places() -> None:
+    given = np.zeros((90, 120, 3), np.uint8)
+    given[..., 0] = 200
+    result = FaceRestorer(Network(lambda x: x)).restore(given, detections=[face(30, 20, 40)])
+    np.testing.assert_array_equal(result.picture, given)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
+def test_strength_mixes_between_the_picture_and_the_restored_face(strength: float) -> None:
+    given = np.full((90, 120, 3), 100, np.uint8)
+    restorer = FaceRestorer(Network(lambda x: torch.full_like(x, 200 / 255)))
+    options = RestoreOptions(blending=Blending(strength=strength))
+    centre = restorer.restore(given, options, detections=[face(40, 25, 40)]).picture[45, 60]
+    assert np.abs(centre.astype(int) - round(100 + 100 * strength)).max() <= 1
+
+
+def test_strength_of_one_face_leaves_the_others() -> None:
+    given = photograph()
+    options = RestoreOptions(blending=Blending(face_strength={1: 0.0}))
+    result = FaceRestorer(inverted()).restore(given, options, detections=[face(5, 20, 30), face(80, 20, 30)])
+    assert [one.strength for one in result.faces] == [1.0, 0.0]
+    assert result.faces[0].mask.max() > 0.9
+    assert not result.faces[1].mask.any()
+
+
+def test_strength_by_region_leaves_that_region() -> None:
+    given = np.full((300, 300, 3), 100, np.uint8)
+    restorer = FaceRestorer(Network(lambda x: torch.ones_like(x), 512), parser=labels)
+    where = [face(80, 60, 130)]
+    full = restorer.restore(given, detections=where)
+    spared = restorer.restore(given, RestoreOptions(blending=Blending(region_strength={"eyes": 0.0})), detections=where)
+    affine = full.faces[0].affine
+    inverse = torch.linalg.inv(torch.cat([affine, torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)]))
+    eye_x, eye_y = (inverse @ torch.tensor([260.0, 200.0, 1.0], dtype=torch.float64))[:2].round().int().tolist()
+    skin_x, skin_y = (inverse @ torch.tensor([260.0, 360.0, 1.0], dtype=torch.float64))[:2].round().int().tolist()
+    assert full.picture[eye_y, eye_x, 0] > 240
+    assert spared.picture[eye_y, eye_x, 0] < 130
+    assert spared.picture[skin_y, skin_x, 0] > 240
+
+
+def test_strength_by_region_with_a_float_mask_is_refused() -> None:
+    restorer = FaceRestorer(inverted(), parser=lambda x: torch.ones(len(x), 512, 512))
+    with pytest.raises(InputError, match="needs a parser that gives CelebAMask-HQ labels"):
+        restorer.restore(
+            photograph(),
+            RestoreOptions(blending=Blending(region_strength={"eyes": 0.5})),
+            detections=[face(30, 20, 40)],
+        )
+
+
+def test_a_grey_picture_stays_grey_when_asked() -> None:
+    given = np.repeat(photograph()[..., :1], 3, 2)
+    coloured = FaceRestorer(Network(lambda x: x * torch.tensor([1.0, 0.5, 0.2])[:, None, None]))
+    where = [face(30, 20, 40)]
+    plain = coloured.restore(given, detections=where).picture
+    kept = coloured.restore(given, RestoreOptions(blending=Blending(keep_grey=True)), detections=where).picture
+    assert np.ptp(plain, axis=2).max() > 20
+    assert np.ptp(kept, axis=2).max() == 0
+    assert (kept != given).any()
+
+
+def test_a_picture_of_one_channel_keeps_its_mode() -> None:
+    given = Image.fromarray(photograph()[..., 0])
+    assert given.mode == "L"
+    assert FaceRestorer(inverted()).restore(given, detections=[face(30, 20, 40)]).picture.mode == "L"
+
+
+def test_a_mask_of_the_callers_decides_and_one_of_another_size_is_refused() -> None:
+    given = photograph()
+    mask = np.zeros((90, 120), np.float32)
+    mask[:, :55] = 1
+    restorer, where = FaceRestorer(inverted()), [face(30, 20, 40)]
+    result = restorer.restore(given, detections=where, masks=mask).picture
+    np.testing.assert_array_equal(result[:, 55:], given[:, 55:])
+    assert (result[:, :55] != given[:, :55]).any()
+    with pytest.raises(InputError, match=r"\(1, 45, 60\).*\(90, 120\)"):
+        restorer.restore(given, detections=where, masks=mask[::2, ::2])
+
+
+def test_two_hundred_faces_are_restored_in_small_batches() -> None:
+    given = photograph(200, 400)
+    where = [face(x, y, 8.0) for x in range(5, 385, 20) for y in range(5, 190, 18)][:200]
+    model, seen = inverted(32), []
+    options = RestoreOptions(batch_size=16, keep_crops=False)
+    result = FaceRestorer(model).restore(given, options, detections=where, progress=lambda *now: seen.append(now))
+    assert len(result.faces) == 200
+    assert max(model.batches) <= 16
+    assert seen[-1] == (200, 200)
+    assert result.faces[0].crop is None
+
+
+def test_many_pictures_share_batches_and_come_back_in_order() -> None:
+    model = inverted()
+    pictures = [photograph(60 + i, 80) for i in range(6)]
+    wheres = [[face(20, 10, 30)] if i != 2 else [] for i in range(6)]
+    results = list(FaceRestorer(model).restore_many(pictures, RestoreOptions(batch_size=3), detections=wheres))
+    assert sum(model.batches) == 5
+    assert len(model.batches) < 5
+    for one, where, result in zip(pictures, wheres, results, strict=True):
+        alone = FaceRestorer(inverted()).restore(one, detections=where)
+        np.testing.assert_array_equal(result.picture, alone.picture)
+
+
+def test_many_pictures_are_read_no_further_ahead_than_needed() -> None:
+    taken = []
+
+    def pictures() -> Any:
+        for index in range(100):
+            taken.append(index)
+            yield photograph(20, 20)
+
+    results = FaceRestorer(inverted(), detector=lambda images: [[]]).restore_many(pictures())
+    next(results)
+    assert len(taken) == 1
+
+
+def test_progress_can_cancel_a_run() -> None:
+    class CancelledError(Exception):
+        pass
+
+    def stop(done: int, found: int) -> None:
+        raise CancelledError
+
+    model = inverted()
+    with pytest.raises(CancelledError):
+        FaceRestorer(model).restore(photograph(), detections=[face(30, 20, 40)] * 20, progress=stop)
+    assert sum(model.batches) <= 4
+
+
+def test_the_steps_one_by_one_give_what_restore_gives() -> None:
+    given, where, options = photograph(), [face(30, 20, 40), face(55, 30, 30)], RestoreOptions()
+    restorer = FaceRestorer(inverted(), parser=labels)
+    crops = restorer.align(given, where, options)
+    restored = restorer.run(crops.crops, options)
+    pasted = restorer.paste(given, crops, restored, restorer.masks(crops, restored, options), options)
+    np.testing.assert_array_equal(pasted.picture, restorer.restore(given, options, detections=where).picture)
+
+
+def test_detections_are_made_and_selected_where_none_are_given() -> None:
+    faces = [face(5, 20, 30), replace(face(70, 20, 30), score=0.95)]
+    restorer = FaceRestorer(inverted(), detector=lambda images: [faces])
+    options = RestoreOptions(selection=Selection(order="left", indices=(1,)))
+    (only,) = restorer.restore(photograph(), options).faces
+    assert float(only.box[0]) == pytest.approx(70)
+
+
+def test_a_result_of_another_size_or_not_finite_is_no_success() -> None:
+    where = [face(30, 20, 40)]
+    wrong = inverted()
+    wrong.config = SimpleNamespace(in_size=64, out_size=64)
+    wrong.function = lambda x: x / 0
+    with pytest.raises(DeviceError, match="not finite"):
+        FaceRestorer(wrong).restore(photograph(), detections=where)
+    model = SimpleNamespace(config=SimpleNamespace(in_size=64, out_size=128), card=ModelCard())
+    with pytest.raises(InputError, match="configuration says"):
+        FaceRestorer(_Callable(model, lambda x: x)).restore(photograph(), detections=where)
+
+
+class _Callable:
+    def __init__(self, like: Any, function: Callable[[Tensor], Tensor]) -> None:
+        self.config, self.card, self.function = like.config, like.card, function
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def test_landmarks_in_one_point_are_refused() -> None:
+    with pytest.raises(FaceError, match="one point"):
+        point = Detection(box=[0, 0, 9, 9], landmarks=[[4, 4]] * 5)
+        FaceRestorer(inverted()).restore(photograph(), detections=[point])
+
+
+class _Scarce(nn.Module):
+    """A device that holds two faces at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 2:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        self.batches.append(len(x))
+        return x * 2
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_remembered() -> None:
+    network, sizer = _Scarce(), BatchSizer(8)
+    inputs = torch.rand(7, 3, 8, 8)
+    torch.testing.assert_close(run_network(network, inputs, sizer), inputs * 2)
+    assert max(network.batches) == 2
+    sizer.took(2, 0.001)
+    assert sizer.next(8) <= 2
+
+
+def test_one_face_that_does_not_fit_goes_on_on_the_cpu_with_a_warning() -> None:
+    class Full(nn.Module):
+        asked = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.asked += 1
+            if self.asked == 1:
+                raise torch.cuda.OutOfMemoryError("out of memory")
+            return x + 1
+
+    with pytest.warns(UserWarning, match="runs on the CPU"):
+        result = run_network(Full(), torch.zeros(1, 3, 8, 8), BatchSizer())
+    assert bool((result == 1).all())
+
+
+def test_batches_grow_to_a_second_of_work_and_no_further() -> None:
+    sizer = BatchSizer()
+    assert sizer.next(64) == 2
+    sizer.took(2, 0.5)
+    assert sizer.next(64) == 4
+    sizer.took(1, 3.0)
+    assert sizer.next(64) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Blending(strength=1.5),
+        lambda: Blending(region_strength={"ears": 1}),
+        lambda: Masking(kind="star"),
+        lambda: RestoreOptions(batch_size=0),
+        lambda: RestoreOptions(template="arcface"),
+    ],
+)
+def test_options_check_themselves(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError, match="expected|regions are"):
+        make()
