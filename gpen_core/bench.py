@@ -104,7 +104,8 @@ def _measure_batch(network: GPEN, batch: int, device: torch.device, options: Ben
         precisions = ("fp32",) if form == "plain" and device.type == "cpu" else options.precisions
         for precision in precisions:
             calls[form, precision] = form_call(network, form, precision, faces)
-    seconds = interleaved(calls, options.runs, device)
+    # A peer's idle threads may go on spinning after a call, at the cost of the next one.
+    seconds = interleaved(calls, options.runs, device, pause=0.3 if options.peers else 0.0)
     plain = seconds.get(("plain", "fp32"))
     for (form, precision), total in sorted(seconds.items(), key=lambda item: -item[1]):
         peak = None
@@ -174,13 +175,17 @@ class _OneInput(nn.Module):
 
 
 def interleaved(
-    calls: dict[tuple[str, str], Callable[[], object]], runs: int, device: torch.device
+    calls: dict[tuple[str, str], Callable[[], object]], runs: int, device: torch.device, *, pause: float = 0.0
 ) -> dict[tuple[str, str], float]:
-    """The median seconds of each call over `runs` rounds in which each has its turn, after one round of warming up."""
+    """The median seconds of each call over `runs` rounds in which each has its turn, after one round of warming up.
+
+    pause: seconds before each call.
+    """
     times: dict[tuple[str, str], list[float]] = {name: [] for name in calls}
     for round_ in range(runs + 1):
         for name, call in calls.items():
             _finish(device)
+            time.sleep(pause)
             start = time.perf_counter()
             call()
             _finish(device)
