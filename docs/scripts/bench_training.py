@@ -3,8 +3,9 @@
 python docs/scripts/bench_training.py --reference PATH_TO_GPEN [--device cpu] [--batch 4] [--narrow 0.25] [--steps 16]
 
 Both train the same configuration in turn on the same pictures: adversarial and smooth L1 losses, no identity loss,
-R1 every 16 and path length every 4 steps. The reference's step is made of its own functions in the order of its own loop; without
---reference only ours is measured. Both clocks are shown: wall time, and CPU time, which other programs disturb less.
+R1 every 16 and path length every 4 steps. The reference's step is made of its own functions in the order of its own
+loop; without --reference only ours is measured. Both clocks are shown: wall time, and CPU time, which other programs
+disturb less.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def draw_curves(log: list[dict[str, Any]], path: Path) -> None:
         return
     columns = 4
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
+    figure = Figure(figsize=(4 * columns, 2.6 * rows))
+    figure.subplots_adjust(left=0.05, right=0.99, bottom=0.04, top=0.96, wspace=0.25, hspace=0.35)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis, (name, (images, values)) in zip(axes, curves.items(), strict=False):
         axis.plot(images, values, alpha=0.3)
