@@ -20,7 +20,9 @@ class Processes(Protocol):
         ...
 
 
-def adam(groups: Mapping[str, Sequence[nn.Parameter]], *, beta2: float, lazy_every: int | None) -> torch.optim.Adam:
+def adam(
+    groups: Mapping[str, Sequence[nn.Parameter]], *, beta2: float, lazy_every: int | None, beta1: float = 0.0
+) -> torch.optim.Adam:
     """Adam for named groups; the rates are set by `set_rates`. lazy_every: interval of a lazy regulariser, whose steps
     come on top.
 
@@ -28,7 +30,7 @@ def adam(groups: Mapping[str, Sequence[nn.Parameter]], *, beta2: float, lazy_eve
     """
     share = lazy_share(lazy_every)
     listed = [{"params": list(parameters), "name": name} for name, parameters in groups.items()]
-    return torch.optim.Adam(listed, lr=1e-3, betas=(0.0, beta2**share), foreach=True)
+    return torch.optim.Adam(listed, lr=1e-3, betas=(beta1**share, beta2**share), foreach=True)
 
 
 def lazy_share(every: int | None) -> float:

@@ -82,6 +82,7 @@ class RateRecipe:
     warmup_images: over which the rates rise from 0 when the optimisers start anew.
     fresh_discriminator: rate of a discriminator that starts from nothing, for `fresh_images` images without feature
     matching.
+    beta1: of the generator's Adam; 0 as in StyleGAN2, 0.9 where the content loss alone leads. The discriminator's is 0.
     clip: largest norm of the gradient; 0: none.
     """
 
@@ -91,6 +92,7 @@ class RateRecipe:
     fresh_discriminator: float = 2e-3
     fresh_images: int = 5_000
     warmup_images: int = 0
+    beta1: float = 0.0
     beta2: float = 0.99
     clip: float = 0.0
     nan_limit: int = 8
@@ -110,6 +112,8 @@ class RateRecipe:
         _at_least(self, 1, "nan_limit")
         if not 0 < self.beta2 < 1:
             raise ConfigError(f"rates.beta2 is {self.beta2}; it must lie between 0 and 1")
+        if not 0 <= self.beta1 < 1:
+            raise ConfigError(f"rates.beta1 is {self.beta1}; it must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)

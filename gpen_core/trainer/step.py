@@ -49,7 +49,10 @@ class Stepper:
         self.path_on = losses.path_length > 0
         self.r1_on = losses.r1 > 0
         self.generator_adam = adam(
-            stage.groups(), beta2=rates.beta2, lazy_every=losses.path_every if self.path_on else None
+            stage.groups(),
+            beta1=rates.beta1,
+            beta2=rates.beta2,
+            lazy_every=losses.path_every if self.path_on else None,
         )
         self.discriminator_adam = adam(
             {"discriminator": list(stage.discriminator.parameters())},
