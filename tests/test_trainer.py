@@ -149,6 +149,15 @@ def test_a_step_with_infinite_gradients_is_skipped_and_several_in_a_row_stop_the
         run.stepper.take([Batch(poisoned, poisoned, 0)])
 
 
+def test_a_rate_that_diverges_ends_the_run_with_a_message_and_the_checkpoint_before_it(tmp_path):
+    faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
+    loop(recipe(), faces, out).run(Limits(images=2), silent)
+    wild = loop(recipe(rates={"encoder": 1e30, "decoder": 1e30, "discriminator": 1e30}), faces, out)
+    with pytest.raises(TrainingError, match=r"the training diverged; lower the rates \(encoder 1e\+30"):
+        wild.run(Limits(images=200), silent)
+    assert [p.name for p in list_checkpoints(out / "checkpoints")] == ["000000000002"]
+
+
 def test_clipping_bounds_what_a_step_can_do(tmp_path):
     faces = make_faces(tmp_path / "faces")
     run = loop(recipe(rates={"clip": 1e-12}), faces, tmp_path / "out")

@@ -42,7 +42,7 @@ class Limits:
 class Loop:
     """Takes steps until a limit, writes checkpoints, logs, validates.
 
-    out: the run's folder. processes: an `accelerate.Accelerator`, or anything that reduces tensors alike.
+    out: the run's folder. rank: of this process; only the first writes. validation: None for neither figures nor grids.
     """
 
     def __init__(
