@@ -135,8 +135,7 @@ class FrameRestoration:
         near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
         first = near.index(self._blocks[number][0])
         done = [self._pasted(near, k) for k in range(first, first + len(self._blocks[number]))]
-        for moment in self._blocks[number]:
-            moment.picture = None
+        self._let_go(self._blocks[number])
         if number:
             # The block before has served its last neighbour.
             del self._blocks[0], self._trackers[0]
@@ -144,6 +143,15 @@ class FrameRestoration:
         else:
             self._done_blocks = 1
         return done
+
+    def _let_go(self, block: Sequence[Moment]) -> None:
+        """Keeps of a finished block only what the smoothing of the next one looks back at."""
+        kept = self._smoothing.crop_reach if self._smoothing else 0
+        for moment in block:
+            moment.picture = moment.faces = None
+        for moment in block[: max(0, len(block) - kept)]:
+            moment.numbers = ()
+            moment.restored = moment.views = moment.masks = None
 
     def _pasted(self, near: Sequence[Moment], at: int) -> DoneFrame:
         moment = near[at]
@@ -184,14 +192,12 @@ class FrameRestoration:
         block = self._blocks[self._done_blocks - 1]
         tensors, values = self._trackers[self._done_blocks - 1]
         tensors, moments = dict(tensors), []
-        kept = self._smoothing.crop_reach if self._smoothing else 0
         for k, moment in enumerate(block):
             found = []
             for number, face in moment.found.items():
                 tensors[f"{k}.found.{number}.box"], tensors[f"{k}.found.{number}.landmarks"] = face.box, face.landmarks
                 found.append([number, face.score])
-            near = k >= len(block) - kept and moment.restored is not None and moment.masks is not None
-            if near and moment.restored is not None and moment.masks is not None and moment.views is not None:
+            if moment.restored is not None and moment.views is not None and moment.masks is not None:
                 tensors[f"{k}.restored"], tensors[f"{k}.views"] = moment.restored, moment.views
                 for row, mask in enumerate(moment.masks.masks):
                     tensors[f"{k}.mask.{row}"] = mask
@@ -201,7 +207,7 @@ class FrameRestoration:
                     "time": moment.time,
                     "cut": moment.cut,
                     "found": found,
-                    "numbers": list(moment.numbers) if near else [],
+                    "numbers": list(moment.numbers),
                 }
             )
         more, figures = self.flicker.state()
