@@ -7,7 +7,7 @@ from typing import Any
 
 from ..gpen_core.faces.types import Detection
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
-from .adapter import advanced, io
+from .adapter import advanced, compute_device, io
 from .wires import BoundingBoxes, FaceLandmarks, Segs
 
 FACE_SELECTION = ["all", "filter", "largest"]
@@ -186,6 +186,8 @@ def options_of(
         masking=Masking(kind=mask_kind, feather=feather),
         blending=Blending(strength=visibility, colour_match=colour_match, blend=blend),
         template=None if template == "auto" else template,
+        # A processor gains nothing by a batch; small ones keep progress and cancel lively.
+        batch_size=2 if compute_device().type == "cpu" else None,
         keep_crops=keep_crops,
     )
 

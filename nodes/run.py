@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..gpen_core.faces.batching import device_of
 from . import adapter
@@ -28,11 +29,20 @@ class Watched:
         """What the core asks of the part: its configuration, card, or the size it works at."""
         return getattr(self._part, name)
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
+    def __call__(self, inputs: Tensor) -> Any:
         """What the part gives. Memory running out is raised as the core knows it, so that it halves the batch."""
+        if self.device.type == "cpu" and len(inputs) > 1:
+            # A processor gains nothing by a batch, and may be so busy that a whole one keeps a cancel waiting.
+            results = [self._called(inputs[index : index + 1]) for index in range(len(inputs))]
+            if isinstance(results[0], Tensor):
+                return torch.cat(results)
+            return [found for result in results for found in result]
+        return self._called(inputs)
+
+    def _called(self, inputs: Tensor) -> Any:
         adapter.stop_if_cancelled()
         try:
-            return self._part(*arguments, **options)
+            return self._part(inputs)
         except torch.cuda.OutOfMemoryError:
             adapter.release_memory()
             raise
