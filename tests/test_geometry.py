@@ -93,8 +93,8 @@ def test_one_landmark_far_off_tilts_least_squares_but_not_the_least_median() -> 
 
 @pytest.mark.parametrize("method", ["least_squares", "least_median"])
 def test_landmarks_in_one_point_are_refused(method: str) -> None:
+    good = template("gpen", 64)
     with pytest.raises(FaceError, match="face 1 lie in one point"):
-        good = template("gpen", 64)
         fit_similarity(torch.stack([good, torch.full((5, 2), 7.0, dtype=torch.float64)]), good, method)
 
 

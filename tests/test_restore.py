@@ -310,8 +310,8 @@ class _Callable:
 
 
 def test_landmarks_in_one_point_are_refused() -> None:
+    point = Detection(box=[0, 0, 9, 9], landmarks=[[4, 4]] * 5)
     with pytest.raises(FaceError, match="one point"):
-        point = Detection(box=[0, 0, 9, 9], landmarks=[[4, 4]] * 5)
         FaceRestorer(inverted()).restore(photograph(), detections=[point])
 
 
@@ -373,5 +373,5 @@ def test_batches_grow_to_a_second_of_work_and_no_further() -> None:
     ],
 )
 def test_options_check_themselves(make: Callable[[], object]) -> None:
-    with pytest.raises(ConfigError, match="expected|regions are"):
+    with pytest.raises(ConfigError, match=r"expected|regions are"):
         make()

@@ -83,8 +83,8 @@ def finished(
     *,
     first: int = 0,
     grey: bool = False,
-) -> Tensor:
-    """Restored faces (N, 3, T, T) as they are to be put back: made grey, matched in colour, smoothed, as asked.
+) -> list[Tensor]:
+    """Restored faces, (3, T, T) each, as they are to be put back: made grey, matched in colour, smoothed, as asked.
 
     With `options.eight_bits` strength is mixed into the crop and rounded, as the reference does, at the crop's size.
     first: index of the first face, for `Blending.face_strength`. grey: all of them lose their colour.
@@ -97,20 +97,19 @@ def finished(
         whole = torch.stack([resized(mask[None, None], size)[0, 0] for mask in masks.masks])
         match = match_surroundings if blending.colour_match == "surroundings" else match_crop
         restored = match(restored, crops, whole)
-    small = [i for i, face in enumerate(faces.detections) if face.size < blending.smooth_below]
-    if small:
-        restored = restored.clone()
-        for i in small:  # one by one: what stays in the cache is done in a fraction of the time
-            restored[i] = smoothed(restored[i])
-            if options.eight_bits:
-                round_(restored[i])
-    if not options.eight_bits:
-        return restored
-    alpha = torch.tensor([blending.strength_of(first + i) for i in range(len(restored))], device=restored.device)
-    if bool((alpha < 1).any()) or restored.shape[-1] != faces.crops.shape[-1]:
-        restored = resized(restored, faces.crops.shape[-1])
-        restored = round_(torch.lerp(faces.crops, restored, alpha[:, None, None, None]))
-    return restored
+    size = faces.crops.shape[-1]
+    result = []
+    for index, face in enumerate(restored):
+        # One by one: what stays in the cache is done in a fraction of the time.
+        if faces.detections[index].size < blending.smooth_below:
+            face = smoothed(face)
+            face = round_(face) if options.eight_bits else face
+        if options.eight_bits:
+            face = resized(face[None], size)[0]
+            alpha = blending.strength_of(first + index)
+            face = round_(torch.lerp(faces.crops[index], face, alpha)) if alpha < 1 else face
+        result.append(face)
+    return result
 
 
 def _without_colour(crops: Tensor, restored: Tensor, *, every: bool, where_crop_is_grey: bool) -> Tensor:

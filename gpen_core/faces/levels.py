@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 
@@ -18,9 +18,14 @@ def truncate_(faces: Tensor) -> Tensor:
     return faces.mul_(255).add_(1e-4).floor_().div_(255)
 
 
-def smoothed(faces: Tensor) -> Tensor:
-    """`faces` (..., S, S) filtered by the 3×3 binomial, mirrored at the border."""
+def smoothed(face: Tensor) -> Tensor:
+    """`face` (..., S, S) filtered by the 3×3 binomial, mirrored at the border without repeating it."""
     # Shifted sums: a grouped convolution takes ten times as long.
-    padded = F.pad(faces, (1, 1, 1, 1), mode="reflect")
-    rows = (padded[..., :-2, :] + padded[..., 2:, :]).add_(padded[..., 1:-1, :], alpha=2)
-    return (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2).mul_(1 / 16)
+    rows = torch.empty_like(face)
+    torch.add(face[..., :-2, :], face[..., 2:, :], out=rows[..., 1:-1, :])
+    rows[..., 0, :], rows[..., -1, :] = 2 * face[..., 1, :], 2 * face[..., -2, :]
+    rows.add_(face, alpha=2)
+    both = torch.empty_like(face)
+    torch.add(rows[..., :-2], rows[..., 2:], out=both[..., 1:-1])
+    both[..., 0], both[..., -1] = 2 * rows[..., 1], 2 * rows[..., -2]
+    return both.add_(rows, alpha=2).mul_(1 / 16)

@@ -93,23 +93,26 @@ def _of_labels(parsed: Tensor, values: Mapping[int, float]) -> Tensor:
 def soften(masks: Tensor, *, margin: float, sigma: float) -> Tensor:
     """`masks` (N, S, S) with a border of `margin` (fraction of the side) set to zero and its edges blurred by a
     Gaussian of `sigma` (likewise): (N, S', S'), no larger than the blur leaves anything to resolve."""
-    lines = _softening(masks.shape[-1], margin, sigma).to(masks)
-    return lines @ masks @ lines.T
-
-
-def _softening(size: int, margin: float, sigma: float) -> Tensor:
-    """(S', size): what `soften` does to a line: border off, averages of neighbours, Gaussian blur, all in one."""
+    size = masks.shape[-1]
     spread, factor = sigma * size, 1
-    while spread / (2 * factor) >= _FINEST and size % (2 * factor) == 0:
-        factor *= 2
-    shorter = size // factor
-    pooling = torch.eye(shorter).repeat_interleave(factor, 1) / factor
-    # Averaging over `factor` px is itself a blur, of this variance.
-    lines = blur_matrix(shorter, math.sqrt(max(spread**2 - (factor**2 - 1) / 12, 0.0)) / factor) @ pooling
     border = round(margin * size)
-    lines[:, :border] = 0
-    lines[:, size - border :] = 0
-    return lines
+    if border:
+        inner = torch.zeros_like(masks)
+        inside = slice(border, size - border)
+        inner[:, inside, inside] = masks[:, inside, inside]
+        masks = inner
+    while spread / (2 * factor) >= _FINEST and masks.shape[-1] % 2 == 0:
+        masks = _halved(masks)
+        factor *= 2
+    # Averaging over `factor` px is itself a blur, of this variance.
+    blur = blur_matrix(masks.shape[-1], math.sqrt(max(spread**2 - (factor**2 - 1) / 12, 0.0)) / factor).to(masks)
+    return torch.stack([blur @ mask @ blur.T for mask in masks]) if len(masks) else masks
+
+
+def _halved(masks: Tensor) -> Tensor:
+    """Means of 2×2 pixels; two additions take a third of the time of torch's pooling."""
+    rows = masks[:, 0::2] + masks[:, 1::2]
+    return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
 
 
 def blur_matrix(size: int, sigma: float) -> Tensor:

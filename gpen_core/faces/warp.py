@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
 import torch
@@ -17,6 +18,8 @@ from .geometry import invert_affine, scale_of, transform
 _COARSEST_STEP = 1.25
 #: Crops that would need more source pixels than this (in one direction) come from landmarks that are no face's.
 _LARGEST_REACH = 65536
+#: Crops sampled at once.
+_AT_ONCE = 4
 
 
 def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bool = True) -> Tensor:
@@ -25,31 +28,46 @@ def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bo
 
     antialias: the source is shrunk first where a result pixel covers more than one of its own.
     """
-    channels, height, width = source.shape
-    if height == 0 or width == 0 or 0 in size:
-        return source.new_zeros(channels, *size)
+    return _sampled([source], [affine], size, antialias=antialias)[0]
+
+
+def _sampled(sources: Sequence[Tensor], affines: Sequence[Tensor], size: tuple[int, int], *, antialias: bool) -> Tensor:
+    """(N, C, *size): `warp` of several sources, which torch spreads over its threads."""
+    ready = [_shrunk(*pair) if antialias else pair for pair in zip(sources, affines, strict=True)]
+    height, width = (max(1, *(source.shape[axis] for source, _ in ready)) for axis in (1, 2))
+    like = ready[0][0]
+    grid = torch.empty(len(ready), *size, 2, dtype=like.dtype, device=like.device)
+    for part, (_, affine) in zip(grid, ready, strict=True):
+        _fill_grid(part, affine, (height, width))
+    padded = like[None]
+    if len(ready) > 1 or tuple(like.shape[1:]) != (height, width):
+        padded = like.new_zeros(len(ready), like.shape[0], height, width)
+        for part, (source, _) in zip(padded, ready, strict=True):
+            part[:, : source.shape[1], : source.shape[2]] = source
+    return F.grid_sample(padded, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _shrunk(source: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
+    """A source with no more pixels than the result resolves, and the map into it."""
+    _, height, width = source.shape
     coarse = scale_of(affine)
-    if antialias and coarse > _COARSEST_STEP:
-        shrunk = (max(1, round(height / coarse)), max(1, round(width / coarse)))
-        source = F.interpolate(source[None], shrunk, mode="bilinear", antialias=True, align_corners=False)[0]
-        ratio = affine.new_tensor([shrunk[1] / width, shrunk[0] / height])
-        affine = affine * ratio[:, None]
-        affine[:, 2] += 0.5 * ratio - 0.5
-        height, width = shrunk
-    grid = _grid(affine, size, (height, width), source)
-    return F.grid_sample(source[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    if coarse <= _COARSEST_STEP or 0 in (height, width):
+        return source, affine
+    size = (max(1, round(height / coarse)), max(1, round(width / coarse)))
+    ratio = affine.new_tensor([size[1] / width, size[0] / height])
+    affine = affine * ratio[:, None]
+    affine[:, 2] += 0.5 * ratio - 0.5
+    return F.interpolate(source[None], size, mode="bilinear", antialias=True, align_corners=False)[0], affine
 
 
-def _grid(affine: Tensor, size: tuple[int, int], source_size: tuple[int, int], like: Tensor) -> Tensor:
-    """(1, *size, 2): source positions in grid_sample's units, -1 and 1 at the outer edges of the source."""
-    rows, columns = (torch.arange(n, dtype=torch.float64) for n in size)
-    grid = torch.empty(1, *size, 2, dtype=like.dtype, device=like.device)
+def _fill_grid(grid: Tensor, affine: Tensor, source_size: tuple[int, int]) -> None:
+    """Writes source positions into (h, w, 2) in grid_sample's units, -1 and 1 at the outer edges of the source."""
+    rows, columns = (torch.arange(n, dtype=torch.float64) for n in grid.shape[:2])
     for axis, length in enumerate((source_size[1], source_size[0])):
         a, b, offset = affine[axis].tolist()
         scale, shift = 2 / length, 1 / length - 1
         across, down = columns * (a * scale), rows * (b * scale) + (offset * scale + shift)
-        torch.add(across.to(like)[None], down.to(like)[:, None], out=grid[0, ..., axis])
-    return grid
+        torch.add(across.to(grid)[None], down.to(grid)[:, None], out=grid[..., axis])
 
 
 def crop_faces(
@@ -72,13 +90,17 @@ def crop_faces(
         raise InputError(f"the border is {border!r}; expected one of {', '.join(get_args(Border))}")
     kind = image.dtype if image.is_floating_point() else torch.float32
     crops = torch.empty(len(affine), image.shape[0], size, size, dtype=kind, device=image.device)
-    for index, inverse in enumerate(invert_affine(affine)):
-        part, (x, y) = _surroundings(image, inverse, size, border)
-        moved = inverse.clone()
-        moved[:, 2] -= torch.tensor([x, y], dtype=moved.dtype)
-        # Copied into planes while small: neighbours in a row are neighbours in memory for what follows.
-        part = torch.div(part, full_scale).to(kind, memory_format=torch.contiguous_format)
-        crops[index] = warp(part.contiguous(), moved, (size, size), antialias=antialias)
+    inverses = invert_affine(affine)
+    for start in range(0, len(inverses), _AT_ONCE):
+        sources, moved = [], []
+        for inverse in inverses[start : start + _AT_ONCE]:
+            part, (x, y) = _surroundings(image, inverse, size, border)
+            # Made planes while small: neighbours in a row are neighbours in memory for what follows.
+            sources.append(torch.div(part, full_scale).to(kind).contiguous())
+            inverse = inverse.clone()
+            inverse[:, 2] -= torch.tensor([x, y], dtype=inverse.dtype)
+            moved.append(inverse)
+        crops[start : start + _AT_ONCE] = _sampled(sources, moved, (size, size), antialias=antialias)
     return crops
 
 

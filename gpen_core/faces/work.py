@@ -46,10 +46,9 @@ class PictureWork:
         """Takes the next faces: their crops, the network's results (N, 3, T, T) in [0, 1] and the masks."""
         first = len(self._windows)
         final = finished(faces, restored, masks, options, first=first, grey=self.picture.grey)
-        final = from_srgb(final, self.picture.icc_profile)
         for index in range(len(faces)):
             window = place(
-                final[index],
+                from_srgb(final[index], self.picture.icc_profile),
                 masks.masks[index],
                 faces.affines[index],
                 faces.crops.shape[-1],
