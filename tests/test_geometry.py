@@ -141,7 +141,7 @@ def test_a_large_face_is_filtered_before_it_is_sampled() -> None:
     stripes = (torch.arange(256) % 2).float().expand(3, 256, 256).contiguous()
     small = similarity(0.0, 1 / 4, 0.0, 0.0)[None]
     plain, filtered = (crop_faces(stripes, small, 60, antialias=on)[0, :, 4:-4, 4:-4] for on in (False, True))
-    assert float(filtered.sub(0.5).abs().max()) < 0.03
+    assert float(filtered.sub(0.5).abs().max()) < 0.06
     assert float(plain.sub(0.5).abs().max()) > 0.4
 
 

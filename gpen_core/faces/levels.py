@@ -8,14 +8,18 @@ from torch import Tensor
 
 def round_(faces: Tensor) -> Tensor:
     """`faces` in [0, 1], each number moved to the nearest of 256 levels."""
-    return faces.mul_(255).round_().div_(255)
+    for face in faces:  # one by one: the passes after the first find it in the cache
+        face.mul_(255).round_().div_(255)
+    return faces
 
 
 def truncate_(faces: Tensor) -> Tensor:
     """`faces` in [0, 1], each number moved to the next lower of 256 levels; GPEN's results are half a level dark for
     it."""
     # A float that stands for a level may lie an ulp below it.
-    return faces.mul_(255).add_(1e-4).floor_().div_(255)
+    for face in faces:
+        face.mul_(255).add_(1e-4).floor_().div_(255)
+    return faces
 
 
 def smoothed(face: Tensor) -> Tensor:
