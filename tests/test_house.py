@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "faces": {"errors", "images", "options"},
     "weights": {"errors", "config", "files", "architecture", "faces"},
     "losses": {"errors", "config", "architecture", "images"},
-    "data": {"errors", "config", "files", "images"},
+    "data": {"errors", "config", "files", "images", "faces"},
     "trainer": {"errors", "config", "files", "architecture", "images", "losses", "data", "weights", "metrics"},
 }
 """Parts of gpen_core and what they may import of it. A part that is not named is free, but nobody imports `cli`."""

@@ -30,6 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder of the run; if it holds checkpoints, the run goes on",
     )
     parser.add_argument("--validation", type=Path, metavar="DIR", help="faces to judge by (default: some of --data)")
+    parser.add_argument(
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="for task segmentation: PNG maps of the faces' regions, named like the faces",
+    )
     parser.add_argument("--prior", type=Path, metavar="FILE", help="prior to embed")
     parser.add_argument("--generator", type=Path, metavar="FILE", help="model (or prior, in stage prior) to go on from")
     parser.add_argument("--discriminator", type=Path, metavar="FILE", help="its discriminator (default: a fresh one)")
@@ -80,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
             figures = train(
                 recipe,
-                Places(data=arguments.data, out=arguments.out, validation=arguments.validation),
+                Places(data=arguments.data, out=arguments.out, validation=arguments.validation, maps=arguments.maps),
                 Sources(
                     prior=arguments.prior,
                     generator=arguments.generator,

@@ -4,6 +4,7 @@ from .compression import Backend
 from .degradation import Degradation
 from .feed import Batch, Feed, Pictures, plan
 from .folder import FaceFolder, read_weights
+from .maps import MappedFaces
 from .presets import PRESETS, find_preset
 from .ranges import Pass, Ranges
 
@@ -14,6 +15,7 @@ __all__ = [
     "Degradation",
     "FaceFolder",
     "Feed",
+    "MappedFaces",
     "Pass",
     "Pictures",
     "Ranges",

@@ -47,6 +47,10 @@ class Degradation:
         """
         return self._damage(pictures, self._draw(pictures, seed, indices))
 
+    def mirrors(self, seed: int, index: int) -> bool:
+        """Whether sample `index` is mirrored."""
+        return draw(self.ranges, seed, index, _SMALLEST_SIDE).flip
+
     def _draw(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> list[Drawn]:
         shape = tuple(pictures.shape)
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or shape[0] != len(indices):

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .degradation import Degradation
+from .maps import MappedFaces
 from .order import Order
 
 
@@ -45,13 +46,22 @@ class Feed(Dataset[Batch]):
         self._order = Order(len(pictures), seed, pictures.weights)
 
     def __getitem__(self, positions: Sequence[int]) -> Batch:
+        if isinstance(self._pictures, MappedFaces):
+            return self._with_maps(self._pictures, positions)
         clean = torch.stack([self._pictures.load(self._order[p]) for p in positions])
         raw = Batch(clean, clean, positions[0])
         return raw if self._on_device else self._damage(raw)
 
+    def _with_maps(self, faces: MappedFaces, positions: Sequence[int]) -> Batch:
+        """Maps in the place of damaged faces; nothing is left for the device to do."""
+        mirrored = [self._degradation.mirrors(self._seed, p) for p in positions]
+        pairs = [faces.load_pair(self._order[p], mirrored=m) for p, m in zip(positions, mirrored, strict=True)]
+        maps, clean = (torch.stack(pictures).float() / 127.5 - 1 for pictures in zip(*pairs, strict=True))
+        return Batch(maps, clean, positions[0])
+
     def finish(self, batch: Batch, device: torch.device, dtype: torch.dtype) -> Batch:
         """The batch on `device` as `dtype`, damaged there if the workers did not."""
-        if self._on_device:
+        if self._on_device and not isinstance(self._pictures, MappedFaces):
             batch = self._damage(Batch(batch.clean.to(device, non_blocking=True), batch.clean, batch.position))
         return Batch(
             batch.damaged.to(device, dtype, non_blocking=True),

@@ -76,6 +76,10 @@ class FaceFolder:
 
     def load(self, index: int) -> Tensor:
         """Picture `index` as (3, size, size) uint8 RGB; if undecodable, the next that can be, with a warning."""
+        return self.load_with_entry(index)[0]
+
+    def load_with_entry(self, index: int) -> tuple[Tensor, Entry]:
+        """What `load` gives, and where it is from."""
         for step in range(len(self.entries)):
             entry = self.entries[(index + step) % len(self.entries)]
             try:
@@ -88,7 +92,7 @@ class FaceFolder:
                 shrinking = picture.width > self.size
                 filtering = Image.Resampling.BOX if shrinking else Image.Resampling.BICUBIC
                 pixels = np.array(Image.fromarray(pixels).resize((self.size, self.size), filtering))
-            return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+            return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), entry
         raise TrainingError(
             f"none of the {len(self)} pictures in {self.root} can be decoded any more; is the disk there?"
         )

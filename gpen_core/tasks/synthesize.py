@@ -18,6 +18,7 @@ from ..faces.find import Detector, find_faces
 from ..faces.finish import PARSER_SIZE, Parser
 from ..faces.geometry import fit_similarity, template
 from ..faces.mask import LABELS
+from ..faces.palette import paint, picture_labels, resize_labels
 from ..faces.select import select
 from ..faces.types import Detection
 from ..faces.warp import crop_faces
@@ -27,7 +28,6 @@ from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer, Model, RestoredPicture
 from .aligned import resize, run_unit
 from .network import TaskNetwork, check_task
-from .palette import paint, read_labels
 
 #: A map of labels (S, S), integers 0 to 18, and the face's index to the map that is wanted instead.
 Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
@@ -42,13 +42,7 @@ def as_labels(given: Any) -> NDArray[np.uint8]:
         paint(given)
         labels: NDArray[np.uint8] = given.astype(np.uint8)
         return labels
-    picture = as_picture(given)
-    pixels = to_depth(picture.pixels, np.uint8)
-    # A grey picture whose values are all labels is a map of labels, as CelebAMask-HQ's tools write it.
-    if picture.grey and int(pixels.max()) < len(LABELS):
-        values: NDArray[np.uint8] = np.ascontiguousarray(pixels[..., 0])
-        return values
-    return read_labels(pixels)
+    return picture_labels(as_picture(given))
 
 
 def synthesize_face(labels: Any, model: Model) -> NDArray[np.uint8]:
@@ -134,11 +128,8 @@ def map_picture(labels: NDArray[np.uint8]) -> Picture:
 
 def _painted(maps: list[NDArray[np.uint8]], size: int) -> Tensor:
     """(N, 3, size, size) in [0, 1]: the maps in the palette's colours; labels are never mixed by resizing."""
-    planes = []
-    for labels in maps:
-        rows, columns = (((np.arange(size) + 0.5) * n / size).astype(np.int64) for n in labels.shape)
-        planes.append(torch.from_numpy(paint(labels[rows[:, None], columns])).permute(2, 0, 1).float() / 255)
-    return torch.stack(planes)
+    painted = np.stack([paint(resize_labels(labels, size)) for labels in maps])
+    return torch.from_numpy(painted).permute(0, 3, 1, 2).float() / 255
 
 
 def _parsed(crops: Tensor, parser: Parser) -> list[NDArray[np.uint8]]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import GPENConfig
+from ..config import GPENConfig, ModelCard, Task
 from ..data.compression import Backend
 from ..data.presets import find_preset
 from ..errors import ConfigError
@@ -218,10 +218,11 @@ class RunRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A run of one stage."""
+    """A run of one stage. task: what the network is to do; it decides what it is given (see `value_range`)."""
 
     stage: StageName
     name: str = "unnamed"
+    task: Task = "restoration"
     seed: int = 0
     licence: str = "unknown"
     origin: str = "trained with gpen"
@@ -231,6 +232,34 @@ class Recipe:
     losses: LossRecipe = field(default_factory=LossRecipe)
     augmentation: AugmentRecipe = field(default_factory=AugmentRecipe)
     run: RunRecipe = field(default_factory=RunRecipe)
+
+    def __post_init__(self) -> None:
+        if self.stage == "prior":
+            return
+        # For segmentation the input is a map, and nothing is damaged.
+        wanted = {"segmentation": "none", "colorization": "colorization", "inpainting": "inpainting"}.get(self.task)
+        given, target = self.data.degradation, find_preset(self.data.degradation).target
+        if (wanted or "restoration") not in (given, target):
+            fitting = f"data.degradation = {wanted!r}" if wanted else f"task = {target!r}"
+            raise ConfigError(f"task {self.task} does not go with data.degradation {given!r}; set {fitting}")
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """What the finished network takes and gives: (0, 1) for maps, as the reference has it, else (-1, 1)."""
+        return (0.0, 1.0) if self.task == "segmentation" else (-1.0, 1.0)
+
+    def card(self, details: Mapping[str, Any] | None = None) -> ModelCard:
+        """The card of the network that this trains."""
+        return ModelCard(
+            name=self.name,
+            task=self.task,
+            value_range=self.value_range,
+            template=self.network.template,
+            border="reflect" if self.network.template == "ffhq" else "black",
+            licence=self.licence,
+            origin=self.origin,
+            details=details or {},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the TOML file."""

@@ -62,14 +62,7 @@ def model_card(stepper: Stepper, figures: Mapping[str, float]) -> ModelCard:
     }
     if figures:
         details["validation"] = {name: round(value, 4) for name, value in figures.items()}
-    return ModelCard(
-        name=recipe.name,
-        template=recipe.network.template,
-        border="reflect" if recipe.network.template == "ffhq" else "black",
-        licence=recipe.licence,
-        origin=recipe.origin,
-        details=details,
-    )
+    return recipe.card(details)
 
 
 def card_text(card: ModelCard, figures: Mapping[str, float]) -> str:

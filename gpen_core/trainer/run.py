@@ -13,7 +13,7 @@ import torch
 
 from ..architecture import GPEN
 from ..config import ModelCard
-from ..data import Degradation, FaceFolder, Feed, read_weights
+from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..losses import EmbeddingLoss
 from ..metrics import perceptual_distance
@@ -25,7 +25,7 @@ from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, write_results
 from .stages import Stage, build_stage
-from .start import embed_prior, grow, load_discriminator, load_generator, read_network, same_config
+from .start import change_range, embed_prior, grow, load_discriminator, load_generator, read_network, same_config
 from .step import Stepper
 from .validation import Measure, Validation
 
@@ -53,12 +53,13 @@ class Sources:
 @dataclass(frozen=True, kw_only=True)
 class Places:
     """Folders of a run: faces to train on, faces to judge by (None: some of the former), and where everything is
-    written.
+    written. maps: for task segmentation, the maps of all these faces (see `MappedFaces`).
     """
 
     data: Path
     out: Path
     validation: Path | None = None
+    maps: Path | None = None
 
 
 def train(
@@ -84,14 +85,7 @@ def train(
         from accelerate import Accelerator
     except ImportError as error:
         raise MissingPackageError("training needs accelerate; install gpen[train]") from error
-    faces = FaceFolder(
-        places.data, recipe.network.config.out_size, upscale=recipe.data.upscale, weights=_weights(recipe)
-    )
-    if faces.unreadable:
-        shown = ", ".join(faces.unreadable[:5])
-        warnings.warn(
-            f"{len(faces.unreadable)} files cannot be read and are left out: {shown}", RuntimeWarning, stacklevel=2
-        )
+    faces = open_faces(recipe, places, places.data)
     processes = Accelerator(cpu=device == "cpu")
     target = processes.device if device == "auto" or processes.num_processes > 1 else torch.device(device)
     if fresh and processes.is_main_process:
@@ -109,11 +103,7 @@ def train(
     feed = Feed(faces, degradation, seed=recipe.seed, on_device=on_device)
     validation = None
     if recipe.run.validation_pictures and processes.is_main_process:
-        judged = (
-            faces
-            if places.validation is None
-            else FaceFolder(places.validation, faces.size, upscale=recipe.data.upscale)
-        )
+        judged = faces if places.validation is None else open_faces(recipe, places, places.validation)
         measures = extra_measures(recipe, sources) if stage.paired else {}
         validation = Validation(judged, degradation, recipe.run.validation_pictures, measures=measures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
@@ -121,6 +111,26 @@ def train(
         begin(stepper, facts)
     loop.run(limits, report)
     return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
+
+
+def open_faces(recipe: Recipe, places: Places, folder: Path) -> FaceFolder | MappedFaces:
+    """The faces of `folder`, with their maps where the recipe's task learns from maps.
+
+    Raises TrainingError where they do not fit, or maps are missing, or given to another task.
+    """
+    mapped = recipe.task == "segmentation" and recipe.stage == "finetune"
+    if mapped and places.maps is None:
+        raise TrainingError("task segmentation learns faces from maps of their regions; name their folder with --maps")
+    if not mapped and places.maps is not None:
+        raise TrainingError(f"--maps is for task segmentation; this recipe is stage {recipe.stage}, task {recipe.task}")
+    weights = _weights(recipe) if folder == places.data else None
+    faces = FaceFolder(folder, recipe.network.config.out_size, upscale=recipe.data.upscale, weights=weights)
+    if faces.unreadable:
+        shown = ", ".join(faces.unreadable[:5])
+        warnings.warn(
+            f"{len(faces.unreadable)} files cannot be read and are left out: {shown}", RuntimeWarning, stacklevel=3
+        )
+    return faces if places.maps is None else MappedFaces(faces, places.maps)
 
 
 def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
@@ -132,13 +142,7 @@ def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
     stage = build_stage(replace(recipe, stage="finetune"), torch.device("cpu"))
     seen = load_sources(stage, sources)["seen"]
     out.mkdir(parents=True, exist_ok=True)
-    card = ModelCard(
-        name=recipe.name,
-        template=recipe.network.template,
-        licence=recipe.licence,
-        origin=recipe.origin,
-        details={"recipe": recipe.to_dict(), "images_seen": seen},
-    )
+    card = recipe.card({"recipe": recipe.to_dict(), "images_seen": seen})
     metadata = encode(Header(recipe.network.config, card))
     save_tensors(out / MODEL, stage.generator.state_dict(), metadata)
     if sources.discriminator is not None:
@@ -186,20 +190,25 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
                 "--prior embeds a prior in a GPEN: it belongs to stage finetune or embed;"
                 " to go on with a prior use --generator"
             )
-        state, stated, details = read_network(sources.prior, part="g_ema")
+        state, stated, card = read_network(sources.prior, part="g_ema")
         if stated is not None and stated.concat == config.concat:
             same_config(config, stated, str(sources.prior))
         embed_prior(stage.generator, state, name=str(sources.prior))
-        facts["seen"] |= _seen(details)
+        change_range(stage.generator, (-1.0, 1.0), stage.generator.card.value_range)
+        facts["seen"] |= _seen(card, "")
     if sources.generator is not None:
-        state, stated, details = read_network(sources.generator, part="g_ema")
+        state, stated, card = read_network(sources.generator, part="g_ema")
         same_config(config, stated, str(sources.generator))
         load_generator(stage.generator, state, name=str(sources.generator))
-        facts["seen"] |= _seen(details)
+        if isinstance(stage.generator, GPEN) and card is not None:
+            change_range(stage.generator, card.value_range, stage.generator.card.value_range)
+        other = isinstance(stage.generator, GPEN) and card is not None and card.task != stage.generator.card.task
+        # What a model of another task has seen does not count towards this run's length.
+        facts["seen"] |= _seen(card, f", {card.task}" if card is not None and other else "")
     if sources.smaller is not None:
-        state, _, details = read_network(sources.smaller)
+        state, _, card = read_network(sources.smaller)
         grow(stage.generator, state)
-        facts["seen"] |= {f"{key}, smaller": value for key, value in _seen(details).items()}
+        facts["seen"] |= _seen(card, ", smaller")
     if sources.smaller_discriminator is not None:
         grow(stage.discriminator, read_network(sources.smaller_discriminator)[0])
     if sources.discriminator is not None:
@@ -222,9 +231,9 @@ def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
         progress.fresh_until = max(progress.images, recipe.losses.adversarial_from) + recipe.rates.fresh_images
 
 
-def _seen(details: Mapping[str, Any]) -> dict[str, int]:
-    seen = details.get("images_seen", {})
-    return {str(stage): int(count) for stage, count in seen.items()} if isinstance(seen, Mapping) else {}
+def _seen(card: ModelCard | None, suffix: str) -> dict[str, int]:
+    seen = card.details.get("images_seen", {}) if card is not None else {}
+    return {f"{stage}{suffix}": int(count) for stage, count in seen.items()} if isinstance(seen, Mapping) else {}
 
 
 def _weights(recipe: Recipe) -> dict[str, float] | None:

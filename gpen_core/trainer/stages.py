@@ -10,7 +10,6 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
-from ..config import ModelCard
 from ..data import Batch
 from ..errors import TrainingError
 from ..losses import EmbeddingLoss, content, feature_matching, generator_nonsaturating
@@ -119,8 +118,8 @@ class FinetuneStage(Stage):
 
     def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
         """Restored pictures; nothing is random."""
-        result: Tensor = (network or self.generator)(self._sized(batch.damaged))
-        return result
+        result: Tensor = (network or self.generator)(self._given(batch.damaged))
+        return self._centred(result)
 
     def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
         """Restored pictures and their style latents."""
@@ -128,12 +127,12 @@ class FinetuneStage(Stage):
         prior = network.generator
         if not isinstance(prior, StyleGAN2Prior):
             raise TrainingError(f"the prior {prior.name!r} has no style latents; set losses.path_length = 0")
-        code, features = network.encode(self._sized(batch.damaged))
+        code, features = network.encode(self._given(batch.damaged))
         latents = prior.mapping(code)[:, None].repeat(1, prior.latents, 1)
         given = {r: (f,) * prior.feature_inputs[r] for r, f in features.items()}
         if network.config.out_size > network.config.in_size:
             given.update(network.drawn_features(code.device))
-        return prior.synthesis(latents, given), latents
+        return self._centred(prior.synthesis(latents, given)), latents
 
     def loss(
         self, fake: Tensor, batch: Batch, *, adversarial: bool, matching: bool, augment: Augment | None
@@ -162,9 +161,19 @@ class FinetuneStage(Stage):
             raise TrainingError("no loss has a weight above 0; set losses.content or losses.adversarial")
         return terms
 
-    def _sized(self, damaged: Tensor) -> Tensor:
-        size = self.generator.config.in_size
-        return damaged if damaged.shape[-1] == size else F.interpolate(damaged, (size, size), mode="area")
+    def _given(self, damaged: Tensor) -> Tensor:
+        """`damaged`, in [-1, 1], at the network's size and in its range; the regions of a map are not mixed."""
+        size, card = self.generator.config.in_size, self.generator.card
+        if damaged.shape[-1] != size:
+            mode = "nearest-exact" if card.task == "segmentation" else "area"
+            damaged = F.interpolate(damaged, (size, size), mode=mode)
+        low, high = card.value_range
+        return damaged if (low, high) == (-1, 1) else (damaged + 1) * (high - low) / 2 + low
+
+    def _centred(self, result: Tensor) -> Tensor:
+        """The network's `result` in [-1, 1], where discriminator and losses look at it."""
+        low, high = self.generator.card.value_range
+        return result if (low, high) == (-1, 1) else (result - low) * 2 / (high - low) - 1
 
 
 def build_stage(
@@ -183,8 +192,6 @@ def build_stage(
             )
         return PriorStage(prior, discriminator, recipe.losses)
     if recipe.stage == "finetune":
-        card = ModelCard(
-            name=recipe.name, template=recipe.network.template, licence=recipe.licence, origin=recipe.origin
-        )
-        return FinetuneStage(GPEN(config, card, generator=source).to(device), discriminator, recipe.losses, extra)
+        generator = GPEN(config, recipe.card(), generator=source).to(device)
+        return FinetuneStage(generator, discriminator, recipe.losses, extra)
     raise TrainingError(f"stage {recipe.stage!r} trains nothing; it copies a prior into a new GPEN")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..architecture import GPEN, Discriminator, build_prior, embed
-from ..config import GPENConfig
+from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, TrainingError
 from ..weights.header import decode
 from ..weights.tensors import read_tensors
@@ -20,15 +20,14 @@ from ..weights.tensors import read_tensors
 
 def read_network(
     path: Path, *, part: str | None = None
-) -> tuple[dict[str, Tensor], GPENConfig | None, Mapping[str, object]]:
-    """(float32 tensors, configuration if the file states one, the card's details) of a prior, GPEN or discriminator.
+) -> tuple[dict[str, Tensor], GPENConfig | None, ModelCard | None]:
+    """(float32 tensors, configuration and card if the file states them) of a prior, GPEN or discriminator.
 
     part: which network of a checkpoint of the reference's trainer (`g_ema`, `d`).
     """
     raw = read_tensors(path, part=part if path.suffix != ".safetensors" else None)
     header = decode(raw.metadata, str(path))
-    details = header.card.details if header.card is not None else {}
-    return {name: t.float() for name, t in raw.tensors.items()}, header.config, details
+    return {name: t.float() for name, t in raw.tensors.items()}, header.config, header.card
 
 
 def embed_prior(network: GPEN, prior: Mapping[str, Tensor], *, name: str) -> None:
@@ -70,6 +69,22 @@ def concatenated(prior: Mapping[str, Tensor], config: GPENConfig) -> dict[str, T
     # Stock files keep the noise pictures themselves as buffers; GPEN has none.
     known = build_prior(config).state_dict()
     return {name: tensor for name, tensor in widened.items() if name in known or not name.startswith("noises.")}
+
+
+def change_range(network: GPEN, before: tuple[float, float], after: tuple[float, float]) -> None:
+    """Makes the network give the same pictures in the range `after` instead of `before`.
+
+    The picture is a sum of what each resolution adds: all are scaled, and the last one's bias is moved.
+    """
+    scale = (after[1] - after[0]) / (before[1] - before[0])
+    with torch.no_grad():
+        last = None
+        for name, parameter in network.generator.named_parameters():
+            if "to_rgb" in name and name.endswith((".conv.weight", ".bias")) and "modulation" not in name:
+                parameter.mul_(scale)
+                last = parameter if name.endswith(".bias") else last
+        if last is not None:
+            last.add_(after[0] - before[0] * scale)
 
 
 def load_discriminator(network: Discriminator, state: Mapping[str, Tensor], *, name: str) -> None:

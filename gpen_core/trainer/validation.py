@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ..data import Batch, Degradation, Pictures
+from ..data import Batch, Degradation, MappedFaces, Pictures
 from ..data.order import Order
 from ..metrics import FIGURES
 from .step import Stepper
@@ -20,7 +20,7 @@ _SHOWN = 8
 
 
 class Validation:
-    """The first `count` pictures in a fixed order, damaged once and for all.
+    """The first `count` pictures in a fixed order, damaged once and for all, or their maps in the damaged one's place.
 
     measures: figures of (result, original) in [0, 1] beside `FIGURES`, by name: LPIPS, identity.
     """
@@ -30,9 +30,14 @@ class Validation:
     ) -> None:
         self._measures: dict[str, Measure] = {**FIGURES, **(measures or {})}
         order = Order(len(pictures), _SEED)
-        chosen = torch.stack([pictures.load(order[i]) for i in range(min(count, len(pictures)))]).float() / 255
-        self.clean = chosen
+        indices = [order[i] for i in range(min(count, len(pictures)))]
         self._input: dict[str, float] | None = None
+        if isinstance(pictures, MappedFaces):
+            pairs = [pictures.load_pair(i, mirrored=False) for i in indices]
+            self.damaged, self.clean = (torch.stack(part).float() / 255 for part in zip(*pairs, strict=True))
+            return
+        chosen = torch.stack([pictures.load(i) for i in indices]).float() / 255
+        self.clean = chosen
         # Damaged one by one: nothing here depends on the batch.
         self.damaged = torch.cat([degradation.degrade(p[None], _SEED, [i]) for i, p in enumerate(chosen)])
 
