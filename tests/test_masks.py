@@ -96,11 +96,13 @@ def test_strength_by_region_needs_labels() -> None:
 
 
 def test_the_seam_of_a_cut_is_high_and_of_an_untouched_picture_about_one() -> None:
-    noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1)) * 0.1 + 0.4
+    distance = torch.hypot(*torch.meshgrid(torch.arange(96) - 47.5, torch.arange(96) - 47.5, indexing="ij"))
+    noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1)) * 0.02
+    hill = noise + 0.8 - 0.008 * distance
     mask = soften(box_mask(96)[None], margin=0.2, sigma=0.03)[0]
     mask = torch.nn.functional.interpolate(mask[None, None], (96, 96), mode="bilinear")[0, 0]
-    untouched = seam(noise, mask)
-    cut = seam(noise + 0.5 * (mask > 0.5), mask)
+    untouched = seam(hill, mask)
+    cut = seam(hill + 0.5 * (mask > 0.5), mask)
     assert 0.8 < untouched < 1.25
     assert cut > 2 * untouched
 

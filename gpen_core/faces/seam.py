@@ -8,35 +8,43 @@ from torch import Tensor
 
 from .colour import luma
 
-#: A band of the mask's edge, and where the inside begins.
-_EDGE = (0.1, 0.9)
+#: The band that counts as the mask's edge.
+_EDGE = (0.25, 0.75)
+#: Gradients are averaged with their sign over patches of this fraction of the mask before they count: a seam runs on
+#: along the edge, what the picture shows there does not.
+_PATCH = 1 / 12
 
 
 def seam(picture: Tensor, mask: Tensor) -> float:
-    """Mean gradient of `picture` (3, h, w) across the edge of `mask` (h, w), over that just inside the edge.
+    """Gradient of `picture` (3, h, w) across the edge of `mask` (h, w), over that just inside the edge.
 
-    Across: along the mask's own slope. Just inside: as wide a band as the edge, in the same direction. About 1 where
-    nothing shows; NaN where the mask has no edge or no inside.
+    Across: along the mask's own slope, averaged along short stretches of the edge. Just inside: the same in the band
+    next to the edge, as wide. About 1 where nothing shows; NaN where the mask has no edge or no inside.
     """
-    plane = luma(picture)[0]
     edge = (mask > _EDGE[0]) & (mask < _EDGE[1])
-    steepness = _slope(mask)
-    length = float(steepness.sum())
+    length = float(_slope(mask).sum())
     if length == 0:
         return float("nan")
     # The mask rises by one across its edge, so the sum of its slope is the edge's length, in pixels.
     width = max(1, round(float(edge.sum()) / length))
-    inside = F.max_pool2d(edge.float()[None, None], 2 * width + 1, 1, width)[0, 0].bool() & (mask >= _EDGE[1])
-    blurred = _blurred(mask, 2 * width + 1)
-    across_x, across_y = torch.gradient(blurred, dim=(1, 0))
-    norm = torch.hypot(across_x, across_y)
-    picture_x, picture_y = torch.gradient(plane, dim=(1, 0))
-    across = (picture_x * across_x + picture_y * across_y).abs() / norm.clamp_min(1e-12)
+    inside = F.max_pool2d(edge.float()[None, None], 4 * width + 1, 1, 2 * width)[0, 0].bool() & (mask > _EDGE[1])
+    inward_x, inward_y = torch.gradient(_blurred(mask, 4 * width + 1), dim=(1, 0))
+    norm = torch.hypot(inward_x, inward_y)
     known = norm > 1e-6
     edge, inside = edge & known, inside & known
     if not (bool(edge.any()) and bool(inside.any())):
         return float("nan")
-    return float(across[edge].mean() / across[inside].mean().clamp_min(1e-6))
+    picture_x, picture_y = torch.gradient(luma(picture)[0], dim=(1, 0))
+    across = (picture_x * inward_x + picture_y * inward_y) / norm.clamp_min(1e-12)
+    patch = max(3, round(min(mask.shape) * _PATCH) // 2 * 2 + 1)
+    return _coherent(across, edge, patch) / max(_coherent(across, inside, patch), 1e-6)
+
+
+def _coherent(values: Tensor, where: Tensor, patch: int) -> float:
+    """Mean size of the patchwise signed means of `values` (h, w) in a band."""
+    band = where.float()
+    total, count = (F.avg_pool2d(plane[None, None], patch, 1, patch // 2)[0, 0] for plane in (values * band, band))
+    return float((total / count.clamp_min(1e-12)).abs()[where].mean())
 
 
 def _slope(mask: Tensor) -> Tensor:
