@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from fake_hub import CONTENT, FakeHub, running_hub
 from huggingface_hub import constants, file_download
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """One thread, as loader workers and the processes that tests start have: the order of a sum depends on it."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

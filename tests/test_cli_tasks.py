@@ -51,7 +51,7 @@ def test_a_folder_of_photographs_is_coloured_as_the_library_does_it(tmp_path, ca
     photograph = save(tmp_path / "in" / "a.png", grey(0, 80, 100))
     model = model_file(tmp_path, "colorization")
     assert gpen("colorize", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet") == 0
-    assert "1 pictures, 1 faces" in capsys.readouterr().out
+    assert "1 picture, 1 face" in capsys.readouterr().out
     expected = colorize(photograph, loaded(model), detector=lambda x: [[face_at(20, 15, 40)]])
     np.testing.assert_array_equal(read_picture(tmp_path / "out" / "a.png").pixels, expected.decoded.pixels)
 
