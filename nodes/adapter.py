@@ -32,8 +32,15 @@ WEIGHT_FILES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
 
 
 def schema(**values: Any) -> Any:
-    """An `io.Schema` of those fields that this core has."""
+    """An `io.Schema` of those fields that this core has.
+
+    An output may be called like an input: the first cores want other ids for them, so it keeps the name only.
+    """
     known = {field.name for field in fields(io.Schema)}
+    taken = {part.id for part in values["inputs"]}
+    for part in values["outputs"]:
+        if part.id in taken:
+            part.id = f"{part.id}_out"
     return io.Schema(**{name: value for name, value in values.items() if name in known})
 
 

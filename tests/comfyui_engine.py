@@ -26,6 +26,8 @@ def start(base: Path) -> Any:
     import comfy.options
 
     comfy.options.enable_args_parsing()
+    # First, as ComfyUI does: its `nodes` puts a folder on the path that has another `utils`.
+    importlib.import_module("utils.extra_config")
     core = importlib.import_module("nodes")
     for name in ("comfy.utils", "comfy.model_patcher", "comfy_api.latest", "comfy_config.config_parser", "server"):
         importlib.import_module(name)

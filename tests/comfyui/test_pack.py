@@ -73,6 +73,12 @@ def test_every_node_is_named_described_and_found_by_other_words(pack: Pack) -> N
         assert schema.category.split("/")[0] == "GPEN"
 
 
+def test_ids_of_inputs_and_outputs_differ_as_the_first_v3_cores_want(pack: Pack) -> None:
+    for name, node in pack.nodes.items():
+        ids = [part.id for part in (*node.GET_SCHEMA().inputs, *node.GET_SCHEMA().outputs)]
+        assert len(set(ids)) == len(ids), name
+
+
 def test_every_input_and_output_has_a_tooltip(pack: Pack) -> None:
     for name, node in pack.nodes.items():
         for part in (*node.GET_SCHEMA().inputs, *node.GET_SCHEMA().outputs):
@@ -94,8 +100,9 @@ def test_every_input_is_an_argument_of_execute_with_the_same_name(pack: Pack) ->
 def test_every_node_has_a_help_page_that_names_its_inputs(pack: Pack) -> None:
     for name, node in pack.nodes.items():
         page = (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
-        for part in (*node.GET_SCHEMA().inputs, *node.GET_SCHEMA().outputs):
-            assert f"`{part.id}`" in page, f"{name}.md does not speak of {part.id}"
+        schema = node.GET_SCHEMA()
+        for word in (*(part.id for part in schema.inputs), *(part.display_name for part in schema.outputs)):
+            assert f"`{word}`" in page, f"{name}.md does not speak of {word}"
     pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
     assert pages == set(pack.nodes)
 
