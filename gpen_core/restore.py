@@ -122,13 +122,23 @@ class FaceRestorer:
         )
 
     def paste(
-        self, picture: Any, faces: FaceCrops, restored: Tensor, masks: CropMasks, options: RestoreOptions | None = None
+        self,
+        picture: Any,
+        faces: FaceCrops,
+        restored: Tensor,
+        masks: CropMasks,
+        options: RestoreOptions | None = None,
+        *,
+        in_place: bool = False,
     ) -> RestoredPicture:
-        """The picture with restored faces (N, 3, T, T) in [0, 1] put back where their crops came from."""
+        """The picture with restored faces (N, 3, T, T) in [0, 1] put back where their crops came from.
+
+        in_place: into the pixels of a Picture that the caller has no other use for.
+        """
         options = options or RestoreOptions()
         work = PictureWork(picture, as_picture(picture), faces.detections)
         work.add(faces, restored, masks, options)
-        return work.result(options)
+        return work.result(options, in_place=in_place)
 
     def restore(
         self,

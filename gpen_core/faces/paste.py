@@ -149,18 +149,23 @@ def compose(
     *,
     blend: Literal["alpha", "laplacian"] = "alpha",
     rounded: bool = False,
+    in_place: bool = False,
 ) -> NDArray[Any]:
     """A copy of `pixels` (H, W, 3), same kind of number, with every face mixed in by its share; integers are rounded.
 
-    rounded: warped faces are rounded to 8 bits before they are mixed in. Where all shares are zero the numbers are the
-    same to the bit.
+    rounded: warped faces are rounded to 8 bits before they are mixed in. in_place: no copy, `pixels` itself. Where all
+    shares are zero the numbers are the same to the bit.
     """
-    result: NDArray[Any] = pixels.copy()
+    result: NDArray[Any] = pixels if in_place else pixels.copy()
+    originals = []
     for window, share in zip(windows, shares, strict=True):
+        x1, y1, x2, y2 = window.rectangle
+        # Of all faces first: where two overlap, both are measured against the picture without either.
+        originals.append(planes_of(pixels[y1:y2, x1:x2]).to(share))
+    for window, share, before in zip(windows, shares, originals, strict=True):
         x1, y1, x2, y2 = window.rectangle
         if x1 >= x2 or y1 >= y2:
             continue
-        before = planes_of(pixels[y1:y2, x1:x2]).to(share)
         face = (levels.round_(window.face.clone()) if rounded else window.face) * full_scale
         change = laplacian_change(before, face, share) if blend == "laplacian" else share * (face - before)
         here = result[y1:y2, x1:x2]

@@ -63,8 +63,8 @@ class PictureWork:
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
             self._faces.append((faces.affines[index], *kept))
 
-    def result(self, options: RestoreOptions) -> RestoredPicture:
-        """The picture with all faces put back."""
+    def result(self, options: RestoreOptions, *, in_place: bool = False) -> RestoredPicture:
+        """The picture with all faces put back; in_place: into the pixels that were given."""
         blending = options.blending
         shares, strengths = [], []
         for index, share in enumerate(resolve_overlaps(self._windows, blending.overlap)):
@@ -80,6 +80,7 @@ class PictureWork:
             self.picture.full_scale,
             blend=blending.blend,
             rounded=options.eight_bits,
+            in_place=in_place,
         )
         faces = tuple(
             RestoredFace(

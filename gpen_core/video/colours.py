@@ -73,10 +73,17 @@ def convert(frame: Any, pixel_format: str) -> Any:
     return converted
 
 
-def to_rgb(frame: Any) -> NDArray[Any]:
-    """(H, W, 3) uint8, or uint16 over its whole range where the frame has more than 8 bits."""
+def to_rgb(frame: Any, *, into: NDArray[Any] | None = None) -> NDArray[Any]:
+    """(H, W, 3) uint8, or uint16 over its whole range where the frame has more than 8 bits.
+
+    into: an array that an earlier call gave for a frame of the same film, to be written over.
+    """
     deep = frame.format.components[0].bits > 8
-    pixels: NDArray[Any] = convert(frame, "rgb48le" if deep else "rgb24").to_ndarray()
+    converted = convert(frame, "rgb48le" if deep else "rgb24")
+    plane, kind = converted.planes[0], np.uint16 if deep else np.uint8
+    rows = np.frombuffer(plane, dtype=kind).reshape(frame.height, -1)
+    pixels = np.empty((frame.height, frame.width, 3), dtype=kind) if into is None else into
+    pixels.reshape(frame.height, -1)[:] = rows[:, : 3 * frame.width]
     return pixels
 
 

@@ -120,7 +120,9 @@ class _FilmWork:
     ) -> None:
         self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
         self._masks, self._progress = masks, progress
-        self._frames = FrameRestoration(restorer, options, film.smoothing)
+        self._frames = FrameRestoration(restorer, options, film.smoothing, owned=True)
+        # Frames of one size come and go: used again, they do not leave the memory between them in pieces.
+        self._spare: list[NDArray[Any]] = []
         self._done, self._last_duration = 0, 1
         self._next_pts: int | None = None
         self._tracks: dict[int, list[float]] = {}
@@ -177,7 +179,10 @@ class _FilmWork:
 
     def _opened(self, frame: FilmFrame) -> tuple[int, float, NDArray[Any]]:
         self._waiting[frame.index] = frame
-        return frame.index, float(frame.pts * self._info.time_base), to_rgb(frame.frame)
+        return frame.index, float(frame.pts * self._info.time_base), self._pixels(frame)
+
+    def _pixels(self, frame: FilmFrame) -> NDArray[Any]:
+        return to_rgb(frame.frame, into=self._spare.pop() if self._spare else None)
 
     def _restored(self, block: list[DoneFrame]) -> None:
         began = time.perf_counter()
@@ -204,6 +209,7 @@ class _FilmWork:
         self._writer.write(self._shown(source, done), source.pts)
         self._done = done.index + 1
         self._last_duration = source.duration or max(1, round(1 / (self._info.rate * self._info.time_base)))
+        self._spare.append(done.result.decoded.pixels)
         if done.cut:
             self._cuts.append(done.index)
         for number, face in zip(done.numbers, done.result.faces, strict=True):

@@ -43,14 +43,20 @@ class DoneFrame:
 class FrameRestoration:
     """Restores frames given in order; what it gives out lags two blocks behind.
 
-    smoothing: None restores every frame by itself. With the same frames, options and blocks the results are the same,
+    smoothing: None restores every frame by itself. owned: whether the pixels that are pushed may be written to; results
+    are then in them. With the same frames, options and blocks the results are the same,
     also when the work was taken up again from `state` at the end of a block.
     """
 
     def __init__(
-        self, restorer: FaceRestorer, options: RestoreOptions | None = None, smoothing: Smoothing | None = None
+        self,
+        restorer: FaceRestorer,
+        options: RestoreOptions | None = None,
+        smoothing: Smoothing | None = None,
+        *,
+        owned: bool = False,
     ) -> None:
-        self._restorer = restorer
+        self._restorer, self._owned = restorer, owned
         self._options = replace(options or RestoreOptions(), keep_crops=False)
         self._smoothing = smoothing
         self._tracker = Tracker(smoothing.longest_gap if smoothing else 0)
@@ -164,7 +170,7 @@ class FrameRestoration:
         if self._smoothing is not None and len(restored):
             restored, masks = self._over_time(near, at, self._smoothing)
         self.flicker.add(moment.numbers, plain, restored, masks.masks)
-        result = self._restorer.paste(moment.picture, faces, restored, masks, self._options)
+        result = self._restorer.paste(moment.picture, faces, restored, masks, self._options, in_place=self._owned)
         return DoneFrame(index=moment.index, result=result, numbers=moment.numbers, cut=moment.cut)
 
     def _over_time(self, near: Sequence[Moment], at: int, smoothing: Smoothing) -> tuple[Tensor, CropMasks]:

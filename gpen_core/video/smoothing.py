@@ -89,20 +89,17 @@ def blend(crops: Sequence[Tensor], views: Sequence[Tensor], at: int, smoothing: 
         return crops[0]
     stack = torch.stack(list(views))
     noise = _noise(stack, at)
-    total, shares = torch.ones_like(stack[at]), {}
-    for k, view in enumerate(stack):
-        if k == at:
-            continue
-        difference = _local_mean((view - stack[at]).square())
-        excess = (difference - noise).clamp_min(0) / (_TOLERANCE * (noise + _LEAST_NOISE))
-        share = torch.exp(-0.5 * ((k - at) / smoothing.crops) ** 2 - excess)
-        shares[k] = share
-        total = total + share
+    offsets = (torch.arange(len(stack), dtype=stack.dtype) - at) / smoothing.crops
+    excess = (_local_mean((stack - stack[at]).square()) - noise).clamp_min(0) / (_TOLERANCE * (noise + _LEAST_NOISE))
+    shares = torch.exp(-0.5 * offsets.square()[:, None, None] - excess)
+    shares[at] = 1
+    shares /= shares.sum(0)
     result = crops[at].clone()
     size = (result.shape[-2], result.shape[-1])
-    for k, share in shares.items():
-        part = F.interpolate((share / total)[None, None], size, mode="bilinear", align_corners=False)[0]
-        result.addcmul_(part, crops[k] - crops[at])
+    parts = F.interpolate(shares[:, None], size, mode="bilinear", align_corners=False)
+    for k, crop in enumerate(crops):
+        if k != at:
+            result.addcmul_(parts[k], crop - crops[at])
     return result
 
 
@@ -118,8 +115,11 @@ def _noise(stack: Tensor, at: int) -> Tensor:
     return _local_mean(second.square()) / 3
 
 
-def _local_mean(plane: Tensor) -> Tensor:
-    return F.avg_pool2d(plane[None, None], _MOTION_WINDOW, 1, _MOTION_WINDOW // 2, count_include_pad=False)[0, 0]
+def _local_mean(planes: Tensor) -> Tensor:
+    """`planes` (H, W) or (T, H, W), each averaged over a square window, smaller at the border."""
+    flat = planes.reshape(-1, 1, *planes.shape[-2:])
+    means = F.avg_pool2d(flat, _MOTION_WINDOW, 1, _MOTION_WINDOW // 2, count_include_pad=False)
+    return means.view(planes.shape)
 
 
 def mean_mask(masks: Sequence[Tensor], at: int, smoothing: Smoothing) -> Tensor:
