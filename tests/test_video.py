@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +26,19 @@ from gpen_core.video.reading import probe, read_frames
 from gpen_core.weights import checkpoint
 
 FAST = {"preset": "ultrafast", "quality": 4}
+
+
+_KILLED_RUN = """
+import sys
+sys.path[:0] = {path!r}
+from test_video import FAST, restorer
+from gpen_core.video import FilmOptions, restore_film
+
+def say(progress):
+    print(progress.done, flush=True)
+
+restore_film({film!r}, {out!r}, restorer(60), film=FilmOptions(segment=16, **FAST), progress=say)
+"""
 
 
 def places(count: int) -> list[tuple[float, float]]:
@@ -143,6 +158,26 @@ def test_an_interrupted_film_leaves_nothing_and_is_gone_on_with_to_the_same_fram
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "whole.mp4"]
 
 
+def test_a_run_that_is_killed_is_gone_on_with_to_the_same_frames(tmp_path):
+    film, out = write_film(tmp_path / "in.mp4", frames_of(places(60), noise=6), sound=True), tmp_path / "out.mp4"
+    restore_film(film, tmp_path / "whole.mp4", restorer(60), film=FilmOptions(segment=16, **FAST))
+    here = Path(__file__).parent
+    code = _KILLED_RUN.format(path=[str(here), str(here.parent)], film=str(film), out=str(out))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if int(line) >= 40:
+                break
+        run.kill()
+    assert run.returncode == -9
+    assert not out.exists()
+    done = len(list((tmp_path / ".out.mp4.segments").glob("*.nut")))
+    assert done in (2, 3)
+    resumed = FilmOptions(segment=16, resume=True, **FAST)
+    restore_film(film, out, restorer(60, start=16 * done), film=resumed)
+    assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
 def test_work_begun_with_other_options_is_not_gone_on_with(tmp_path):
     film = write_film(tmp_path / "in.mp4", frames_of(places(30)))
 
@@ -206,6 +241,16 @@ def test_files_that_are_no_films_are_refused(tmp_path):
     cut.write_bytes(cut.read_bytes()[:2000])
     with pytest.raises(PictureError, match=r"cut short before its index"):
         restore_film(cut, tmp_path / "out.mp4", restorer(8))
+
+
+def test_a_codec_that_pyav_lacks_is_named_with_the_remedy(tmp_path):
+    film = write_film(tmp_path / "in.mp4", frames_of(places(8)))
+    film.write_bytes(film.read_bytes().replace(b"avc1", b"zq9x"))
+    with pytest.raises(
+        PictureError, match=r"in.mp4: this PyAV has no decoder for its pictures; convert the film to H.264"
+    ):
+        restore_film(film, tmp_path / "out.mp4", restorer(8))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 
 def test_a_film_of_sound_alone_is_refused(tmp_path):
