@@ -8,13 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from training_scripts import TRAINING
 
+from gpen_core.architecture import Discriminator
+from gpen_core.faces.geometry import fit_similarity, template
+from gpen_core.faces.warp import crop_faces
 from gpen_core.images import read_picture
-from gpen_core.weights import load_detector
+from gpen_core.metrics import psnr, ssim
+from gpen_core.trainer import read_recipe
+from gpen_core.trainer.start import load_discriminator, read_network
+from gpen_core.weights import load_detector, load_model
 from gpen_core.weights.entry import BUNDLED
 
 EXAMPLES = BUNDLED.parent.parent / "examples"
 DETECTOR = BUNDLED / "gpen-open-detector.safetensors"
+MODEL = BUNDLED / "gpen-open-256.safetensors"
+GOLDEN = Path(__file__).parent / "golden" / "astronaut.jpg"
 PICTURES = sorted(EXAMPLES.glob("*.jpg"))
 
 
@@ -30,7 +39,7 @@ def test_there_are_examples_and_they_are_small() -> None:
 @pytest.mark.parametrize("path", PICTURES, ids=lambda p: p.stem)
 def test_the_open_detector_finds_the_one_face_of_an_example(path: Path) -> None:
     found = load_detector(DETECTOR, device="cpu")(_image(path))[0]
-    original = load_detector(DETECTOR, device="cpu")(_image(Path(__file__).parent / "golden" / "astronaut.jpg"))[0]
+    original = load_detector(DETECTOR, device="cpu")(_image(GOLDEN))[0]
     assert len(found) == len(original) == 1
     eyes = (original[0].landmarks[1] - original[0].landmarks[0]).norm()
     assert (found[0].landmarks - original[0].landmarks).norm(dim=1).mean() < 0.15 * eyes
@@ -52,3 +61,46 @@ def test_the_open_detector_is_small_and_its_card_complete() -> None:
     readable = DETECTOR.with_suffix(".md").read_text(encoding="utf-8")
     for name in ("Etalab", "Digital Transformation Agency", "DeBruine & Jones", "SFHQ-T2I", "cunjian"):
         assert name in readable
+
+
+def _aligned(path: Path) -> torch.Tensor:
+    """The face of a picture, where the undamaged original has it: (1, 3, 256, 256) in [0, 1]."""
+    face = load_detector(DETECTOR, device="cpu")(_image(GOLDEN))[0][0]
+    affine = fit_similarity(face.landmarks[None], template("ffhq", 256))
+    return crop_faces(_image(path)[0], affine, 256, "reflect")
+
+
+def test_the_open_model_brings_a_damaged_example_nearer_to_its_original() -> None:
+    model = load_model(MODEL, device="cpu", precision="fp32")
+    damaged, original = _aligned(EXAMPLES / "sent-around.jpg"), _aligned(GOLDEN)
+    with torch.no_grad():
+        restored = ((model(damaged * 2 - 1) + 1) / 2).clamp(0, 1)
+    assert psnr(restored, original).item() > psnr(damaged, original).item()
+    assert ssim(restored, original).item() > ssim(damaged, original).item()
+
+
+def test_the_open_model_is_what_a_bare_load_gives() -> None:
+    model = load_model(device="cpu")
+    assert model.card.name == "gpen-open-256"
+    assert (model.config.in_size, model.card.template, model.card.licence) == (256, "ffhq", "Apache-2.0")
+
+
+def test_the_open_model_is_small_and_its_card_complete() -> None:
+    assert MODEL.stat().st_size < 16_000_000
+    card = load_model(MODEL, device="cpu", prepare=False).card
+    for part in ("summary", "data", "limits", "figures", "images_seen", "recipe", "hours", "half_psnr"):
+        assert card.details[part], part
+    assert card.details["half_psnr"] >= 55
+    assert all(source["licence"] and source["attribution"] for source in card.details["data"]["sources"])
+    readable = MODEL.with_suffix(".md").read_text(encoding="utf-8")
+    for name in ("Etalab", "Digital Transformation Agency", "DeBruine & Jones", "SFHQ-T2I", "plausible, not evidence"):
+        assert name in readable
+
+
+def test_the_open_model_can_be_trained_on_from_what_is_in_the_repository() -> None:
+    recipe = read_recipe(TRAINING / "open_model" / "finetune-256.toml")
+    config = load_model(MODEL, device="cpu", prepare=False).config
+    assert config == recipe.network.config
+    state, stated, _ = read_network(TRAINING / "open_model" / "discriminator.safetensors")
+    assert stated == config
+    load_discriminator(Discriminator(config), state, name="the open model's discriminator")

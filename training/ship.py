@@ -50,6 +50,12 @@ def restore(model: GPEN, faces: Tensor) -> Tensor:
     return torch.cat([(model(part * 2 - 1) + 1) / 2 for part in faces.split(8)])
 
 
+def figures(result: Tensor, clean: Tensor) -> dict[str, float]:
+    """Mean figures of faces (N, 3, S, S), a few at a time: they are computed in double precision."""
+    parts = list(zip(result.split(4), clean.split(4), strict=True))
+    return {name: float(torch.cat([figure(a, b) for a, b in parts]).mean()) for name, figure in FIGURES.items()}
+
+
 def judge(model: GPEN, pairs: Path) -> dict[str, dict[str, float]]:
     """For each kind of damage the mean figures of the results, 8 bits deep, and of the input (`input_…`)."""
     clean = read_faces(pairs / "hq")
@@ -57,8 +63,7 @@ def judge(model: GPEN, pairs: Path) -> dict[str, dict[str, float]]:
     for folder in sorted(pairs.glob("lq_*")):
         damaged = read_faces(folder)
         result = (restore(model, damaged).clamp(0, 1) * 255).round() / 255
-        row = {name: float(figure(result, clean).mean()) for name, figure in FIGURES.items()}
-        row |= {f"input_{name}": float(figure(damaged, clean).mean()) for name, figure in FIGURES.items()}
+        row = figures(result, clean) | {f"input_{name}": value for name, value in figures(damaged, clean).items()}
         table[folder.name.removeprefix("lq_")] = {name: round(value, 4) for name, value in row.items()}
     return table
 
@@ -87,7 +92,8 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {s['source']} | {s['faces']} | {s['licence']} | {s['attribution']} |" for s in data["sources"]]
-    seen = ", ".join(f"{stage} {count:,}" for stage, count in details["images_seen"].items())
+    size = details["recipe"]["network"]["size"]
+    seen = ", ".join(f"{stage_name(stage, size)} {count:,}" for stage, count in details["images_seen"].items())
     lines += ["", "## How", "", f"Images seen: {seen}. Hours: {details['hours']}. {details['how']}", ""]
     lines += [
         "The recipes, the loss curves, samples of the prior and the discriminator are in `training/open_model/`.",
@@ -103,6 +109,12 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stage_name(stage: str, size: int) -> str:
+    """`prior at 64 px` for the trainer's `prior, smaller, smaller` in the card of a network of 256 px."""
+    name, *smaller = stage.split(", ")
+    return f"{name} at {size // 2 ** len(smaller)} px"
+
+
 def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Writes the files; the figures. Raises SystemExit when the file would be too large or too coarse."""
     source = options.run / "model.safetensors"
@@ -116,14 +128,14 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     size = sum(tensor.numel() * 2 for tensor in half.values())
     if fidelity < LEAST_PSNR or size > LARGEST:
         raise SystemExit(f"float16 keeps {fidelity:.1f} dB (least {LEAST_PSNR}) in {size / 1e6:.1f} MB; not shipped")
-    figures = judge(coarse, options.judged)
+    table = judge(coarse, options.judged)
     about = json.loads((HERE / "open_model" / "about.json").read_text(encoding="utf-8"))
     hours = sum(float(checkpoint_hours(run)) for run in [options.run, *options.earlier])
     details = {
         **about,
         **stored.card.details,
         "hours": round(hours, 2),
-        "figures": figures,
+        "figures": table,
         "half_psnr": round(fidelity, 1),
     }
     details.pop("sha256", None)
@@ -141,7 +153,7 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     shutil.copyfile(options.run / "curves.png", HERE / "open_model" / "curves.png")
     shutil.copyfile(options.prior / "grid.png", HERE / "open_model" / "prior-samples.png")
     load_model(BUNDLED / f"{NAME}.safetensors", device="cpu")
-    return figures
+    return table
 
 
 def checkpoint_hours(run: Path) -> float:
