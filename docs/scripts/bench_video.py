@@ -138,7 +138,7 @@ def copy(source: Path, target: Path, preset: str) -> tuple[float, float]:
     began, computed = time.perf_counter(), time.process_time()
     with av.open(str(source)) as film, av.open(str(target), "w") as result:
         film.streams.video[0].thread_type = "AUTO"
-        options = {"crf": "18", "preset": preset, "bf": "0"}
+        options = {"crf": "18", "preset": preset, "bf": "0", "rc-lookahead": "12"}
         stream = result.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for frame in film.decode(video=0):

@@ -26,6 +26,8 @@ CONTAINERS = {
     ".mkv": ("matroska", "libx264"),
     ".webm": ("webm", "libvpx-vp9"),
 }
+#: Pictures that x264 looks ahead at to share out the bits.
+_LOOKAHEAD = "12"
 #: Holds any codec and any time base exactly.
 _SEGMENT_CONTAINER = "nut"
 
@@ -69,6 +71,9 @@ def choose_encoding(
         raise PictureError(f"{name} does not take {wanted} pictures; choose another codec, such as libx264")
     # Without pictures that refer forward, decoding order is the order of time, and segments join without a gap.
     options = [("crf", str(quality)), ("preset", preset), ("bf", "0")]
+    if name == "libx264":
+        # The frames it looks ahead at are held in memory, about 5 MB each at 1280×720; 40 by default.
+        options.append(("rc-lookahead", _LOOKAHEAD))
     if name.startswith("libvpx"):
         options = [("crf", str(quality + 12)), ("b", "0"), ("cpu-used", "3"), ("row-mt", "1"), ("auto-alt-ref", "0")]
         options += [("lag-in-frames", "0")]
