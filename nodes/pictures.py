@@ -15,7 +15,7 @@ from . import adapter
 
 
 def check_images(images: Tensor, *, name: str = "image") -> Tensor:
-    """The pictures (B, H, W, C) as they came, C ≥ 3; one picture (H, W, C) becomes a batch of one.
+    """The pictures (B, H, W, C) as they came, within [0, 1]; one picture (H, W, C) becomes a batch of one.
 
     Raises InputError for a batch of none, another rank, or too few channels.
     """
@@ -33,7 +33,8 @@ def check_images(images: Tensor, *, name: str = "image") -> Tensor:
         raise InputError(f"{name} must be at least 1×1 pixels, got {images.shape[2]}×{images.shape[1]}")
     if not images.is_floating_point():
         raise InputError(f"{name} must hold floats in [0, 1], got {images.dtype}")
-    return images
+    low, high = images.aminmax()
+    return images if low >= 0 and high <= 1 else images.clamp(0, 1)
 
 
 def picture_at(images: Tensor, index: int) -> Tensor:
@@ -86,16 +87,18 @@ def frame_at(images: Tensor, index: int) -> NDArray[np.float32]:
     picture = images[index]
     picture = picture.expand(*picture.shape[:2], 3) if picture.shape[-1] == 1 else picture[..., :3]
     picture = picture.to(device="cpu", dtype=torch.float32)
-    low, high = picture.aminmax()
-    if low < 0 or high > 1:
-        picture = picture.clamp(0, 1)
     return picture.contiguous().numpy()
 
 
 def images_out(pictures: Sequence[Tensor]) -> Tensor:
     """An IMAGE (B, H, W, 3), clamped, of pictures (3, H, W) of one size, where and as ComfyUI keeps them."""
-    stacked = torch.stack(list(pictures)).movedim(1, -1).clamp(0, 1)
-    return stacked.to(device=adapter.result_device(), dtype=adapter.result_dtype()).contiguous()
+    channels, height, width = pictures[0].shape
+    out = torch.empty(
+        (len(pictures), height, width, channels), device=adapter.result_device(), dtype=adapter.result_dtype()
+    )
+    for index, picture in enumerate(pictures):
+        out[index].copy_(picture.movedim(0, -1))
+    return out.clamp_(0, 1)
 
 
 class Results:
@@ -108,8 +111,7 @@ class Results:
 
     def put(self, index: int, picture: NDArray[np.float32] | Tensor, mask: Tensor | None = None) -> None:
         """picture: (H, W, 3), clamped to [0, 1] on its way. mask: (H, W); None leaves zeros."""
-        picture = torch.as_tensor(picture)
-        self.images[index].copy_(picture.clamp(0, 1))
+        self.images[index].copy_(torch.as_tensor(picture)).clamp_(0, 1)
         if mask is not None:
             self.masks[index].copy_(mask)
 
