@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gpen_core.config import GPENConfig
 from gpen_core.architecture import Discriminator, StyleGAN2Prior
+from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, InputError
 from gpen_core.losses import (
     EmbeddingLoss,

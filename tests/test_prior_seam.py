@@ -1,6 +1,8 @@
-"""A second prior is one file and one line: embedded, trained, saved, recognised and loaded with nothing else changed."""
+"""A second prior is one file and one line: embedded, trained, saved, recognised, loaded, nothing else changed."""
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from gpen_core.architecture import GPEN, PRIORS, Discriminator, Prior, build_prior, config_from_shapes, embed
 from gpen_core.config import GPENConfig, ModelCard
+from gpen_core.errors import ConfigError
 from gpen_core.trainer.recipe import LossRecipe
 from gpen_core.trainer.stages import FinetuneStage
 from gpen_core.weights import checkpoint, load_model
@@ -32,7 +35,7 @@ class Ladder(Prior):
         super().__init__(config, generator=generator)
         widths = [config.channels[r] for r in config.resolutions]
         self.start = nn.Linear(config.style_dim, widths[0] * 16)
-        self.rungs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.rungs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         self.colour = nn.Conv2d(widths[-1], 3, 1)
 
     @property
@@ -98,9 +101,5 @@ def test_another_prior_goes_all_the_way(config: GPENConfig, tmp_path: Path) -> N
 
 
 def test_an_unknown_prior_is_refused_by_name(config: GPENConfig) -> None:
-    from dataclasses import replace
-
-    from gpen_core.errors import ConfigError
-
     with pytest.raises(ConfigError, match=r"stylegan9.*stylegan2"):
         build_prior(replace(config, prior="stylegan9"))

@@ -1,7 +1,9 @@
-"""Peak memory of each hundred of a folder of 1,000 pictures of 1 megapixel: `python docs/scripts/measure_folder_memory.py`.
+"""Peak memory of each hundred of a folder of 1,000 pictures of 1 megapixel: `python
+docs/scripts/measure_folder_memory.py`.
 
-Runs what `gpen restore` runs (decoding, detection, crops, network, pasting, encoding, report) with a small random network and a detector
-that finds the middle of every picture; prints the resident set's peak per hundred and the last over the first.
+Runs what `gpen restore` runs (decoding, detection, crops, network, pasting, encoding, report) with a small
+random network and a detector that finds the middle of every picture; prints the resident set's peak per hundred
+and the last over the first.
 """
 
 import argparse
