@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,9 +21,9 @@ class Watched:
     def __init__(self, part: Any) -> None:
         self._part = part
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
-        """Where the patcher has put it."""
+        """Where the patcher has put it: it stays there for as long as a node runs."""
         return device_of(self._part)
 
     def __getattr__(self, name: str) -> Any:
