@@ -93,7 +93,7 @@ def measure_frames(core: Any, base: Path, count: int) -> dict[str, Any]:
     faces = by_node()
     by_python()
     times: dict[str, list[float]] = {"node": [], "python": []}
-    for _ in range(3):
+    for _ in range(5):
         for name, job in (("node", by_node), ("python", by_python)):
             began = time.perf_counter()
             job()
