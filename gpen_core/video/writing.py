@@ -6,7 +6,7 @@ import errno
 import heapq
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -118,6 +118,11 @@ class SegmentWriter:
 
     def abandon(self) -> None:
         """Closes what is open, whatever state it is in."""
+        with suppress(OSError, ValueError, load_av().FFmpegError):
+            # An encoder that still holds pictures must be emptied before it may go.
+            for _ in self._stream.encode(None):
+                pass
+            self._container.close()
         self._file.close()
 
 
