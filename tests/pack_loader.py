@@ -24,7 +24,7 @@ def link_pack(custom_nodes: Path, name: str) -> Path:
 
 
 def load_pack(path: Path) -> ModuleType:
-    """The pack's root module. ComfyUI replaces the dots of the path and leaves the rest, dashes and slashes, as it is."""
+    """The pack's root module, under its path as a name: ComfyUI replaces the dots in it and nothing else."""
     name = str(path).replace(".", "_x_")
     spec = importlib.util.spec_from_file_location(name, path / "__init__.py")
     module = importlib.util.module_from_spec(spec)
