@@ -73,7 +73,8 @@ class StyleGAN2Prior(Prior):
         """Pictures (B, 3, S, S) from style latents (B, style_dim) or (B, latents, style_dim) and features."""
         if latents.ndim == 2:
             latents = latents[:, None].expand(-1, self.latents, -1)
-        x = self.input(latents.shape[0]).to(features[4][0].dtype)
+        # Channels last, as the encoder's features are when its input is: mixed layouts cost half as much again.
+        x = self.input(latents.shape[0]).to(features[4][0].dtype).contiguous(memory_format=torch.channels_last)
         x = self.conv1(x, latents[:, 0], features[4][0])
         picture: Tensor = self.to_rgb1(x, latents[:, 1])
         for level, resolution in enumerate(self.resolutions[1:]):
