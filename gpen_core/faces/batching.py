@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ def device_of(network: object) -> torch.device:
     if isinstance(device, torch.device | str):
         return torch.device(device)
     if isinstance(network, torch.nn.Module):
-        for tensor in (*network.parameters(), *network.buffers()):
+        for tensor in chain(network.parameters(), network.buffers()):
             return tensor.device
     return torch.device("cpu")
 

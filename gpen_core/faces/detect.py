@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError, InputError, WeightsError
 from .anchors import anchors, decode_boxes, decode_landmarks
 from .duplicates import distinct
-from .library import build, library_class
+from .library import build, fold_batch_norms, library_class
 from .types import Detection
 
 Backbone = Literal["mobile0.25", "resnet50"]
@@ -74,7 +74,8 @@ class RetinaFaceDetector(nn.Module):
         kind = library_class("facexlib.detection.retinaface", "RetinaFace")
         self._nms = library_class("torchvision.ops", "nms")
         name, device = self.backbone, torch.device("meta")
-        self.network = build(f"RetinaFace {name}", lambda: kind(network_name=name, device=device), state_dict)
+        built = build(f"RetinaFace {name}", lambda: kind(network_name=name, device=device), state_dict)
+        self.network = fold_batch_norms(built).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def longest_side(self) -> int:
@@ -107,7 +108,8 @@ class RetinaFaceDetector(nn.Module):
         if (height, width) != tuple(images.shape[-2:]):
             x = F.interpolate(x, (height, width), mode="bilinear", antialias=True, align_corners=False)
         with torch.no_grad():
-            offsets, scores, points = self.network(x.flip(1) * 255 - x.new_tensor(_BGR_MEAN)[:, None, None])
+            x = x.flip(1) * 255 - x.new_tensor(_BGR_MEAN)[:, None, None]
+            offsets, scores, points = self.network(x.contiguous(memory_format=torch.channels_last))
         offsets, scores, points = offsets.float().cpu(), scores[..., 1].float().cpu(), points.float().cpu()
         anchor = anchors(height, width)
         ratio = torch.tensor([images.shape[-1] / width, images.shape[-2] / height])

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
 from ..errors import DeviceError, MissingPackageError, WeightsError
@@ -74,6 +75,21 @@ def build(what: str, make: Callable[[], nn.Module], state_dict: Mapping[str, Ten
             )
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """The same network for inference: in every `nn.Sequential`, a batch norm goes into the convolution before it.
+
+    Its outputs change by rounding only; its state dict has no longer the names it was built with.
+    """
+    for block in network.modules():
+        if not isinstance(block, nn.Sequential):
+            continue
+        for index in range(len(block) - 1):
+            first, second = block[index], block[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                block[index], block[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return network.requires_grad_(False)
 
 
 def _listed(keys: list[str]) -> str:
