@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..gpen_core.errors import InputError
+from ..gpen_core.restore import RestoredFace
 from . import adapter
 
 
@@ -110,10 +111,22 @@ class Results:
         self.masks = torch.zeros((count, height, width), **where)
 
     def put(self, index: int, picture: NDArray[np.float32] | Tensor, mask: Tensor | None = None) -> None:
-        """picture: (H, W, 3), clamped to [0, 1] on its way. mask: (H, W); None leaves zeros."""
-        self.images[index].copy_(torch.as_tensor(picture)).clamp_(0, 1)
+        """picture: (H, W, 3), clamped to [0, 1] on its way. mask: (H, W); None leaves what is there."""
+        target, given = self.images[index], torch.as_tensor(picture)
+        if (given.device, given.dtype) == (target.device, target.dtype):
+            torch.clamp(given, 0, 1, out=target)
+        else:
+            target.copy_(given).clamp_(0, 1)
         if mask is not None:
             self.masks[index].copy_(mask)
+
+    def cover(self, index: int, faces: Iterable[RestoredFace]) -> None:
+        """Marks how much of each pixel of picture `index` these faces have restored."""
+        mask = self.masks[index]
+        for face in faces:
+            x1, y1, x2, y2 = face.rectangle
+            mask[y1:y2, x1:x2] += face.mask.to(mask)
+            mask[y1:y2, x1:x2].clamp_(max=1)
 
 
 def resized(crops: Tensor, size: int) -> Tensor:

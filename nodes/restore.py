@@ -186,11 +186,13 @@ def _collected(
     after: list[Tensor] = []
     for index, (base, result) in enumerate(results):
         pixels = result.decoded.pixels
-        picture, mask = torch.from_numpy(pixels), covered(result, height, width)
-        if limit is not None and mask is not None:
+        picture = torch.from_numpy(pixels)
+        out.cover(index, result.faces)
+        if limit is not None and result.faces:
             share = pictures.mask_at(limit[index][None], 0, height, width)
-            picture, mask = torch.lerp(torch.from_numpy(base), picture, share[..., None]), mask * share
-        out.put(index, picture, mask)
+            picture = torch.lerp(torch.from_numpy(base), picture, share[..., None])
+            out.masks[index].mul_(share.to(out.masks))
+        out.put(index, picture)
         crops = [(face.crop, face.restored) for face in result.faces]
         if any(crop is None for crop, _ in crops):
             # Faces averaged over frames are kept nowhere but in the result.
@@ -202,17 +204,6 @@ def _collected(
             after += [restored for _, restored in crops if restored is not None]
         progress.step(picture=picture)
     return out.images, out.masks, crops_or_frame(before, images), crops_or_frame(after, images)
-
-
-def covered(result: RestoredPicture, height: int, width: int) -> Tensor | None:
-    """(H, W): how much of each pixel is restored face; None where there is no face."""
-    if not result.faces:
-        return None
-    whole = torch.zeros(height, width)
-    for face in result.faces:
-        x1, y1, x2, y2 = face.rectangle
-        whole[y1:y2, x1:x2] += face.mask
-    return whole.clamp_(0, 1)
 
 
 def crops_or_frame(crops: Sequence[Tensor], images: Tensor) -> Tensor:

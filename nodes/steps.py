@@ -14,7 +14,6 @@ from .adapter import Progress, io, schema
 from .boxes import boxes_out
 from .find import find_faces, needs_detector
 from .model import FaceModel
-from .restore import covered
 from .run import Watched
 from .wires import BoundingBoxes, Faces, GPENFaces, GPENModel
 
@@ -236,6 +235,7 @@ class PasteFaces(io.ComfyNode):
             part = pictures.crops_of(changed[first : first + len(frame)])
             first += len(frame)
             result = restorer.paste(before, frame, part, restorer.masks(frame, part, options), options)
-            out.put(index, result.picture, covered(result, height, width))
+            out.put(index, result.picture)
+            out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))
         return io.NodeOutput(out.images, out.masks)

@@ -12,7 +12,7 @@ from . import inputs, pictures
 from .adapter import Progress, advanced, io, log, schema
 from .find import find_faces, needs_detector
 from .model import FaceModel
-from .restore import covered, prepared_restorer
+from .restore import prepared_restorer
 from .run import Watched
 from .wires import GPENModel
 
@@ -108,7 +108,8 @@ class ColouriseFace(io.ComfyNode):
         for index, faces in enumerate(found):
             frame = pictures.frame_at(images, index)
             result = colorize(frame, network, parser=restorer.parser, options=options, detections=faces)
-            out.put(index, result.picture, covered(result, height, width))
+            out.put(index, result.picture)
+            out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))
         return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
 
