@@ -14,7 +14,7 @@ from ..gpen_core.faces.types import Detection
 from ..gpen_core.options import RestoreOptions
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
 from . import inputs, pictures
-from .adapter import Progress, io, schema
+from .adapter import Progress, io, schema, trim_heap
 from .boxes import boxes_out
 from .enlarge import Enlarge, enlarger
 from .find import find_faces, needs_detector
@@ -131,6 +131,7 @@ class RestoreFaces(io.ComfyNode):
         done = _collected(
             results, images, restorer, scale=1 if enlarge is None else enlarge.scale, limit=limit, progress=progress
         )
+        trim_heap()
         return io.NodeOutput(*done, boxes_out(found), sum(len(faces) for faces in found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib.util
 import inspect
 import json
 import re
@@ -35,6 +36,17 @@ def signature_of(node: Any) -> dict[str, Any]:
             known["choices"] = list(part.options["options"])
         inputs.append(known)
     return {"inputs": inputs, "outputs": [{"id": part.id, "type": part.io_type} for part in schema.outputs]}
+
+
+def test_no_other_pack_has_these_names(pack: Pack) -> None:
+    manager = importlib.util.find_spec("comfyui_manager")
+    if manager is None or manager.origin is None:
+        pytest.skip("needs the ids of all packs: pip install --no-deps comfyui-manager")
+    listed = json.loads((Path(manager.origin).parent / "extension-node-map.json").read_text(encoding="utf-8"))
+    owners = {name: address for address, (names, _) in listed.items() for name in names}
+    assert len(owners) > 10_000
+    taken = {name: owners[name] for name in pack.nodes if name in owners and "gpen" not in owners[name].lower()}
+    assert not taken
 
 
 def promised() -> dict[str, Any]:

@@ -23,6 +23,7 @@ from gpen_core.architecture import GPEN
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.options import Blending, RestoreOptions, Selection
 from gpen_core.tasks import colorize, inpaint
+from gpen_core.video import Smoothing, restore_frames
 from gpen_core.weights import checkpoint, load_detector, zoo
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.timeout(1800)]
@@ -167,6 +168,17 @@ def expected_by_python(name: str, server: Server, nodes: dict[str, Any]) -> np.n
         )
     if name == "gpen_colourise":
         return colorize(read(source / "portrait.png"), load_model(models / COLOUR, **device), detector=detector).picture
+    if name == "gpen_step_by_step":
+        picture, restorer = read(source / "portrait.png"), FaceRestorer(load_model(**device), detector)
+        faces = restorer.align(picture, restorer.detect(picture))
+        crops = sharpened(restorer.run(faces.crops), nodes[id_of(nodes, "ImageSharpen")]["inputs"])
+        result = restorer.paste(picture, faces, crops, restorer.masks(faces, crops))
+        share = np.zeros(picture.shape[:2], dtype=np.float32)
+        for face in result.faces:
+            x1, y1, x2, y2 = face.rectangle
+            share[y1:y2, x1:x2] += face.mask.numpy()
+        share = share.clip(0, 1)[..., None] * nodes[id_of(nodes, "GPEN_BlendFaces")]["inputs"]["strength"]
+        return picture + (result.picture - picture) * share
     if name == "gpen_inpaint":
         masked = Image.open(source / "portrait_masked.png")
         mask = 1 - np.asarray(masked.getchannel("A"), dtype=np.float32) / 255
@@ -174,6 +186,25 @@ def expected_by_python(name: str, server: Server, nodes: dict[str, Any]) -> np.n
             read(source / "portrait_masked.png"), load_model(models / INPAINT, **device), mask=mask, detector=detector
         ).picture
     return None
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    """(H, W, 3) float32 each, as Load Video gives them: converted without a stop at 8 bits."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="gbrpf32le") for frame in film.decode(video=0)]
+
+
+def sharpened(crops: torch.Tensor, settings: dict[str, float]) -> torch.Tensor:
+    """(N, 3, S, S): what ComfyUI's Sharpen Image makes of it: a Gaussian of the neighbours is taken away."""
+    radius, sigma = int(settings["sharpen_radius"]), settings["sigma"]
+    line = torch.linspace(-1, 1, 2 * radius + 1)
+    weight = torch.exp(-(line[:, None].square() + line.square()) / (2 * sigma**2))
+    weight = -10 * settings["alpha"] * weight / weight.sum()
+    weight[radius, radius] += 1 - weight.sum()
+    padded = torch.nn.functional.pad(crops, (radius,) * 4, mode="reflect")
+    kernel = weight.expand(3, 1, *weight.shape)
+    return torch.nn.functional.conv2d(padded, kernel, groups=3).clamp(0, 1)
 
 
 def read(path: Path) -> np.ndarray:
@@ -206,10 +237,19 @@ def test_every_shipped_workflow_runs_and_gives_what_python_gives(name: str, serv
         "class_type": "SaveImage",
         "inputs": {"images": ["mask", 0], "filename_prefix": f"{name}_mask"},
     }
+    if name == "gpen_video":
+        inputs = {"images": [worker, 0], "filename_prefix": "frames"}
+        nodes["frames"] = {"class_type": "SaveImage", "inputs": inputs}
     outputs = server.run(nodes, seconds=900)
     assert int(outputs["count"]["text"][0]) >= 1
     if name == "gpen_video":
         assert list((server.base / "output" / "gpen").glob("film*"))
+        frames = [read(path) for path in server.saved(outputs, "frames")]
+        restorer = FaceRestorer(load_model(device="cpu", precision="fp32"), load_detector(device="cpu"))
+        film = frames_of(server.base / "input" / "film.mp4")
+        expected = [result.picture for result in restore_frames(film, restorer, smoothing=Smoothing())]
+        assert len(frames) == len(expected) == len(film)
+        assert np.abs(np.stack(frames) - np.stack(expected).clip(0, 1)).max() <= 1.01 / 255
         return
     loader = nodes[id_of(nodes, "LoadImage")]["inputs"]["image"]
     before = pixels_of(server.base / "input" / loader)
@@ -249,6 +289,35 @@ def test_channels_stay_in_place_in_the_real_server(server: Server) -> None:
         means = pixels_of(server.saved(outputs, "crops")[0]).mean((0, 1))
         assert int(means.argmax()) == k
         assert float(means.sum() - means[k]) < 1
+
+
+def test_an_upscaling_model_makes_the_rest_of_the_picture(server: Server) -> None:
+    pytest.importorskip("spandrel", reason="needs spandrel to write an upscaling network")
+    from spandrel.architectures.ESRGAN import ESRGAN
+
+    torch.manual_seed(5)
+    folder = server.base / "models" / "upscale_models"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(ESRGAN(in_nc=3, out_nc=3, num_filters=8, num_blocks=1, scale=2).state_dict(), folder / "twice.pth")
+    nodes = restore_graph([])
+    loader, restore = id_of(nodes, "LoadImage"), id_of(nodes, "GPEN_RestoreFaces")
+    nodes["upscaler"] = {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "twice.pth"}}
+    nodes[restore]["inputs"]["upscale_model"] = ["upscaler", 0]
+    nodes["core"] = {
+        "class_type": "ImageUpscaleWithModel",
+        "inputs": {"upscale_model": ["upscaler", 0], "image": [loader, 0]},
+    }
+    nodes["mask"] = {"class_type": "MaskToImage", "inputs": {"mask": [restore, 1]}}
+    for key, source in (("core out", "core"), ("mask out", "mask"), ("ours out", restore)):
+        inputs = {"images": [source, 0], "filename_prefix": f"upscaled_{source}"}
+        nodes[key] = {"class_type": "SaveImage", "inputs": inputs}
+    outputs = server.run(nodes)
+    core, mask, ours = (pixels_of(server.saved(outputs, f"{key} out")[0]) for key in ("core", "mask", "ours"))
+    inside = mask[..., 0] > 0
+    assert ours.shape == core.shape == (2 * example().height, 2 * example().width, 3)
+    assert inside.any()
+    assert int(np.abs(ours - core)[~inside].max()) <= 1
+    assert np.abs(ours - core)[inside].mean() > 1
 
 
 def test_the_page_gets_help_names_and_templates(server: Server) -> None:
