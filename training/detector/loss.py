@@ -19,6 +19,8 @@ class DetectionLoss:
     """Weights and thresholds; an anchor is a face from `face_overlap` on, background below `background_overlap`.
 
     negatives: background anchors that count per face anchor, the hardest ones; at least `least_negatives` a scene.
+    landmark_knee: errors above it count by their size, not their square; in tenths of an anchor's side, so that 0.1 is
+    2.5 % of a typical eye distance.
     teacher: share of the teacher's probability in the class target; the rest is the geometry's 0 or 1.
     """
 
@@ -27,7 +29,8 @@ class DetectionLoss:
     negatives: int = 5
     least_negatives: int = 30
     box: float = 2.0
-    landmark: float = 3.0
+    landmark: float = 1.5
+    landmark_knee: float = 0.1
     teacher: float = 0.3
 
 
@@ -97,6 +100,6 @@ def detection_loss(
         "class": cost[counted].sum() / count,
         "box": options.box * F.smooth_l1_loss(box[face], targets.box[face], reduction="sum") / count,
         "landmark": options.landmark
-        * F.smooth_l1_loss(landmark[face], targets.landmark[face], reduction="sum")
+        * F.smooth_l1_loss(landmark[face], targets.landmark[face], reduction="sum", beta=options.landmark_knee)
         / count,
     }
