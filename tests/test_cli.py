@@ -108,6 +108,12 @@ def test_models_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[
     assert (row["task"], row["value_range"], row["parameters"]) == ("segmentation", [0.0, 1.0], 71_005_223)
 
 
+def test_the_model_that_ships_is_listed_by_its_own_header(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--json", "gpen-open-256"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["size_px"], row["task"], row["template"]) == (256, "restoration", "ffhq")
+
+
 def test_second_hand_places_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
     main(["models", "--json", "GPEN-BFR-512"])
     (row,) = json.loads(capsys.readouterr().out)

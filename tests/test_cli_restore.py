@@ -125,10 +125,11 @@ def test_strength_nothing_leaves_the_picture_as_it_was(tmp_path, model):
     np.testing.assert_array_equal(read_picture(tmp_path / "b.png").pixels, read_picture(tmp_path / "a.png").pixels)
 
 
-def test_aligned_faces_formats_and_sizes(tmp_path, model):
+def test_aligned_faces_formats_and_sizes(tmp_path, model, capsys):
     photograph(tmp_path / "face.png", 1, size=(32, 32))
     words = ["restore", tmp_path / "face.png", "-o", tmp_path / "out", "--model", model, "--aligned", "--quiet"]
     assert gpen(*words, "--format", "tiff", "--precision", "fp32", "--device", "cpu") == 0
+    assert capsys.readouterr().out.startswith("1 aligned face;")
     given = torch.from_numpy(read_picture(tmp_path / "face.png").pixels).permute(2, 0, 1)[None] / 127.5 - 1
     expected = load_model(model, device="cpu", precision="fp32")(given)
     expected = ((expected[0].permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).round().numpy()

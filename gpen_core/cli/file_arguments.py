@@ -101,9 +101,10 @@ def run_with_progress(items: Sequence[Item], process: Process, options: BatchOpt
         return run_batch(items, process, options, finished=finished, skipped=bar.update)
 
 
-def conclude(summary: BatchSummary, report: Path) -> int:
-    """The exit status, 1 when a picture failed, after saying how the run ended."""
-    parts = [_counted(summary.done, "picture"), _counted(summary.faces, "face")]
+def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False) -> int:
+    """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face."""
+    done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]
+    parts = [_counted(number, noun) for noun, number in done]
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
     if summary.failed:

@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .table import megabytes, table
+
+if TYPE_CHECKING:
+    from ..weights.entry import ZooEntry
 
 NAME = "models"
 HELP = "List the models, detectors, parsers and upscalers known by name; fetch some of them."
@@ -57,16 +60,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _row(entry: Any, path: Path | None) -> dict[str, Any]:
+def _row(entry: ZooEntry, path: Path | None) -> dict[str, Any]:
+    from ..weights import header
+
+    config, card = entry.config, entry.card
+    if config is None and path is not None and path == entry.bundled_path:
+        config, card, _ = header.read(path)
     return {
         "name": entry.name,
         "kind": entry.kind,
-        "task": None if entry.card is None else entry.card.task,
+        "task": None if card is None else card.task,
         "summary": entry.summary,
-        "size_px": None if entry.config is None else entry.config.in_size,
+        "size_px": None if config is None else config.in_size,
         "parameters": entry.parameters,
-        "value_range": None if entry.card is None else list(entry.card.value_range),
-        "template": None if entry.card is None else entry.card.template,
+        "value_range": None if card is None else list(card.value_range),
+        "template": None if card is None else card.template,
         "bytes": path.stat().st_size if entry.size is None and path is not None else entry.size,
         "sha256": entry.sha256,
         "licence": entry.licence,

@@ -108,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         figures=figures,
         group=group,
     )
-    return conclude(run_with_progress(items, process, batch, quiet=arguments.quiet), report)
+    summary = run_with_progress(items, process, batch, quiet=arguments.quiet)
+    return conclude(summary, report, aligned=arguments.aligned)
 
 
 def _refuse_for_films(arguments: argparse.Namespace) -> None:

@@ -87,4 +87,5 @@ def run_task(
         settings=settings,
         provenance=None if arguments.no_provenance else provenance,
     )
-    return conclude(run_with_progress(items, process(options), batch, quiet=arguments.quiet), report)
+    summary = run_with_progress(items, process(options), batch, quiet=arguments.quiet)
+    return conclude(summary, report, aligned=arguments.aligned)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from safetensors import safe_open
 
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, WeightsError
@@ -52,6 +55,12 @@ def decode(metadata: Mapping[str, str], where: str) -> Header:
         )
     except ConfigError as error:
         raise WeightsError(f"the header of {where} is wrong: {error}") from error
+
+
+def read(path: Path) -> Header:
+    """What a safetensors file says of itself; its tensors stay where they are. Raises WeightsError as `decode`."""
+    with safe_open(path, framework="numpy") as file:
+        return decode(file.metadata() or {}, str(path))
 
 
 def _json(metadata: Mapping[str, str], key: str, where: str) -> dict[str, Any] | None:
