@@ -10,9 +10,10 @@ import torch
 from training_scripts import TRAINING, script
 
 from gpen_core.architecture import GPEN
-from gpen_core.config import GPENConfig
+from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError
 from gpen_core.trainer import read_recipe
+from gpen_core.weights import checkpoint
 
 FOLDER = TRAINING / "open_model"
 
@@ -34,6 +35,38 @@ def test_the_input_passes_through_and_every_rgb_output_still_learns(step: Module
         if "to_rgb" in name and name.endswith("conv.weight"):
             assert parameter.grad is not None
             assert parameter.grad.abs().max() > 0
+
+
+def small_recipe(folder: Path) -> Path:
+    text = (FOLDER / "full-finetune-256.toml").read_text().replace("size = 256", "size = 32").replace("0.25", "0.02")
+    path = folder / "small.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_recipe_is_drawn_and_two_networks_are_mixed(
+    step: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "start.safetensors"
+    monkeypatch.setattr("sys.argv", ["pass_through.py", str(small_recipe(tmp_path)), str(made)])
+    step.main()
+    start = checkpoint.read(made)
+    other = {name: tensor + 1 for name, tensor in start.state_dict.items()}
+    checkpoint.write(tmp_path / "other.safetensors", other, start.config, start.card)
+    words = ["mix.py", str(made), str(tmp_path / "other.safetensors"), "0.25", str(tmp_path / "mixed.safetensors")]
+    monkeypatch.setattr("sys.argv", words)
+    script("open_model/mix.py").main()
+    mixed = checkpoint.read(tmp_path / "mixed.safetensors")
+    assert mixed.card.details["mixed"]["share_of_second"] == 0.25
+    for name in ("ecd0.0.0.weight", "generator.conv1.conv.weight"):
+        torch.testing.assert_close(mixed.state_dict[name], start.state_dict[name] + 0.25)
+
+
+def test_a_share_outside_the_line_is_refused() -> None:
+    config = GPENConfig.standard(32, narrow=0.02, style_dim=16, n_mlp=2)
+    stored = checkpoint.Checkpoint({}, config, ModelCard())
+    with pytest.raises(ConfigError, match="from 0 to 1"):
+        script("open_model/mix.py").mix(stored, stored, 1.5)
 
 
 def test_a_network_too_thin_to_carry_the_colours_is_refused(step: ModuleType) -> None:

@@ -117,8 +117,7 @@ def stage_name(stage: str, size: int) -> str:
 
 def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Writes the files; the figures. Raises SystemExit when the file would be too large or too coarse."""
-    source = options.run / "model.safetensors"
-    stored = checkpoint.read(source)
+    stored = checkpoint.read(options.model or options.run / "model.safetensors")
     half = {name: tensor.half() for name, tensor in stored.state_dict.items()}
     full, coarse = GPEN(stored.config, stored.card).eval(), GPEN(stored.config, stored.card).eval()
     full.load_state_dict(stored.state_dict)
@@ -167,6 +166,7 @@ def main() -> None:
     """Reads the command line, ships, prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of the finished fine-tune")
+    parser.add_argument("--model", type=Path, help="another model than the run's own: what mix.py made of it")
     parser.add_argument("--judged", type=Path, required=True, help="folder with hq and lq_… faces to judge by")
     parser.add_argument("--prior", type=Path, required=True, help="folder of the prior's run, for its samples")
     parser.add_argument(

@@ -1,4 +1,6 @@
-"""Makes a network pass its input through: python training/open_model/pass_through.py MODEL.safetensors OUT.safetensors
+"""Makes a network pass its input through: python training/open_model/pass_through.py MODEL OUT.safetensors
+
+MODEL is a file, or a recipe (.toml) whose network is then drawn from its seed: the start of a run without a prior.
 
 A young network spends most of its steps on repeating what it was given. Here the first layer of the encoder carries
 each colour and its negative, the largest feature enters with weight 1, and the last RGB output adds them up to the
@@ -15,9 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gpen_core.architecture import GPEN
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError
+from gpen_core.trainer import read_recipe
 from gpen_core.weights import checkpoint
+from gpen_core.weights.checkpoint import Checkpoint
 
 # Two leaky ReLU(0.2)·√2 in a row turn x and −x into 2x and −0.08x (or 0.08x and −2x): 2.08x apart, whatever the sign.
 APART = 2.0 + 2 * 0.2**2
@@ -49,13 +54,21 @@ def pass_through(state: dict[str, Tensor], config: GPENConfig) -> dict[str, Tens
     return changed
 
 
+def drawn(path: Path) -> Checkpoint:
+    """The untrained network of a recipe."""
+    recipe = read_recipe(path)
+    config, card = recipe.network.config, recipe.card()
+    model = GPEN(config, card, generator=torch.Generator().manual_seed(recipe.seed))
+    return Checkpoint(model.state_dict(), config, card)
+
+
 def main() -> None:
     """Reads the command line and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    stored = checkpoint.read(options.model)
+    stored = drawn(options.model) if options.model.suffix == ".toml" else checkpoint.read(options.model)
     details = {**stored.card.details, "passed_through_at": stored.card.details.get("images_seen", {})}
     card = replace(stored.card, details=details)
     checkpoint.write(options.out, pass_through(dict(stored.state_dict), stored.config), stored.config, card)
