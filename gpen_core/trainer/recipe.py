@@ -121,6 +121,7 @@ class LossRecipe:
     """Weights of the losses (0: left out) and the two lazy regularisers with their intervals in steps.
 
     adversarial_from: images that must have been seen before the discriminator starts; until then content alone trains.
+    texture: of the local strength of fine structure, which needs no discriminator; not in the paper.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
     independent_noise: whether the two inputs of a block of the prior get noise of their own.
     """
@@ -128,6 +129,7 @@ class LossRecipe:
     adversarial: float = 1.0
     content: float = 1.0
     content_norm: Norm = "l1"
+    texture: float = 0.0
     feature_matching: float = 0.02
     feature_norm: Norm = "l1"
     feature_reduction: Reduction = "sum"
@@ -150,6 +152,7 @@ class LossRecipe:
             "adversarial",
             "content",
             "feature_matching",
+            "texture",
             "identity",
             "perceptual",
             "r1",
