@@ -182,4 +182,4 @@ def test_texture_asks_for_structure_but_not_for_its_place():
 def test_texture_refuses_pictures_smaller_than_its_windows():
     small = torch.zeros(1, 3, 16, 16)
     with pytest.raises(InputError, match="at least 32 px"):
-        texture(small, small)
+        texture(small, small, scales=3)

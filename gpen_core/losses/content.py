@@ -28,12 +28,12 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
     raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
 
 
-def texture(result: Tensor, target: Tensor, *, scales: int = 3, window: int = 8) -> Tensor:
+def texture(result: Tensor, target: Tensor, *, scales: int = 1, window: int = 8) -> Tensor:
     """Scalar: mean difference of how strong fine structure is around each pixel, summed over `scales` (each half size).
 
     result, target: (B, C, H, W). What stands out of its 3×3 surroundings is fine structure; its strength is the root
     mean square over channels and a window of `window` px. Where it lies is left to the content loss, which alone would
-    rather show none than show it in the wrong place. A patchwise texture loss (Sajjadi et al., "EnhanceNet", 2017) with
+    rather show none than show it in the wrong place; coarser scales invite hard contours. A patchwise texture loss (Sajjadi et al., "EnhanceNet", 2017) with
     a fixed band-pass in the place of a trained network. Raises InputError for pictures smaller than a window.
     """
     least = window * 2 ** (scales - 1)

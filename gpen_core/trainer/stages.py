@@ -142,7 +142,7 @@ class FinetuneStage(Stage):
         if weights.content:
             terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
         if weights.texture:
-            terms["texture"] = weights.texture * texture(fake, batch.clean)
+            terms["texture"] = weights.texture * texture(fake, batch.clean, scales=weights.texture_scales)
         matching = matching and adversarial and weights.feature_matching > 0
         seen = self.discriminator.features(fake) if matching else None
         if adversarial and weights.adversarial:
