@@ -33,8 +33,9 @@ def texture(result: Tensor, target: Tensor, *, scales: int = 1, window: int = 8)
 
     result, target: (B, C, H, W). What stands out of its 3×3 surroundings is fine structure; its strength is the root
     mean square over channels and a window of `window` px. Where it lies is left to the content loss, which alone would
-    rather show none than show it in the wrong place; coarser scales invite hard contours. A patchwise texture loss (Sajjadi et al., "EnhanceNet", 2017) with
-    a fixed band-pass in the place of a trained network. Raises InputError for pictures smaller than a window.
+    rather show none than show it in the wrong place; coarser scales invite hard contours. A patchwise texture loss
+    (Sajjadi et al., "EnhanceNet", 2017) with a fixed band-pass in the place of a trained network. Raises InputError for
+    pictures smaller than a window.
     """
     least = window * 2 ** (scales - 1)
     if min(result.shape[-2:]) < least:
