@@ -20,7 +20,6 @@ from gpen_core.losses import (
     generator_nonsaturating,
     path_length_penalty,
     r1_penalty,
-    texture,
 )
 
 
@@ -128,58 +127,3 @@ def test_an_embedding_loss_sends_its_gradient_to_the_result_only():
     EmbeddingLoss(Colours())(result, target).backward()
     assert result.grad is not None
     assert target.grad is None
-
-
-def slow_texture(a: Tensor, b: Tensor, scales: int, window: int) -> float:
-    """The same, a pixel and a window at a time."""
-    total = 0.0
-    for scale in range(scales):
-        size = 2**scale
-        strengths = []
-        for picture in (a, b):
-            small = torch.stack(
-                [
-                    torch.stack(
-                        [picture[..., y : y + size, x : x + size].mean((-1, -2)) for x in range(0, 16, size)], -1
-                    )
-                    for y in range(0, 16, size)
-                ],
-                -2,
-            )
-            side = small.shape[-1]
-            fine = small.clone()
-            for y in range(side):
-                for x in range(side):
-                    around = small[..., max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-                    fine[..., y, x] -= around.mean((-1, -2))
-            starts = range(0, side - window + 1, window // 2)
-            strengths.append(
-                [
-                    math.sqrt(float(fine[0, :, y : y + window, x : x + window].square().mean()) + 1e-8)
-                    for y in starts
-                    for x in starts
-                ]
-            )
-        total += sum(abs(p - q) for p, q in zip(*strengths, strict=True)) / len(strengths[0])
-    return total
-
-
-def test_texture_agrees_with_a_form_written_out_pixel_by_pixel():
-    source = torch.Generator().manual_seed(3)
-    a, b = (torch.rand(1, 3, 16, 16, generator=source, dtype=torch.float64) for _ in range(2))
-    assert float(texture(a, b, scales=2, window=4)) == pytest.approx(slow_texture(a, b, 2, 4), rel=1e-9)
-
-
-def test_texture_asks_for_structure_but_not_for_its_place():
-    original = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4)) * 2 - 1
-    soft = torch.nn.functional.avg_pool2d(original, 3, stride=1, padding=1)
-    elsewhere = original.roll((5, 3), (2, 3))
-    assert float(texture(original, original)) == 0
-    assert float(texture(elsewhere, original)) < 0.2 * float(texture(soft, original))
-    assert float(content(elsewhere, original)) > float(content(soft, original))
-
-
-def test_texture_refuses_pictures_smaller_than_its_windows():
-    small = torch.zeros(1, 3, 16, 16)
-    with pytest.raises(InputError, match="at least 32 px"):
-        texture(small, small, scales=3)

@@ -1,7 +1,7 @@
 """What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
 from .adversarial import discriminator_logistic, generator_nonsaturating
-from .content import Norm, Reduction, content, feature_matching, texture
+from .content import Norm, Reduction, content, feature_matching
 from .embedding import Embedding, EmbeddingLoss
 from .regularisers import path_length_penalty, r1_penalty
 
@@ -16,5 +16,4 @@ __all__ = [
     "generator_nonsaturating",
     "path_length_penalty",
     "r1_penalty",
-    "texture",
 ]

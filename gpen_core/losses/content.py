@@ -28,32 +28,6 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
     raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
 
 
-def texture(result: Tensor, target: Tensor, *, scales: int = 1, window: int = 8) -> Tensor:
-    """Scalar: mean difference of how strong fine structure is around each pixel, summed over `scales` (each half size).
-
-    result, target: (B, C, H, W). What stands out of its 3×3 surroundings is fine structure; its strength is the root
-    mean square over channels and a window of `window` px. Where it lies is left to the content loss, which alone would
-    rather show none than show it in the wrong place; coarser scales invite hard contours. A patchwise texture loss
-    (Sajjadi et al., "EnhanceNet", 2017) with a fixed band-pass in the place of a trained network. Raises InputError for
-    pictures smaller than a window.
-    """
-    least = window * 2 ** (scales - 1)
-    if min(result.shape[-2:]) < least:
-        raise InputError(f"texture compares windows at {scales} scales; pictures of at least {least} px are needed")
-
-    def strength(x: Tensor) -> Tensor:
-        fine = x - F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-        power = F.avg_pool2d(fine.square().mean(1, keepdim=True), window, stride=window // 2)
-        return torch.sqrt(power + 1e-8)
-
-    total = result.new_zeros(())
-    for scale in range(scales):
-        if scale:
-            result, target = F.avg_pool2d(result, 2), F.avg_pool2d(target, 2)
-        total = total + content(strength(result), strength(target).detach())
-    return total
-
-
 def feature_matching(
     fake: Sequence[Tensor], real: Sequence[Tensor], norm: Norm = "l1", reduction: Reduction = "sum"
 ) -> Tensor:

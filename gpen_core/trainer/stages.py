@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
-from ..losses import EmbeddingLoss, content, feature_matching, generator_nonsaturating, texture
+from ..losses import EmbeddingLoss, content, feature_matching, generator_nonsaturating
 from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
@@ -141,8 +141,6 @@ class FinetuneStage(Stage):
         weights, terms = self.losses, {}
         if weights.content:
             terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
-        if weights.texture:
-            terms["texture"] = weights.texture * texture(fake, batch.clean, scales=weights.texture_scales)
         matching = matching and adversarial and weights.feature_matching > 0
         seen = self.discriminator.features(fake) if matching else None
         if adversarial and weights.adversarial:
