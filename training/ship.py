@@ -110,9 +110,9 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
 
 
 def stage_name(stage: str, size: int) -> str:
-    """`prior at 64 px` for the trainer's `prior, smaller, smaller` in the card of a network of 256 px."""
+    """`prior at a smaller size` for `prior, smaller`: the card of a grown network does not say how small it began."""
     name, *smaller = stage.split(", ")
-    return f"{name} at {size // 2 ** len(smaller)} px"
+    return f"{name} at {size} px" if not smaller else f"{name} at {'an even' * (len(smaller) > 1) or 'a'} smaller size"
 
 
 def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
