@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ..errors import ConfigError, InputError, WeightsError
 from .anchors import anchors, decode_boxes, decode_landmarks
@@ -75,7 +76,7 @@ class RetinaFaceDetector(nn.Module):
         self._nms = library_class("torchvision.ops", "nms")
         name, device = self.backbone, torch.device("meta")
         built = build(f"RetinaFace {name}", lambda: kind(network_name=name, device=device), state_dict)
-        self.network = fold_batch_norms(built).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = convert_conv2d_weight_memory_format(fold_batch_norms(built), torch.channels_last)
 
     @property
     def longest_side(self) -> int:
