@@ -129,6 +129,32 @@ class Results:
             mask[y1:y2, x1:x2].clamp_(max=1)
 
 
+class Crops:
+    """An IMAGE (N, S, S, 3) of square crops, filled one by one where and as ComfyUI keeps them.
+
+    expected: how many will come; more are taken too.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._expected = max(1, expected)
+        self._images: Tensor | None = None
+        self._count = 0
+
+    def add(self, crop: Tensor) -> None:
+        """One more, (3, S, S), clamped to [0, 1] on its way."""
+        if self._images is None:
+            shape = (self._expected, *crop.shape[1:], 3)
+            self._images = torch.empty(shape, device=adapter.result_device(), dtype=adapter.result_dtype())
+        elif self._count == len(self._images):
+            self._images = torch.cat([self._images, torch.empty_like(self._images)])
+        self._images[self._count].copy_(crop.movedim(0, -1)).clamp_(0, 1)
+        self._count += 1
+
+    def images_or(self, fallback: Tensor) -> Tensor:
+        """The crops; where none came `fallback` (3, H, W) alone, as no wire may be empty."""
+        return images_out([fallback]) if self._images is None else self._images[: self._count]
+
+
 def resized(crops: Tensor, size: int) -> Tensor:
     """Square pictures (N, 3, S, S) in [0, 1] as (N, 3, size, size), bicubic, filtered against aliasing."""
     if tuple(crops.shape[-2:]) == (size, size):

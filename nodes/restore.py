@@ -129,7 +129,13 @@ class RestoreFaces(io.ComfyNode):
             results = _beside(images, restorer.restore_many(frames, options, detections=found))
         progress.expect(len(images))
         done = _collected(
-            results, images, restorer, scale=1 if enlarge is None else enlarge.scale, limit=limit, progress=progress
+            results,
+            images,
+            restorer,
+            expected=sum(len(faces) for faces in found),
+            scale=1 if enlarge is None else enlarge.scale,
+            limit=limit,
+            progress=progress,
         )
         trim_heap()
         return io.NodeOutput(*done, boxes_out(found), sum(len(faces) for faces in found))
@@ -173,18 +179,18 @@ def _collected(
     images: Tensor,
     restorer: FaceRestorer,
     *,
+    expected: int,
     scale: int,
     limit: Sequence[Tensor] | None,
     progress: Progress,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pictures, masks, crops before and crops after.
 
-    limit: (H, W) for each picture, how much of it may change.
+    expected: faces. limit: (H, W) for each picture, how much of it may change.
     """
     count, height, width = len(images), int(images.shape[1]) * scale, int(images.shape[2]) * scale
     out = pictures.Results(count, height, width)
-    before: list[Tensor] = []
-    after: list[Tensor] = []
+    before, after = pictures.Crops(expected), pictures.Crops(expected)
     for index, (base, result) in enumerate(results):
         pixels = result.decoded.pixels
         picture = torch.from_numpy(pixels)
@@ -198,20 +204,14 @@ def _collected(
         if any(crop is None for crop, _ in crops):
             # Faces averaged over frames are kept nowhere but in the result.
             faces = [face.detection for face in result.faces]
-            before += restorer.align(base, faces).crops
-            after += restorer.align(pixels, faces).crops
-        else:
-            before += [crop for crop, _ in crops if crop is not None]
-            after += [restored for _, restored in crops if restored is not None]
+            crops = list(zip(restorer.align(base, faces).crops, restorer.align(pixels, faces).crops, strict=True))
+        for crop, restored in crops:
+            if crop is not None and restored is not None:
+                before.add(crop)
+                after.add(restored)
         progress.step(picture=picture)
-    return out.images, out.masks, crops_or_frame(before, images), crops_or_frame(after, images)
-
-
-def crops_or_frame(crops: Sequence[Tensor], images: Tensor) -> Tensor:
-    """An IMAGE of the crops (3, S, S); of the first picture where there are none, as no wire may be empty."""
-    if crops:
-        return pictures.images_out(crops)
-    return pictures.images_out([pictures.picture_at(images, 0)])
+    first = pictures.picture_at(images, 0)
+    return out.images, out.masks, before.images_or(first), after.images_or(first)
 
 
 def _limits(images: Tensor, mask: Tensor | None, segs: Any) -> list[Tensor] | None:
