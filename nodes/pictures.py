@@ -93,13 +93,10 @@ def frame_at(images: Tensor, index: int) -> NDArray[np.float32]:
 
 def images_out(pictures: Sequence[Tensor]) -> Tensor:
     """An IMAGE (B, H, W, 3), clamped, of pictures (3, H, W) of one size, where and as ComfyUI keeps them."""
-    channels, height, width = pictures[0].shape
-    out = torch.empty(
-        (len(pictures), height, width, channels), device=adapter.result_device(), dtype=adapter.result_dtype()
-    )
-    for index, picture in enumerate(pictures):
-        out[index].copy_(picture.movedim(0, -1))
-    return out.clamp_(0, 1)
+    gathered = Crops(len(pictures))
+    for picture in pictures:
+        gathered.add(picture)
+    return gathered.images
 
 
 class Results:
@@ -130,7 +127,7 @@ class Results:
 
 
 class Crops:
-    """An IMAGE (N, S, S, 3) of square crops, filled one by one where and as ComfyUI keeps them.
+    """An IMAGE (N, H, W, 3) of pictures of one size, filled one by one where and as ComfyUI keeps them.
 
     expected: how many will come; more are taken too.
     """
@@ -141,7 +138,7 @@ class Crops:
         self._count = 0
 
     def add(self, crop: Tensor) -> None:
-        """One more, (3, S, S), clamped to [0, 1] on its way."""
+        """One more, (3, H, W), clamped to [0, 1] on its way."""
         if self._images is None:
             shape = (self._expected, *crop.shape[1:], 3)
             self._images = torch.empty(shape, device=adapter.result_device(), dtype=adapter.result_dtype())
@@ -150,9 +147,16 @@ class Crops:
         self._images[self._count].copy_(crop.movedim(0, -1)).clamp_(0, 1)
         self._count += 1
 
+    @property
+    def images(self) -> Tensor:
+        """Those that came. Raises InputError where none did, as no wire may be empty."""
+        if self._images is None:
+            raise InputError("no pictures came to make an IMAGE of; give at least one")
+        return self._images[: self._count]
+
     def images_or(self, fallback: Tensor) -> Tensor:
-        """The crops; where none came `fallback` (3, H, W) alone, as no wire may be empty."""
-        return images_out([fallback]) if self._images is None else self._images[: self._count]
+        """Those that came; else `fallback` (3, H, W) alone."""
+        return images_out([fallback]) if self._images is None else self.images
 
 
 def resized(crops: Tensor, size: int) -> Tensor:
