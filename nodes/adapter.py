@@ -205,10 +205,6 @@ class Progress:
         self._bar = comfy.utils.ProgressBar(self._total)
         self._previewed = 0.0
 
-    def expect(self, more: int) -> None:
-        """`more` units are still to come."""
-        self._total = max(self._done + more, 1)
-
     def step(self, count: int = 1, picture: Tensor | None = None) -> None:
         """`count` more units are done. picture: (H, W, 3) in [0, 1], shown on the node, twice a second at most."""
         stop_if_cancelled()

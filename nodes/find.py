@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -40,16 +40,15 @@ def find_faces(
     face_landmarks: Any = None,
     segs: Any = None,
     progress: Progress,
-) -> list[list[Detection]]:
-    """The faces of each picture. Landmarks win over boxes, boxes over regions, regions over the detector's own.
+) -> Iterator[list[Detection]]:
+    """The faces of each picture, found when they are asked for; what was given is checked at once.
 
-    The detector must have been prepared where `needs_detector` says so.
+    Landmarks win over boxes, boxes over regions, regions over the detector's own. The detector must have been prepared
+    where `needs_detector` says so.
     """
     count, height, width = images.shape[:3]
     if face_landmarks is not None:
-        frames = landmarks_per_frame(face_landmarks, count)
-        progress.step(count)
-        return frames
+        return _stepping(landmarks_per_frame(face_landmarks, count), progress)
     boxes: list[list[tuple[Box, float]]] | None = None
     if bounding_boxes is not None:
         boxes = boxes_per_frame(bounding_boxes, count)
@@ -57,14 +56,24 @@ def find_faces(
         boxes = [boxes_of(check_segs(segs, height, width))] * count
     if boxes is not None:
         selection = Selection(threshold=_IN_A_BOX)
+    return _stepping(_detected(model, images, selection, boxes), progress)
+
+
+def _stepping(frames: Iterable[list[Detection]], progress: Progress) -> Iterator[list[Detection]]:
+    for faces in frames:
+        progress.step()
+        yield faces
+
+
+def _detected(
+    model: FaceModel, images: Tensor, selection: Selection, boxes: list[list[tuple[Box, float]]] | None
+) -> Iterator[list[Detection]]:
+    """What the detector finds in each picture, or makes of the boxes that were given for it."""
     restorer = FaceRestorer(Watched(model.network), Watched(model.detector()))
-    frames = []
-    for index in range(count):
+    for index in range(len(images)):
         wanted = None if boxes is None else boxes[index]
         found = [] if wanted == [] else restorer.detect(pictures.frame_at(images, index), selection)
-        frames.append(found if wanted is None else [_in_box(box, score, found) for box, score in wanted])
-        progress.step()
-    return frames
+        yield found if wanted is None else [_in_box(box, score, found) for box, score in wanted]
 
 
 def _in_box(box: Box, score: float, found: Sequence[Detection]) -> Detection:

@@ -99,13 +99,17 @@ def images_out(pictures: Sequence[Tensor]) -> Tensor:
     return gathered.images
 
 
+def _room(*shape: int) -> Tensor:
+    """Unwritten, where and as ComfyUI keeps pictures."""
+    return torch.empty(shape, device=adapter.result_device(), dtype=adapter.result_dtype())
+
+
 class Results:
     """An IMAGE (B, H, W, 3) and its MASK (B, H, W), filled picture by picture where and as ComfyUI keeps them."""
 
     def __init__(self, count: int, height: int, width: int) -> None:
-        where = {"device": adapter.result_device(), "dtype": adapter.result_dtype()}
-        self.images = torch.empty((count, height, width, 3), **where)
-        self.masks = torch.zeros((count, height, width), **where)
+        self.images = _room(count, height, width, 3)
+        self.masks = _room(count, height, width).zero_()
 
     def put(self, index: int, picture: NDArray[np.float32] | Tensor, mask: Tensor | None = None) -> None:
         """picture: (H, W, 3), clamped to [0, 1] on its way. mask: (H, W); None leaves what is there."""
@@ -140,8 +144,7 @@ class Crops:
     def add(self, crop: Tensor) -> None:
         """One more, (3, H, W), clamped to [0, 1] on its way."""
         if self._images is None:
-            shape = (self._expected, *crop.shape[1:], 3)
-            self._images = torch.empty(shape, device=adapter.result_device(), dtype=adapter.result_dtype())
+            self._images = _room(self._expected, *crop.shape[1:], 3)
         elif self._count == len(self._images):
             self._images = torch.cat([self._images, torch.empty_like(self._images)])
         self._images[self._count].copy_(crop.movedim(0, -1)).clamp_(0, 1)

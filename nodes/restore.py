@@ -108,7 +108,7 @@ class RestoreFaces(io.ComfyNode):
             gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images
         )
         progress = Progress(2 * len(images))
-        found = find_faces(
+        each = find_faces(
             gpen_model,
             images,
             inputs.selection_of(detection_threshold, min_face_size),
@@ -118,21 +118,20 @@ class RestoreFaces(io.ComfyNode):
             progress=progress,
         )
         chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
-        found = [chosen(faces) for faces in found]
+        found: list[list[Detection]] = []
+        faces = _noted((chosen(faces) for faces in each), found)
         enlarge = None if upscale_model is None else enlarger(upscale_model, images)
         if enlarge is not None:
-            results = _enlarged(restorer, images, found, options, enlarge)
+            results = _enlarged(restorer, images, faces, options, enlarge)
         elif temporal_smoothing:
-            results = _beside(images, restored_smoothly(restorer, images, found, options))
+            results = _beside(images, restored_smoothly(restorer, images, faces, options))
         else:
             frames = (pictures.frame_at(images, index) for index in range(len(images)))
-            results = _beside(images, restorer.restore_many(frames, options, detections=found))
-        progress.expect(len(images))
+            results = _beside(images, restorer.restore_many(frames, options, detections=faces))
         done = _collected(
             results,
             images,
             restorer,
-            expected=sum(len(faces) for faces in found),
             scale=1 if enlarge is None else enlarge.scale,
             limit=limit,
             progress=progress,
@@ -152,6 +151,13 @@ def prepared_restorer(model: FaceModel, *, mask_kind: str, detector: bool, image
     )
 
 
+def _noted(frames: Iterable[list[Detection]], into: list[list[Detection]]) -> Iterator[list[Detection]]:
+    """`frames`, each kept in `into` as it goes by."""
+    for faces in frames:
+        into.append(faces)
+        yield faces
+
+
 def _beside(
     images: Tensor, results: Iterable[RestoredPicture]
 ) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
@@ -163,7 +169,7 @@ def _beside(
 def _enlarged(
     restorer: FaceRestorer,
     images: Tensor,
-    found: Sequence[Sequence[Detection]],
+    found: Iterable[Sequence[Detection]],
     options: RestoreOptions,
     enlarge: Enlarge,
 ) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
@@ -179,18 +185,17 @@ def _collected(
     images: Tensor,
     restorer: FaceRestorer,
     *,
-    expected: int,
     scale: int,
     limit: Sequence[Tensor] | None,
     progress: Progress,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pictures, masks, crops before and crops after.
 
-    expected: faces. limit: (H, W) for each picture, how much of it may change.
+    limit: (H, W) for each picture, how much of it may change.
     """
     count, height, width = len(images), int(images.shape[1]) * scale, int(images.shape[2]) * scale
     out = pictures.Results(count, height, width)
-    before, after = pictures.Crops(expected), pictures.Crops(expected)
+    before, after = pictures.Crops(count), pictures.Crops(count)
     for index, (base, result) in enumerate(results):
         pixels = result.decoded.pixels
         picture = torch.from_numpy(pixels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -16,9 +16,9 @@ from . import pictures
 
 
 class KnownFaces(FaceRestorer):
-    """A restorer whose faces have been found already: frame by frame, in order."""
+    """A restorer whose faces another finds: frame by frame, in order."""
 
-    def __init__(self, restorer: FaceRestorer, frames: Sequence[Sequence[Detection]]) -> None:
+    def __init__(self, restorer: FaceRestorer, frames: Iterable[Sequence[Detection]]) -> None:
         super().__init__(restorer.model, None, restorer.parser)
         self._frames = iter(frames)
 
@@ -28,7 +28,7 @@ class KnownFaces(FaceRestorer):
 
 
 def restored_smoothly(
-    restorer: FaceRestorer, images: Tensor, found: Sequence[Sequence[Detection]], options: RestoreOptions
+    restorer: FaceRestorer, images: Tensor, found: Iterable[Sequence[Detection]], options: RestoreOptions
 ) -> Iterator[RestoredPicture]:
     """The frames with their faces restored, landmarks and faces smoothed along each face's track, in order.
 

@@ -66,7 +66,7 @@ class DetectFaces(io.ComfyNode):
         height, width = int(images.shape[1]), int(images.shape[2])
         if needs_detector(face_landmarks=face_landmarks):
             gpen_model.prepare(network=False, detector=True, frame_pixels=height * width)
-        found = find_faces(
+        each = find_faces(
             gpen_model,
             images,
             inputs.selection_of(detection_threshold, min_face_size),
@@ -76,7 +76,7 @@ class DetectFaces(io.ComfyNode):
             progress=Progress(len(images)),
         )
         chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
-        found = [chosen(faces) for faces in found]
+        found = [chosen(faces) for faces in each]
         faces = Faces(picture_size=(height, width), frames=found)
         return io.NodeOutput(faces, boxes_out(found), faces.count)
 

@@ -96,14 +96,16 @@ class ColouriseFace(io.ComfyNode):
         restorer = prepared_restorer(
             gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images
         )
-        found = find_faces(
-            gpen_model,
-            images,
-            inputs.selection_of(detection_threshold, min_face_size),
-            bounding_boxes=bounding_boxes,
-            face_landmarks=face_landmarks,
-            segs=segs,
-            progress=progress,
+        found = list(
+            find_faces(
+                gpen_model,
+                images,
+                inputs.selection_of(detection_threshold, min_face_size),
+                bounding_boxes=bounding_boxes,
+                face_landmarks=face_landmarks,
+                segs=segs,
+                progress=progress,
+            )
         )
         for index, faces in enumerate(found):
             frame = pictures.frame_at(images, index)
@@ -172,14 +174,16 @@ class InpaintFace(io.ComfyNode):
         else:
             detector = needs_detector(face_landmarks=face_landmarks)
             gpen_model.prepare(detector=detector, frame_pixels=height * width)
-            found = find_faces(
-                gpen_model,
-                images,
-                inputs.selection_of(detection_threshold, min_face_size),
-                bounding_boxes=bounding_boxes,
-                face_landmarks=face_landmarks,
-                segs=segs,
-                progress=progress,
+            found = list(
+                find_faces(
+                    gpen_model,
+                    images,
+                    inputs.selection_of(detection_threshold, min_face_size),
+                    bounding_boxes=bounding_boxes,
+                    face_landmarks=face_landmarks,
+                    segs=segs,
+                    progress=progress,
+                )
             )
         options = inputs.options_of(keep_crops=False)
         for index, faces in enumerate(found):
