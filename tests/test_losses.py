@@ -16,6 +16,7 @@ from gpen_core.losses import (
     EmbeddingLoss,
     content,
     discriminator_logistic,
+    emphasise,
     feature_matching,
     generator_nonsaturating,
     path_length_penalty,
@@ -41,6 +42,16 @@ def test_logistic_losses_and_r1_agree_with_the_reference():
         float(golden["g_nonsaturating"]), rel=1e-4
     )
     assert float(r1_penalty(real_score, real).detach()) == pytest.approx(float(golden["r1"]), rel=1e-4)
+
+
+def test_emphasis_adds_the_difference_from_the_mean_of_the_neighbours_in_the_picture():
+    picture = torch.rand(1, 3, 7, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    shown = emphasise(picture, 4.0)
+    for y, x in ((0, 0), (3, 4), (6, 2)):
+        near = picture[..., max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
+        own = picture[..., y, x]
+        torch.testing.assert_close(shown[..., y, x], own + 4 * (own - near.mean((2, 3))))
+    assert emphasise(picture, 0.0) is picture
 
 
 def test_feature_matching_is_the_sum_of_each_blocks_mean_absolute_difference():

@@ -17,6 +17,7 @@ from training_runs import loop, make_faces, recipe, silent, weights
 
 from gpen_core.data import Batch
 from gpen_core.errors import TrainingError
+from gpen_core.trainer import stages
 from gpen_core.trainer.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
 from gpen_core.trainer.log import read_log
 from gpen_core.trainer.loop import Limits
@@ -214,6 +215,25 @@ def test_augmentation_never_touches_the_pairs(tmp_path):
         run.run(Limits(images=4), silent)
         results.append(weights(run))
     assert all(torch.equal(t, results[1][n]) for n, t in results[0].items())
+
+
+@pytest.mark.parametrize("stage", ["prior", "finetune"])
+def test_whatever_the_discriminator_looks_at_is_emphasised(stage, tmp_path, monkeypatch):
+    amounts, seen = [], []
+
+    def marked(pictures: torch.Tensor, amount: float) -> torch.Tensor:
+        amounts.append(amount)
+        return pictures + 100
+
+    monkeypatch.setattr(stages, "emphasise", marked)
+    run = loop(recipe(stage, losses={"emphasis": 8.0}), make_faces(tmp_path / "faces"), tmp_path / "out")
+    discriminator = run.stepper.stage.discriminator
+    look = discriminator.features
+    monkeypatch.setattr(discriminator, "features", lambda pictures: (seen.append(pictures.detach()), look(pictures))[1])
+    run.run(Limits(images=4), silent)
+    assert set(amounts) == {8.0}
+    assert len(seen) >= 6
+    assert all(float(pictures.min()) > 50 for pictures in seen)
 
 
 def test_a_checkpoint_in_small_files_reads_back_whole(tmp_path):

@@ -1,6 +1,6 @@
 """What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
-from .adversarial import discriminator_logistic, generator_nonsaturating
+from .adversarial import discriminator_logistic, emphasise, generator_nonsaturating
 from .content import Norm, Reduction, content, feature_matching
 from .embedding import Embedding, EmbeddingLoss
 from .regularisers import path_length_penalty, r1_penalty
@@ -12,6 +12,7 @@ __all__ = [
     "Reduction",
     "content",
     "discriminator_logistic",
+    "emphasise",
     "feature_matching",
     "generator_nonsaturating",
     "path_length_penalty",

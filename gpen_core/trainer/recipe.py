@@ -121,6 +121,8 @@ class LossRecipe:
     """Weights of the losses (0: left out) and the two lazy regularisers with their intervals in steps.
 
     adversarial_from: images that must have been seen before the discriminator starts; until then content alone trains.
+    emphasis: how much stronger the discriminator is shown the fine structure of all pictures (`losses.emphasise`); 0 as
+    in the paper.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
     independent_noise: whether the two inputs of a block of the prior get noise of their own.
     """
@@ -134,6 +136,7 @@ class LossRecipe:
     identity: float = 0.0
     perceptual: float = 0.0
     adversarial_from: int = 0
+    emphasis: float = 0.0
     r1: float = 10.0
     r1_every: int = 16
     path_length: float = 2.0
@@ -152,6 +155,7 @@ class LossRecipe:
             "feature_matching",
             "identity",
             "perceptual",
+            "emphasis",
             "r1",
             "path_length",
             "mixing",

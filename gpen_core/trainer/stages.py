@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
-from ..losses import EmbeddingLoss, content, feature_matching, generator_nonsaturating
+from ..losses import EmbeddingLoss, content, emphasise, feature_matching, generator_nonsaturating
 from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
@@ -26,6 +26,10 @@ class Stage(ABC):
 
     def __init__(self, generator: nn.Module, discriminator: Discriminator, losses: LossRecipe) -> None:
         self.generator, self.discriminator, self.losses = generator, discriminator, losses
+
+    def shown(self, pictures: Tensor) -> Tensor:
+        """`pictures` as the discriminator sees them."""
+        return emphasise(pictures, self.losses.emphasis)
 
     @abstractmethod
     def groups(self) -> dict[str, list[nn.Parameter]]:
@@ -47,7 +51,7 @@ class Stage(ABC):
         """The weighted terms of the generator's loss; their sum is minimised."""
         return {
             "adversarial": self.losses.adversarial
-            * generator_nonsaturating(self.discriminator(augment(fake) if augment else fake))
+            * generator_nonsaturating(self.discriminator(self.shown(augment(fake) if augment else fake)))
         }
 
 
@@ -142,17 +146,17 @@ class FinetuneStage(Stage):
         if weights.content:
             terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
         matching = matching and adversarial and weights.feature_matching > 0
-        seen = self.discriminator.features(fake) if matching else None
+        seen = self.discriminator.features(self.shown(fake)) if matching else None
         if adversarial and weights.adversarial:
             scores = (
                 seen.scores
                 if seen is not None and augment is None
-                else self.discriminator(augment(fake) if augment else fake)
+                else self.discriminator(self.shown(augment(fake) if augment else fake))
             )
             terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores)
         if seen is not None:
             with torch.no_grad():
-                wanted = self.discriminator.features(batch.clean).features
+                wanted = self.discriminator.features(self.shown(batch.clean)).features
             distance = feature_matching(seen.features, wanted, weights.feature_norm, weights.feature_reduction)
             terms["feature_matching"] = weights.feature_matching * distance
         for name, (weight, loss) in self._extra.items():

@@ -112,8 +112,8 @@ class Stepper:
                 with contextlib.nullcontext() if keep else torch.no_grad():
                     fake = stage.pictures(batch, self.source(batch.position, _FAKES))
                 augment = self._augment(batch, _AUGMENT_D)
-                real_score = discriminator(augment(batch.clean))
-                fake_score = discriminator(augment(fake.detach()))
+                real_score = discriminator(stage.shown(augment(batch.clean)))
+                fake_score = discriminator(stage.shown(augment(fake.detach())))
             loss = discriminator_logistic(real_score, fake_score)
             torch.autograd.backward(loss / len(batches))
             if keep:
@@ -128,7 +128,7 @@ class Stepper:
     def _r1_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
         losses, discriminator = self.recipe.losses, self.stage.discriminator
         for batch in batches:
-            real = self._augment(batch, _AUGMENT_R1)(batch.clean).detach().requires_grad_(True)
+            real = self.stage.shown(self._augment(batch, _AUGMENT_R1)(batch.clean)).detach().requires_grad_(True)
             penalty = r1_penalty(discriminator(real), real)
             torch.autograd.backward(losses.r1 / 2 * losses.r1_every / len(batches) * penalty)
             _note(log, r1=penalty)
