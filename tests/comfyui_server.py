@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_port import free_port
 
 START_SECONDS = 240
 
@@ -43,9 +43,7 @@ class Server:
         for folder in ("custom_nodes", "models", "input", "output", "user"):
             (base / folder).mkdir(parents=True, exist_ok=True)
         self.base = base
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.log_path = base / "server.log"
         command = [comfyui_python(), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(base), "--disable-auto-launch", "--disable-api-nodes"]

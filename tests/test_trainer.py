@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from free_port import free_port
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import loop, make_faces, recipe, silent, weights
 
@@ -114,7 +115,7 @@ def two_processes(faces: Path, out: Path, precision: str) -> dict[str, torch.Ten
     from safetensors.torch import load_file
 
     shared = {**script_environment(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    shared |= {"MASTER_PORT": str(20_000 + os.getpid() % 20_000), "ACCELERATE_USE_CPU": "true"}
+    shared |= {"MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true"}
     children = [
         subprocess.Popen(
             [sys.executable, "-c", HALF, str(faces), str(out), precision],

@@ -15,7 +15,7 @@ from small_models import CARD, SMALL, small_model
 from gpen_core.architecture import Discriminator, build_prior, expected_shapes
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, DeviceError, GPENError, HubError, InputError, UnsafeFileError, WeightsError
-from gpen_core.weights import checkpoint, load_detector, load_model, load_parser
+from gpen_core.weights import checkpoint, header, load_detector, load_model, load_parser
 from gpen_core.weights.cache import cache_folder
 from gpen_core.weights.header import Header, encode
 from gpen_core.weights.tensors import read_tensors
@@ -73,6 +73,9 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
     for length in (len(whole) - 1, len(whole) // 2, 100, 5):
         path.write_bytes(whole[:length])
         assert "get it again" in refusal(path)
+        if suffix == ".safetensors":
+            with pytest.raises(WeightsError, match="get it again"):
+                header.read(path)
 
 
 def test_an_old_pickle_cut_short_is_refused(tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, WeightsError
 
 LAYOUT = "1"
 LAYOUT_KEY, CONFIG_KEY, CARD_KEY, HASH_KEY = "gpen.layout", "gpen.config", "gpen.card", "gpen.sha256"
+
+
+# What opening a damaged safetensors file raises.
+UNREADABLE = (SafetensorError, OSError, ValueError)
 
 
 class Header(NamedTuple):
@@ -58,9 +62,20 @@ def decode(metadata: Mapping[str, str], where: str) -> Header:
 
 
 def read(path: Path) -> Header:
-    """What a safetensors file says of itself; its tensors stay where they are. Raises WeightsError as `decode`."""
-    with safe_open(path, framework="numpy") as file:
-        return decode(file.metadata() or {}, str(path))
+    """What a safetensors file says of itself; its tensors stay where they are. Raises WeightsError as `decode`, and
+    for a damaged file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except UNREADABLE as error:
+        raise damaged(path, error) from error
+    return decode(metadata, str(path))
+
+
+def damaged(path: Path, error: Exception) -> WeightsError:
+    """What to say of a safetensors file that cannot be opened."""
+    return WeightsError(f"{path} is cut short or damaged ({error}); get it again")
 
 
 def _json(metadata: Mapping[str, str], key: str, where: str) -> dict[str, Any] | None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import UnsafeFileError, WeightsError
-from . import zoo
+from . import header, zoo
 from .cache import sha256_of
 from .entry import PICKLES, SUFFIXES
 
@@ -70,8 +70,8 @@ def read_tensors(path: Path, *, part: str | None = None, trust_pickle: bool = Fa
             # The tensors stay mapped from the file: nothing is read until it is used.
             with safe_open(path, framework="pt", device="cpu") as file:
                 return RawFile({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
-            raise WeightsError(f"{path} is cut short or damaged ({error}); get it again") from error
+        except header.UNREADABLE as error:
+            raise header.damaged(path, error) from error
     return RawFile(_unwrap(_load_pickle(path, trust_pickle), path, part), {})
 
 
