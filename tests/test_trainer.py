@@ -237,6 +237,19 @@ def test_whatever_the_discriminator_looks_at_is_emphasised(stage, tmp_path, monk
     assert all(float(pictures.min()) > 50 for pictures in seen)
 
 
+def test_the_pairs_alone_have_a_sharpened_target(tmp_path, monkeypatch):
+    real = []
+    monkeypatch.setattr(stages, "sharpened", lambda originals, damaged, amount: originals + 5 * amount)
+    made = recipe(losses={"sharpen": 2.0, "feature_matching": 0.0, "path_length": 0.0, "r1": 0.0})
+    run = loop(made, make_faces(tmp_path / "faces"), tmp_path / "out")
+    discriminator = run.stepper.stage.discriminator
+    look = discriminator.features
+    monkeypatch.setattr(discriminator, "features", lambda pictures: (real.append(pictures.detach()), look(pictures))[1])
+    run.run(Limits(images=2), silent)
+    assert read_log(tmp_path / "out")[0]["content"] > 7
+    assert all(float(pictures.abs().max()) < 5 for pictures in real)
+
+
 def test_a_checkpoint_in_small_files_reads_back_whole(tmp_path):
     tensors = {"large": torch.randn(300, 100), "small": torch.arange(5), "scalar": torch.tensor(2.5)}
     write_checkpoint(tmp_path / "000000000001", tensors, {"a": 0.1}, part_bytes=20_000)

@@ -1,7 +1,7 @@
 """What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
 from .adversarial import discriminator_logistic, emphasise, generator_nonsaturating
-from .content import Norm, Reduction, content, feature_matching
+from .content import Norm, Reduction, content, feature_matching, sharpened
 from .embedding import Embedding, EmbeddingLoss
 from .regularisers import path_length_penalty, r1_penalty
 
@@ -17,4 +17,5 @@ __all__ = [
     "generator_nonsaturating",
     "path_length_penalty",
     "r1_penalty",
+    "sharpened",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from .content import fine_structure
+
 
 def discriminator_logistic(real_score: Tensor, fake_score: Tensor) -> Tensor:
     """Scalar: mean softplus(-real) + mean softplus(fake), in float32 or better. Scores are unbounded logits."""
@@ -17,15 +19,14 @@ def generator_nonsaturating(fake_score: Tensor) -> Tensor:
 
 
 def emphasise(pictures: Tensor, amount: float) -> Tensor:
-    """`pictures` (B, 3, H, W) with their fine structure, the difference from the mean of 5×5 pixels, 1 + amount times
-    as strong.
+    """`pictures` (B, 3, H, W) with their fine structure (of 5×5 pixels) 1 + amount times as strong.
 
     A convolutional network learns the coarse first (Rahaman et al. 2019), where restored and real pictures hardly
     differ; shown so, a young discriminator tells them apart within tens of steps. It is linear, and nothing is lost.
     """
     if not amount:
         return pictures
-    return pictures + amount * (pictures - F.avg_pool2d(pictures, 5, 1, 2, count_include_pad=False))
+    return pictures + amount * fine_structure(pictures, 5)
 
 
 def _at_least_float32(score: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
-from ..losses import EmbeddingLoss, content, emphasise, feature_matching, generator_nonsaturating
+from ..losses import EmbeddingLoss, content, emphasise, feature_matching, generator_nonsaturating, sharpened
 from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
@@ -143,8 +143,9 @@ class FinetuneStage(Stage):
     ) -> dict[str, Tensor]:
         """L_A + α L_C + β L_F, and the extras. Augmented pictures meet the adversarial loss only, never the pairs."""
         weights, terms = self.losses, {}
+        target = sharpened(batch.clean, batch.damaged, weights.sharpen)
         if weights.content:
-            terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
+            terms["content"] = weights.content * content(fake, target, weights.content_norm)
         matching = matching and adversarial and weights.feature_matching > 0
         seen = self.discriminator.features(self.shown(fake)) if matching else None
         if adversarial and weights.adversarial:
@@ -156,7 +157,7 @@ class FinetuneStage(Stage):
             terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores)
         if seen is not None:
             with torch.no_grad():
-                wanted = self.discriminator.features(self.shown(batch.clean)).features
+                wanted = self.discriminator.features(self.shown(target)).features
             distance = feature_matching(seen.features, wanted, weights.feature_norm, weights.feature_reduction)
             terms["feature_matching"] = weights.feature_matching * distance
         for name, (weight, loss) in self._extra.items():
