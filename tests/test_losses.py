@@ -19,9 +19,9 @@ from gpen_core.losses import (
     emphasise,
     feature_matching,
     generator_nonsaturating,
+    lost_share,
     path_length_penalty,
     r1_penalty,
-    sharpened,
 )
 
 
@@ -55,33 +55,33 @@ def test_emphasis_adds_the_difference_from_the_mean_of_the_neighbours_in_the_pic
     assert emphasise(picture, 0.0) is picture
 
 
-def test_a_target_is_sharpened_by_what_the_damage_took():
-    original = torch.rand(3, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    flat = torch.full_like(original[:1], 0.5)
-    mixed = (original[1:2] + original[2:]) / 2
-    damaged = torch.cat([original[:1], flat, mixed])
-    target = sharpened(original, damaged, 2.0)
-    torch.testing.assert_close(target[0], original[0])  # nothing was lost
+def test_what_the_damage_took_is_told_by_the_correlation_of_fine_structure():
+    original = torch.rand(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    mixed = (original[2:3] + original[3:]) / 2
+    damaged = torch.cat([original[:1] * 0.5, torch.full_like(original[:1], 0.5), mixed, 1 - original[3:]])
 
-    def fine(pictures: Tensor, side: int) -> Tensor:
-        padded = nn.functional.pad(torch.ones_like(pictures), (side // 2,) * 4)
-        window = torch.ones(3, 1, side, side, dtype=pictures.dtype)
-        counts = nn.functional.conv2d(padded, window, groups=3)
-        return pictures - nn.functional.conv2d(pictures, window, padding=side // 2, groups=3) / counts
+    def fine(pictures: Tensor) -> Tensor:
+        window = torch.ones(3, 1, 5, 5, dtype=pictures.dtype)
+        counts = nn.functional.conv2d(torch.ones_like(pictures), window, padding=2, groups=3)
+        return (pictures - nn.functional.conv2d(pictures, window, padding=2, groups=3) / counts).flatten()
 
-    torch.testing.assert_close(target[1], original[1] + 2 * fine(original[1:2], 3)[0])  # all of it
-    a, b = fine(original[2:], 5).flatten(), fine(mixed, 5).flatten()
-    lost = 1 - float(a @ b / (a.norm() * b.norm()))
-    assert 0.1 < lost < 0.9
-    torch.testing.assert_close(target[2], original[2] + 2 * lost**2 * fine(original[2:], 3)[0])
-    assert sharpened(original, damaged, 0.0) is original
+    a, b = fine(original[2:3]), fine(mixed)
+    half = 1 - float(a @ b / (a.norm() * b.norm()))
+    assert 0.1 < half < 0.9
+    wanted = torch.tensor([0, 1, half**2, 1], dtype=torch.float64)
+    torch.testing.assert_close(lost_share(original, damaged), wanted, atol=1e-9, rtol=0)
 
 
 def test_a_smaller_damaged_picture_is_compared_at_its_originals_size():
-    original = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5))
-    target = sharpened(original, torch.zeros(1, 3, 8, 8), 1.0)
-    torch.testing.assert_close(target, sharpened(original, torch.zeros(1, 3, 16, 16), 1.0))
-    assert not torch.equal(target, original)
+    small = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+    large = nn.functional.interpolate(small, (16, 16), mode="bilinear", align_corners=False)
+    assert float(lost_share(large, small)) == pytest.approx(0, abs=1e-6)
+
+
+def test_weights_share_out_the_adversarial_loss():
+    score = torch.tensor([[1.0], [-2.0]])
+    first, second = (math.log1p(math.exp(-value)) for value in (1.0, -2.0))
+    assert float(generator_nonsaturating(score, torch.tensor([0.25, 1.0]))) == pytest.approx((first / 4 + second) / 2)
 
 
 def test_feature_matching_is_the_sum_of_each_blocks_mean_absolute_difference():

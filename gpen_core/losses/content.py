@@ -28,21 +28,16 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
     raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
 
 
-def sharpened(originals: Tensor, damaged: Tensor, amount: float) -> Tensor:
-    """`originals` (B, 3, H, W), each with its difference from the mean of 3×3 pixels stronger by amount · (1 - r)².
+def lost_share(originals: Tensor, damaged: Tensor) -> Tensor:
+    """(B,) in [0, 1]: how much of the fine structure of `originals` (B, 3, H, W) is gone in `damaged` (B, 3, h, w).
 
-    r: how far the fine structure (the difference from the mean of 5×5 pixels) of a picture and of its damaged form,
-    (B, 3, h, w), agree, as their correlation within [0, 1]. What damage took away comes back, by the content loss,
-    as the blurred middle of what it may have been; a sharper target makes up for that, and a picture that has lost
-    little keeps its own. Sharpened targets are Real-ESRGAN's (Wang et al. 2021, §3.3), there by one amount for all.
+    It is (1 - r)², r being the correlation of the two pictures' differences from their mean of 5×5 pixels: 0 for an
+    untouched picture, near 1 where blur or noise has left nothing of it.
     """
-    if not amount:
-        return originals
     if damaged.shape[-2:] != originals.shape[-2:]:
         damaged = F.interpolate(damaged, originals.shape[-2:], mode="bilinear", align_corners=False)
     ours, theirs = fine_structure(originals, 5).flatten(1), fine_structure(damaged, 5).flatten(1)
-    agreement = F.cosine_similarity(ours.float(), theirs.float(), dim=1).clamp(0, 1).to(originals.dtype)
-    return originals + amount * (1 - agreement).square()[:, None, None, None] * fine_structure(originals, 3)
+    return (1 - F.cosine_similarity(ours, theirs, dim=1).clamp(0, 1)).square()
 
 
 def fine_structure(pictures: Tensor, side: int) -> Tensor:

@@ -12,7 +12,15 @@ from torch.nn import functional as F
 from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
-from ..losses import EmbeddingLoss, content, emphasise, feature_matching, generator_nonsaturating, sharpened
+from ..losses import (
+    EmbeddingLoss,
+    content,
+    emphasise,
+    feature_matching,
+    fine_structure,
+    generator_nonsaturating,
+    lost_share,
+)
 from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
@@ -143,27 +151,39 @@ class FinetuneStage(Stage):
     ) -> dict[str, Tensor]:
         """L_A + α L_C + β L_F, and the extras. Augmented pictures meet the adversarial loss only, never the pairs."""
         weights, terms = self.losses, {}
-        target = sharpened(batch.clean, batch.damaged, weights.sharpen)
         if weights.content:
-            terms["content"] = weights.content * content(fake, target, weights.content_norm)
-        matching = matching and adversarial and weights.feature_matching > 0
+            terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
+        if weights.fine:
+            distance = content(fine_structure(fake, 5), fine_structure(batch.clean, 5), weights.content_norm)
+            terms["fine"] = weights.fine * distance
+        if adversarial:
+            terms |= self._judged(fake, batch, matching=matching and weights.feature_matching > 0, augment=augment)
+        for name, (weight, loss) in self._extra.items():
+            terms[name] = weight * loss(fake, batch.clean)
+        if not terms:
+            raise TrainingError("no loss has a weight above 0; set losses.content or losses.adversarial")
+        return terms
+
+    def _judged(self, fake: Tensor, batch: Batch, *, matching: bool, augment: Augment | None) -> dict[str, Tensor]:
+        """The terms that the discriminator has a part in."""
+        weights, terms = self.losses, {}
+        shares = lost_share(batch.clean, batch.damaged) if weights.by_damage else None
         seen = self.discriminator.features(self.shown(fake)) if matching else None
-        if adversarial and weights.adversarial:
+        if weights.adversarial:
             scores = (
                 seen.scores
                 if seen is not None and augment is None
                 else self.discriminator(self.shown(augment(fake) if augment else fake))
             )
-            terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores)
+            terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores, shares)
         if seen is not None:
             with torch.no_grad():
-                wanted = self.discriminator.features(self.shown(target)).features
-            distance = feature_matching(seen.features, wanted, weights.feature_norm, weights.feature_reduction)
+                real = self.discriminator.features(self.shown(batch.clean)).features
+            made = seen.features
+            if shares is not None:
+                made, real = ([f * shares[:, None, None, None] for f in features] for features in (made, real))
+            distance = feature_matching(made, real, weights.feature_norm, weights.feature_reduction)
             terms["feature_matching"] = weights.feature_matching * distance
-        for name, (weight, loss) in self._extra.items():
-            terms[name] = weight * loss(fake, batch.clean)
-        if not terms:
-            raise TrainingError("no loss has a weight above 0; set losses.content or losses.adversarial")
         return terms
 
     def _given(self, damaged: Tensor) -> Tensor:
