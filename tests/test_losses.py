@@ -19,7 +19,6 @@ from gpen_core.losses import (
     emphasise,
     feature_matching,
     generator_nonsaturating,
-    lost_share,
     path_length_penalty,
     r1_penalty,
 )
@@ -53,35 +52,6 @@ def test_emphasis_adds_the_difference_from_the_mean_of_the_neighbours_in_the_pic
         own = picture[..., y, x]
         torch.testing.assert_close(shown[..., y, x], own + 4 * (own - near.mean((2, 3))))
     assert emphasise(picture, 0.0) is picture
-
-
-def test_what_the_damage_took_is_told_by_the_correlation_of_fine_structure():
-    original = torch.rand(4, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    mixed = (original[2:3] + original[3:]) / 2
-    damaged = torch.cat([original[:1] * 0.5, torch.full_like(original[:1], 0.5), mixed, 1 - original[3:]])
-
-    def fine(pictures: Tensor) -> Tensor:
-        window = torch.ones(3, 1, 5, 5, dtype=pictures.dtype)
-        counts = nn.functional.conv2d(torch.ones_like(pictures), window, padding=2, groups=3)
-        return (pictures - nn.functional.conv2d(pictures, window, padding=2, groups=3) / counts).flatten()
-
-    a, b = fine(original[2:3]), fine(mixed)
-    half = 1 - float(a @ b / (a.norm() * b.norm()))
-    assert 0.1 < half < 0.9
-    wanted = torch.tensor([0, 1, half**2, 1], dtype=torch.float64)
-    torch.testing.assert_close(lost_share(original, damaged), wanted, atol=1e-9, rtol=0)
-
-
-def test_a_smaller_damaged_picture_is_compared_at_its_originals_size():
-    small = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(5))
-    large = nn.functional.interpolate(small, (16, 16), mode="bilinear", align_corners=False)
-    assert float(lost_share(large, small)) == pytest.approx(0, abs=1e-6)
-
-
-def test_weights_share_out_the_adversarial_loss():
-    score = torch.tensor([[1.0], [-2.0]])
-    first, second = (math.log1p(math.exp(-value)) for value in (1.0, -2.0))
-    assert float(generator_nonsaturating(score, torch.tensor([0.25, 1.0]))) == pytest.approx((first / 4 + second) / 2)
 
 
 def test_feature_matching_is_the_sum_of_each_blocks_mean_absolute_difference():

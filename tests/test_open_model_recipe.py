@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from training_runs import make_faces
 from training_scripts import TRAINING, script
 
 from gpen_core.architecture import GPEN
@@ -39,6 +40,7 @@ def test_the_input_passes_through_and_every_rgb_output_still_learns(step: Module
 
 def small_recipe(folder: Path) -> Path:
     text = (FOLDER / "full-finetune-256.toml").read_text().replace("size = 256", "size = 32").replace("0.25", "0.02")
+    text = text.replace("batch = 32", "batch = 4").replace("workers = 8", "workers = 0")
     path = folder / "small.toml"
     path.write_text(text)
     return path
@@ -86,3 +88,28 @@ def test_the_full_recipe_is_the_size_it_says() -> None:
     with torch.device("meta"):
         count = sum(p.numel() for p in GPEN(recipe.network.config).parameters())
     assert count == pytest.approx(7.7e6, rel=0.02)
+
+
+def test_a_restorer_learns_to_give_its_results_sharper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sharpen = script("open_model/sharpen.py")
+    original = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    damaged = torch.stack([original[0] / 2, torch.full_like(original[1], 0.5)])
+    torch.testing.assert_close(sharpen.lost_share(original, damaged), torch.tensor([0.0, 1.0]), atol=1e-5, rtol=0)
+    target = sharpen.sharpened(original, torch.tensor([0.0, 1.0]), 2.0)
+    torch.testing.assert_close(target[0], original[0])
+    middle = original[1, :, 4, 4]
+    torch.testing.assert_close(target[1, :, 4, 4], 3 * middle - 2 * original[1, :, 3:6, 3:6].mean((1, 2)))
+
+    recipe, faces = small_recipe(tmp_path), make_faces(tmp_path / "faces", size=32)
+    config = read_recipe(recipe).network.config
+    model = GPEN(config, generator=torch.Generator().manual_seed(3))
+    details = {"images_seen": {"finetune": 100}}
+    card = ModelCard(task="restoration", value_range=(-1.0, 1.0), details=details)
+    checkpoint.write(tmp_path / "model.safetensors", model.state_dict(), config, card)
+    words = ["sharpen.py", tmp_path / "model.safetensors", faces, faces, tmp_path / "out", "--recipe", recipe]
+    monkeypatch.setattr("sys.argv", [str(word) for word in [*words, "--max-images", 8, "--amount", 1.5]])
+    sharpen.main()
+    made = checkpoint.read(tmp_path / "out" / "model.safetensors")
+    assert made.card.details["sharpened"] == {"amount": 1.5, "images": 8}
+    assert made.card.details["images_seen"] == {"finetune": 108}
+    assert any(not torch.equal(t, model.state_dict()[n]) for n, t in made.state_dict.items())

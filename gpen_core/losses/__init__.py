@@ -1,7 +1,7 @@
 """What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
 from .adversarial import discriminator_logistic, emphasise, generator_nonsaturating
-from .content import Norm, Reduction, content, feature_matching, fine_structure, lost_share
+from .content import Norm, Reduction, content, feature_matching, fine_structure
 from .embedding import Embedding, EmbeddingLoss
 from .regularisers import path_length_penalty, r1_penalty
 
@@ -16,7 +16,6 @@ __all__ = [
     "feature_matching",
     "fine_structure",
     "generator_nonsaturating",
-    "lost_share",
     "path_length_penalty",
     "r1_penalty",
 ]

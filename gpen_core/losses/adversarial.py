@@ -13,13 +13,9 @@ def discriminator_logistic(real_score: Tensor, fake_score: Tensor) -> Tensor:
     return F.softplus(-_at_least_float32(real_score)).mean() + F.softplus(_at_least_float32(fake_score)).mean()
 
 
-def generator_nonsaturating(fake_score: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Scalar: mean softplus(-fake); its gradient does not fade when the discriminator is sure of itself.
-
-    weights: (B,), by which the pictures' losses are multiplied before the mean.
-    """
-    losses = F.softplus(-_at_least_float32(fake_score))
-    return losses.mean() if weights is None else (losses.flatten(1).mean(1) * weights).mean()
+def generator_nonsaturating(fake_score: Tensor) -> Tensor:
+    """Scalar: mean softplus(-fake); its gradient does not fade when the discriminator is sure of itself."""
+    return F.softplus(-_at_least_float32(fake_score)).mean()
 
 
 def emphasise(pictures: Tensor, amount: float) -> Tensor:

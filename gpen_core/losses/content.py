@@ -28,18 +28,6 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
     raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
 
 
-def lost_share(originals: Tensor, damaged: Tensor) -> Tensor:
-    """(B,) in [0, 1]: how much of the fine structure of `originals` (B, 3, H, W) is gone in `damaged` (B, 3, h, w).
-
-    It is (1 - r)², r being the correlation of the two pictures' differences from their mean of 5×5 pixels: 0 for an
-    untouched picture, near 1 where blur or noise has left nothing of it.
-    """
-    if damaged.shape[-2:] != originals.shape[-2:]:
-        damaged = F.interpolate(damaged, originals.shape[-2:], mode="bilinear", align_corners=False)
-    ours, theirs = fine_structure(originals, 5).flatten(1), fine_structure(damaged, 5).flatten(1)
-    return (1 - F.cosine_similarity(ours, theirs, dim=1).clamp(0, 1)).square()
-
-
 def fine_structure(pictures: Tensor, side: int) -> Tensor:
     """The difference of each pixel of `pictures` (B, C, H, W) from the mean of side × side around it, as far as they
     lie in the picture.

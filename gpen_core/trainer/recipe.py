@@ -122,8 +122,6 @@ class LossRecipe:
 
     adversarial_from: images that must have been seen before the discriminator starts; until then content alone trains.
     fine: weight of the content distance between the fine structures (of 5×5 pixels) alone; 0 as in the paper.
-    by_damage: whether a picture counts in the adversarial loss and in feature matching by how much of its fine
-    structure the damage took (`losses.lost_share`), so that one that has lost little is left as it is.
     emphasis: how much stronger the discriminator is shown the fine structure of all pictures (`losses.emphasise`); 0 as
     in the paper.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
@@ -140,7 +138,6 @@ class LossRecipe:
     perceptual: float = 0.0
     adversarial_from: int = 0
     fine: float = 0.0
-    by_damage: bool = False
     emphasis: float = 0.0
     r1: float = 10.0
     r1_every: int = 16

@@ -19,7 +19,6 @@ from ..losses import (
     feature_matching,
     fine_structure,
     generator_nonsaturating,
-    lost_share,
 )
 from .recipe import LossRecipe, Recipe
 
@@ -167,7 +166,6 @@ class FinetuneStage(Stage):
     def _judged(self, fake: Tensor, batch: Batch, *, matching: bool, augment: Augment | None) -> dict[str, Tensor]:
         """The terms that the discriminator has a part in."""
         weights, terms = self.losses, {}
-        shares = lost_share(batch.clean, batch.damaged) if weights.by_damage else None
         seen = self.discriminator.features(self.shown(fake)) if matching else None
         if weights.adversarial:
             scores = (
@@ -175,14 +173,11 @@ class FinetuneStage(Stage):
                 if seen is not None and augment is None
                 else self.discriminator(self.shown(augment(fake) if augment else fake))
             )
-            terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores, shares)
+            terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores)
         if seen is not None:
             with torch.no_grad():
-                real = self.discriminator.features(self.shown(batch.clean)).features
-            made = seen.features
-            if shares is not None:
-                made, real = ([f * shares[:, None, None, None] for f in features] for features in (made, real))
-            distance = feature_matching(made, real, weights.feature_norm, weights.feature_reduction)
+                wanted = self.discriminator.features(self.shown(batch.clean)).features
+            distance = feature_matching(seen.features, wanted, weights.feature_norm, weights.feature_reduction)
             terms["feature_matching"] = weights.feature_matching * distance
         return terms
 

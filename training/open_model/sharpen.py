@@ -1,0 +1,107 @@
+"""Teaches a restorer to give its own results sharper: python training/open_model/sharpen.py MODEL FACES VALIDATION OUT
+
+An L1 loss leaves the blurred middle of what a picture may have been. Here the network learns from itself: its target
+is what it gave at the start, with the fine structure stronger by AMOUNT × how much of the original's the damage took.
+So a good picture stays as it is, and a bad one gets firm edges where the network has found any: it is unsharp masking,
+by as much as each picture needs, inside the network. Loop, checkpoints and results are those of `gpen train`; the same
+command again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional as F
+
+from gpen_core.data import Batch, Degradation, FaceFolder, Feed
+from gpen_core.losses import content, fine_structure
+from gpen_core.trainer import read_recipe
+from gpen_core.trainer.loop import Limits, Loop
+from gpen_core.trainer.results import MODEL, write_results
+from gpen_core.trainer.run import Sources, begin, load_sources
+from gpen_core.trainer.stages import Augment, FinetuneStage, build_stage
+from gpen_core.trainer.step import Stepper
+from gpen_core.trainer.validation import Validation
+from gpen_core.weights import checkpoint
+
+RECIPE = Path(__file__).parent / "finetune-256.toml"
+
+
+def lost_share(originals: Tensor, damaged: Tensor) -> Tensor:
+    """(B,) in [0, 1]: how much of the fine structure of `originals` (B, 3, H, W) is gone in `damaged`, of their shape.
+
+    It is (1 - r)², r being the correlation of the two pictures' differences from their mean of 5×5 pixels: 0 for an
+    untouched picture, near 1 where blur or noise has left nothing of it.
+    """
+    ours, theirs = fine_structure(originals, 5).flatten(1), fine_structure(damaged, 5).flatten(1)
+    return (1 - F.cosine_similarity(ours, theirs, dim=1).clamp(0, 1)).square()
+
+
+def sharpened(results: Tensor, shares: Tensor, amount: float) -> Tensor:
+    """`results` (B, 3, H, W) with their difference from the mean of 3×3 pixels stronger by amount · shares (B,)."""
+    return results + amount * shares[:, None, None, None] * fine_structure(results, 3)
+
+
+class Sharpening(FinetuneStage):
+    """A restorer and what it was at the start, whose results, sharpened, are the targets."""
+
+    def __init__(self, stage: FinetuneStage, amount: float) -> None:
+        super().__init__(stage.generator, stage.discriminator, stage.losses)
+        self._teacher = copy.deepcopy(stage.generator).eval().requires_grad_(False)
+        self._amount = amount
+
+    def loss(
+        self, fake: Tensor, batch: Batch, *, adversarial: bool, matching: bool, augment: Augment | None
+    ) -> dict[str, Tensor]:
+        """The content loss against the sharpened target."""
+        with torch.no_grad():
+            first = self._teacher(self._given(batch.damaged))
+            target = sharpened(first, lost_share(batch.clean, batch.damaged), self._amount)
+        return {"content": content(fake, target)}
+
+
+def main() -> None:
+    """Reads the command line, trains, and writes what `gpen train` writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("validation", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--recipe", type=Path, default=RECIPE, help="of MODEL: network, data and run")
+    parser.add_argument("--amount", type=float, default=2.75)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--max-images", type=int, help="of this step")
+    parser.add_argument("--max-minutes", type=float)
+    options = parser.parse_args()
+    rates = {"rates.encoder": options.rate, "rates.decoder": options.rate}
+    recipe = read_recipe(options.recipe, {**rates, "losses.adversarial": 0.0, "losses.r1": 0.0})
+    processes = Accelerator()
+    stage = build_stage(recipe, processes.device)
+    facts = load_sources(stage, Sources(generator=options.model))
+    stepper = Stepper(Sharpening(stage, options.amount), recipe, processes, processes.device)
+    degradation = Degradation(recipe.data.degradation, jpeg=recipe.data.jpeg)
+    feed = Feed(FaceFolder(options.faces, recipe.network.size), degradation, seed=recipe.seed, on_device=False)
+    judged = FaceFolder(options.validation, recipe.network.size)
+    validation = Validation(judged, degradation, recipe.run.validation_pictures, measures={})
+    loop = Loop(stepper, feed, options.out, validation=validation)
+    begin(stepper, facts)
+    before = stepper.progress.started_at
+    loop.resume()
+    images = None if options.max_images is None else before + options.max_images
+    loop.run(Limits(minutes=options.max_minutes, images=images), lambda images, losses: None)
+    write_results(stepper, options.out, validation)
+    made = checkpoint.read(options.out / MODEL)
+    step = {"amount": options.amount, "images": stepper.progress.images - before}
+    card = replace(made.card, details={**made.card.details, "sharpened": step})
+    checkpoint.write(options.out / MODEL, dict(made.state_dict), made.config, card)
+    print(f"{options.out / MODEL}: {step['images']} images")
+
+
+if __name__ == "__main__":
+    main()
