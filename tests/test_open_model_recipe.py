@@ -59,16 +59,20 @@ def test_a_recipe_is_drawn_and_two_networks_are_mixed(
     monkeypatch.setattr("sys.argv", words)
     script("open_model/mix.py").main()
     mixed = checkpoint.read(tmp_path / "mixed.safetensors")
-    assert mixed.card.details["mixed"]["share_of_second"] == 0.25
+    assert mixed.card.details["mixed"][0]["share_of_second"] == 0.25
     for name in ("ecd0.0.0.weight", "generator.conv1.conv.weight"):
         torch.testing.assert_close(mixed.state_dict[name], start.state_dict[name] + 0.25)
 
 
-def test_a_share_outside_the_line_is_refused() -> None:
+def test_what_another_run_learned_since_is_added_and_other_configurations_are_refused() -> None:
+    mix = script("open_model/mix.py").mix
     config = GPENConfig.standard(32, narrow=0.02, style_dim=16, n_mlp=2)
-    stored = checkpoint.Checkpoint({}, config, ModelCard())
-    with pytest.raises(ConfigError, match="from 0 to 1"):
-        script("open_model/mix.py").mix(stored, stored, 1.5)
+    one, two, five = (checkpoint.Checkpoint({"w": torch.full((2,), v)}, config, ModelCard()) for v in (1.0, 2.0, 5.0))
+    assert mix(one, five, 2.0, two)["w"].tolist() == [7.0, 7.0]
+    assert mix(one, five, 1.5)["w"].tolist() == [7.0, 7.0]
+    other = checkpoint.Checkpoint({}, GPENConfig.standard(64, narrow=0.02, style_dim=16, n_mlp=2), ModelCard())
+    with pytest.raises(ConfigError, match="different configurations"):
+        mix(one, other, 0.5)
 
 
 def test_a_network_too_thin_to_carry_the_colours_is_refused(step: ModuleType) -> None:
@@ -107,7 +111,9 @@ def test_a_restorer_learns_to_give_its_results_sharper(tmp_path: Path, monkeypat
     card = ModelCard(task="restoration", value_range=(-1.0, 1.0), details=details)
     checkpoint.write(tmp_path / "model.safetensors", model.state_dict(), config, card)
     words = ["sharpen.py", tmp_path / "model.safetensors", faces, faces, tmp_path / "out", "--recipe", recipe]
-    monkeypatch.setattr("sys.argv", [str(word) for word in [*words, "--max-images", 8, "--amount", 1.5]])
+    monkeypatch.setattr(
+        "sys.argv", [str(word) for word in [*words, "--max-images", 8, "--amount", 1.5, "--start", words[1]]]
+    )
     sharpen.main()
     made = checkpoint.read(tmp_path / "out" / "model.safetensors")
     assert made.card.details["sharpened"] == {"amount": 1.5, "images": 8}

@@ -1,7 +1,9 @@
-"""Mixes two networks of one configuration: python training/open_model/mix.py A.safetensors B.safetensors SHARE OUT
+"""Adds to a network what training changed: python training/open_model/mix.py A B SHARE OUT [--since C]
 
-The content loss alone gives the least error and soft pictures, the discriminator sharp ones that err more. Between the
-two lies a line of networks (network interpolation: Wang et al., "ESRGAN" (2018), §3.4); SHARE of B (0 … 1) picks one.
+The result is A + SHARE · (B − C), C being A where it is not given: then SHARE from 0 to 1 goes along the line from A to
+B. The content loss alone gives the least error and soft pictures, the discriminator sharp ones that err more; between
+the two lies a line of networks (network interpolation: Wang et al., "ESRGAN" (2018), §3.4). A SHARE above 1 goes on
+beyond B, and C brings in what another run has learned since C. The card is that of A or B, whichever has seen more.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ from gpen_core.weights import checkpoint
 from gpen_core.weights.checkpoint import Checkpoint
 
 
-def mix(first: Checkpoint, second: Checkpoint, share: float) -> dict[str, Tensor]:
-    """(1 − share) · first + share · second, in float32. Raises ConfigError for two configurations, or a wrong share."""
-    if first.config != second.config:
-        raise ConfigError("the two networks have different configurations; mix two results of one recipe")
-    if not 0 <= share <= 1:
-        raise ConfigError(f"the share is {share}; expected a number from 0 to 1")
+def mix(first: Checkpoint, second: Checkpoint, share: float, since: Checkpoint | None = None) -> dict[str, Tensor]:
+    """first + share · (second − since), in float32; since: None for first. Raises ConfigError for other configurations
+    of one of them.
+    """
+    since = since or first
+    if not first.config == second.config == since.config:
+        raise ConfigError("the networks have different configurations; mix results of one recipe")
     return {
-        name: first.state_dict[name].float().lerp(tensor.float(), share) for name, tensor in second.state_dict.items()
+        name: tensor.float() + share * (second.state_dict[name].float() - since.state_dict[name].float())
+        for name, tensor in first.state_dict.items()
     }
 
 
@@ -35,12 +39,15 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     parser.add_argument("share", type=float)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--since", type=Path)
     options = parser.parse_args()
     first, second = checkpoint.read(options.first), checkpoint.read(options.second)
+    since = None if options.since is None else checkpoint.read(options.since)
     seen = [stored.card.details.get("images_seen", {}) for stored in (first, second)]
-    details = {**second.card.details, "mixed": {"share_of_second": options.share, "images_seen": seen}}
-    card = replace(second.card, details=details)
-    checkpoint.write(options.out, mix(first, second, options.share), second.config, card)
+    card = max((first.card, second.card), key=lambda card: sum(card.details.get("images_seen", {}).values()))
+    mixed = [*card.details.get("mixed", []), {"share_of_second": options.share, "images_seen": seen}]
+    card = replace(card, details={**card.details, "mixed": mixed})
+    checkpoint.write(options.out, mix(first, second, options.share, since), second.config, card)
 
 
 if __name__ == "__main__":
