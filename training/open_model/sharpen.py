@@ -10,25 +10,21 @@ command again goes on where it was.
 from __future__ import annotations
 
 import argparse
-import copy
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional as F
 
-from gpen_core.data import Batch, Degradation, FaceFolder, Feed
+from gpen_core.architecture import GPEN
+from gpen_core.data import Batch
 from gpen_core.losses import content, fine_structure
-from gpen_core.trainer import read_recipe
-from gpen_core.trainer.loop import Limits, Loop
-from gpen_core.trainer.results import MODEL, write_results
-from gpen_core.trainer.run import Sources, begin, load_sources
-from gpen_core.trainer.stages import Augment, FinetuneStage, build_stage
-from gpen_core.trainer.step import Stepper
-from gpen_core.trainer.validation import Validation
+from gpen_core.trainer import Limits, Places, Sources, read_recipe, train
+from gpen_core.trainer.results import MODEL
+from gpen_core.trainer.stages import Augment, FinetuneStage
 from gpen_core.weights import checkpoint
+from gpen_core.weights.checkpoint import Checkpoint
 
 RECIPE = Path(__file__).parent / "finetune-256.toml"
 
@@ -51,9 +47,11 @@ def sharpened(results: Tensor, shares: Tensor, amount: float) -> Tensor:
 class Sharpening(FinetuneStage):
     """A restorer and what it was at the start, whose results, sharpened, are the targets."""
 
-    def __init__(self, stage: FinetuneStage, amount: float) -> None:
+    def __init__(self, stage: FinetuneStage, first: Checkpoint, amount: float) -> None:
         super().__init__(stage.generator, stage.discriminator, stage.losses)
-        self._teacher = copy.deepcopy(stage.generator).eval().requires_grad_(False)
+        self._teacher = GPEN(first.config, first.card).eval().requires_grad_(False)
+        self._teacher.load_state_dict(first.state_dict)
+        self._teacher.to(next(stage.generator.parameters()).device)
         self._amount = amount
 
     def loss(
@@ -82,29 +80,26 @@ def main() -> None:
     options = parser.parse_args()
     rates = {"rates.encoder": options.rate, "rates.decoder": options.rate}
     recipe = read_recipe(options.recipe, {**rates, "losses.adversarial": 0.0, "losses.r1": 0.0})
-    processes = Accelerator()
-    stage = build_stage(recipe, processes.device)
-    facts = load_sources(stage, Sources(generator=options.model))
-    stage = Sharpening(stage, options.amount)
-    if options.start is not None:
-        stage.generator.load_state_dict(checkpoint.read(options.start).state_dict)
-    stepper = Stepper(stage, recipe, processes, processes.device)
-    degradation = Degradation(recipe.data.degradation, jpeg=recipe.data.jpeg)
-    feed = Feed(FaceFolder(options.faces, recipe.network.size), degradation, seed=recipe.seed, on_device=False)
-    judged = FaceFolder(options.validation, recipe.network.size)
-    validation = Validation(judged, degradation, recipe.run.validation_pictures, measures={})
-    loop = Loop(stepper, feed, options.out, validation=validation)
-    begin(stepper, facts)
-    before = stepper.progress.started_at
-    loop.resume()
-    images = None if options.max_images is None else before + options.max_images
-    loop.run(Limits(minutes=options.max_minutes, images=images), lambda images, losses: None)
-    write_results(stepper, options.out, validation)
+    first, start = checkpoint.read(options.model), options.start or options.model
+    before = images_seen(checkpoint.read(start))
+    train(
+        recipe,
+        Places(data=options.faces, validation=options.validation, out=options.out),
+        Sources(generator=start),
+        Limits(minutes=options.max_minutes, images=None if options.max_images is None else before + options.max_images),
+        lambda images, losses: None,
+        adapt=lambda stage: Sharpening(stage, first, options.amount),
+    )
     made = checkpoint.read(options.out / MODEL)
-    step = {"amount": options.amount, "images": stepper.progress.images - before}
+    step = {"amount": options.amount, "images": images_seen(made) - before}
     card = replace(made.card, details={**made.card.details, "sharpened": step})
     checkpoint.write(options.out / MODEL, dict(made.state_dict), made.config, card)
     print(f"{options.out / MODEL}: {step['images']} images")
+
+
+def images_seen(stored: Checkpoint) -> int:
+    """How many images a restorer has been fine-tuned on."""
+    return int(stored.card.details.get("images_seen", {}).get("finetune", 0))
 
 
 if __name__ == "__main__":
