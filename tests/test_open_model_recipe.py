@@ -17,6 +17,7 @@ from gpen_core.trainer import read_recipe
 from gpen_core.weights import checkpoint
 
 FOLDER = TRAINING / "open_model"
+LARGEST = tuple(f"generator.{name}." for name in ("convs.2", "convs.3", "convs.4", "convs.5", "to_rgbs.1", "to_rgbs.2"))
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +102,9 @@ def test_a_restorer_learns_to_give_its_results_sharper(tmp_path: Path, monkeypat
     torch.testing.assert_close(sharpen.lost_share(original, damaged), torch.tensor([0.0, 1.0]), atol=1e-5, rtol=0)
     target = sharpen.sharpened(original, torch.tensor([0.0, 1.0]), 2.0)
     torch.testing.assert_close(target[0], original[0])
-    middle = original[1, :, 4, 4]
-    torch.testing.assert_close(target[1, :, 4, 4], 3 * middle - 2 * original[1, :, 3:6, 3:6].mean((1, 2)))
+    middle, around = original[1, :, 4, 4], original[1, :, 2:7, 2:7]
+    wanted = 3 * middle - 2 * original[1, :, 3:6, 3:6].mean((1, 2))
+    torch.testing.assert_close(target[1, :, 4, 4], wanted.clamp(around.amin((1, 2)), around.amax((1, 2))))
 
     recipe, faces = small_recipe(tmp_path), make_faces(tmp_path / "faces", size=32)
     config = read_recipe(recipe).network.config
@@ -118,4 +120,7 @@ def test_a_restorer_learns_to_give_its_results_sharper(tmp_path: Path, monkeypat
     made = checkpoint.read(tmp_path / "out" / "model.safetensors")
     assert made.card.details["sharpened"] == {"amount": 1.5, "images": 8}
     assert made.card.details["images_seen"] == {"finetune": 108}
-    assert any(not torch.equal(t, model.state_dict()[n]) for n, t in made.state_dict.items())
+    before = model.state_dict()
+    changed = {n for n, t in made.state_dict.items() if not torch.equal(t, before[n])}
+    assert changed
+    assert all(n.startswith(LARGEST) for n in changed)

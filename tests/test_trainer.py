@@ -204,6 +204,14 @@ def test_rates_are_those_of_the_recipe_scaled_for_lazy_regularisation(tmp_path):
     assert run.stepper.generator_adam.param_groups[0]["betas"] == pytest.approx((0.0, 0.99 ** (2 / 3)))
 
 
+def test_the_generators_rates_fall_by_half_in_their_half_life(tmp_path):
+    run = loop(recipe(rates={"half_life": 4}), make_faces(tmp_path / "faces"), tmp_path / "out")
+    run.run(Limits(images=10), silent)
+    rates = {g["name"]: g["lr"] for g in run.stepper.generator_adam.param_groups}
+    assert rates == pytest.approx({"encoder": 2e-3 * 2 / 3 / 4, "decoder": 2e-4 * 2 / 3 / 4})
+    assert run.stepper.discriminator_adam.param_groups[0]["lr"] == pytest.approx(2e-3 * 3 / 4), "fresh, and as fast"
+
+
 def test_augmentation_never_touches_the_pairs(tmp_path):
     made = recipe(
         augmentation={"target": 0.6, "start": 0.8}, losses={"adversarial": 0.0, "r1": 0.0, "path_length": 0.0}

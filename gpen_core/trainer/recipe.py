@@ -80,6 +80,7 @@ class RateRecipe:
     """Adam's learning rates, before the scaling for lazy regularisation; a prior alone trains at `decoder`.
 
     warmup_images: over which the rates rise from 0 when the optimisers start anew.
+    half_life: images of this run after which the generator's rates are half of what they were, and so on; 0: they stay.
     fresh_discriminator: rate of a discriminator that starts from nothing, for `fresh_images` images without feature
     matching.
     beta1: of the generator's Adam; 0 as in StyleGAN2, 0.9 where the content loss alone leads. The discriminator's is 0.
@@ -92,23 +93,15 @@ class RateRecipe:
     fresh_discriminator: float = 2e-3
     fresh_images: int = 5_000
     warmup_images: int = 0
+    half_life: int = 0
     beta1: float = 0.0
     beta2: float = 0.99
     clip: float = 0.0
     nan_limit: int = 8
 
     def __post_init__(self) -> None:
-        _at_least(
-            self,
-            0,
-            "encoder",
-            "decoder",
-            "discriminator",
-            "fresh_discriminator",
-            "fresh_images",
-            "warmup_images",
-            "clip",
-        )
+        rates = ("encoder", "decoder", "discriminator", "fresh_discriminator")
+        _at_least(self, 0, *rates, "fresh_images", "warmup_images", "half_life", "clip")
         _at_least(self, 1, "nan_limit")
         if not 0 < self.beta2 < 1:
             raise ConfigError(f"rates.beta2 is {self.beta2}; it must lie between 0 and 1")

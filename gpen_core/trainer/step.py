@@ -191,7 +191,9 @@ class Stepper:
         fresh = progress.images < progress.fresh_until
         own = rates.fresh_discriminator if fresh else rates.discriminator
         generator_share = lazy_share(losses.path_every if self.path_on else None)
-        set_rates(self.generator_adam, {"encoder": rates.encoder, "decoder": rates.decoder}, warm * generator_share)
+        fallen = 0.5 ** (since / rates.half_life) if rates.half_life else 1.0
+        generator_rates = {"encoder": rates.encoder, "decoder": rates.decoder}
+        set_rates(self.generator_adam, generator_rates, warm * fallen * generator_share)
         set_rates(
             self.discriminator_adam, {"discriminator": own}, warm * lazy_share(losses.r1_every if self.r1_on else None)
         )
