@@ -1,72 +1,17 @@
 """Many pictures: every one once, in its place, reported; kills, broken files and full disks included."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from small_batches import OPTIONS, RESTORER, one_face, photograph, report_of, run
 
-from gpen_core.batch import BatchOptions, Item, collect, finding, is_film, restoring, restoring_aligned, run_batch
-from gpen_core.config import GPENConfig, ModelCard
-from gpen_core.errors import ConfigError, FaceError, InputError, PictureError
-from gpen_core.faces.types import Detection
+from gpen_core.batch import collect, finding, is_film, restoring, restoring_aligned
+from gpen_core.errors import FaceError, InputError, PictureError
 from gpen_core.images import Picture, as_picture, read_picture
 from gpen_core.images.metadata import Provenance
-from gpen_core.options import RestoreOptions, Selection
-from gpen_core.restore import FaceRestorer
-
-ROOT = Path(__file__).parent.parent
-
-
-class Negative:
-    """A network that inverts colours."""
-
-    config = GPENConfig.standard(64)
-    card = ModelCard(name="negative")
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return -x
-
-
-def one_face(pictures: torch.Tensor) -> list[list[Detection]]:
-    """A face in the middle of every picture that is bright somewhere."""
-    found = []
-    for picture in pictures:
-        side = min(picture.shape[1:]) / 2
-        left, top = (picture.shape[2] - side) / 2, (picture.shape[1] - side) / 2
-        points = [(0.35, 0.4), (0.65, 0.4), (0.5, 0.6), (0.38, 0.75), (0.62, 0.75)]
-        landmarks = [(left + side * x, top + side * y) for x, y in points]
-        face = Detection(box=(left, top, left + side, top + side), landmarks=landmarks, score=0.97)
-        found.append([face] if picture.max() > 0.5 else [])
-    return found
-
-
-RESTORER = FaceRestorer(Negative(), one_face)
-OPTIONS = RestoreOptions()
-
-
-def photograph(path: Path, seed: int, *, bright: bool = True, size: tuple[int, int] = (60, 80)) -> Path:
-    pixels = np.random.default_rng(seed).integers(0, 256 if bright else 90, (*size, 3), dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def run(items: list[Item], folder: Path, process=None, **options):
-    process = restoring(RESTORER, OPTIONS) if process is None else process
-    return run_batch(items, process, BatchOptions(report=folder / "report.json", **options))
-
-
-def report_of(folder: Path) -> dict:
-    return json.loads((folder / "report.json").read_text())
-
+from gpen_core.options import Selection
 
 # ---- what is to be done
 
@@ -242,104 +187,6 @@ def test_aligned_faces_go_through_at_their_own_size(tmp_path):
     before, after = (read_picture(tmp_path / name / "face.png").pixels for name in ("in", "out"))
     assert np.abs(255 - before.astype(int) - after).max() <= 1
     assert "an aligned face is square" in str(summary.failed[0].reason)
-
-
-def test_a_full_disk_ends_the_run_with_one_line(tmp_path, monkeypatch):
-    for index in range(3):
-        photograph(tmp_path / "in" / f"{index}.png", index)
-    really_open = Path.open
-    monkeypatch.setattr(
-        Path,
-        "open",
-        lambda self, *a, **k: really_open(Path("/dev/full") if self.name.endswith(".png.part") else self, *a, **k),
-    )
-    with pytest.raises(PictureError, match="no space left"):
-        run(collect([tmp_path / "in"], tmp_path / "out"), tmp_path / "out")
-    monkeypatch.undo()
-    assert list((tmp_path / "out").glob("*.png*")) == []
-
-
-# ---- going on
-
-
-def test_a_resumed_run_does_only_what_is_left_and_changed(tmp_path):
-    for index in range(4):
-        photograph(tmp_path / "in" / f"{index}.png", index)
-    items = collect([tmp_path / "in"], tmp_path / "out")
-    seen = []
-
-    def counting(pictures):
-        seen.extend(picture.path.name for picture in pictures)
-        return restoring(RESTORER, OPTIONS)(pictures)
-
-    assert run(items[:2], tmp_path / "out", counting).done == 2
-    summary = run(items, tmp_path / "out", counting, resume=True)
-    assert (summary.done, summary.skipped) == (2, 2)
-    assert seen == ["0.png", "1.png", "2.png", "3.png"]
-    (tmp_path / "out" / "1.png").unlink()
-    photograph(tmp_path / "in" / "2.png", 99, size=(50, 50))
-    summary = run(items, tmp_path / "out", counting, resume=True)
-    assert sorted(seen[4:]) == ["1.png", "2.png"]
-    assert report_of(tmp_path / "out")["totals"]["pictures"] == 4
-
-
-def test_a_run_is_not_resumed_with_other_settings(tmp_path):
-    items = [Item(source=photograph(tmp_path / "a.png", 1), target=tmp_path / "out" / "a.png")]
-    run(items, tmp_path / "out", settings={"strength": 1.0})
-    with pytest.raises(ConfigError, match=r"strength was 1\.0, now 0\.5"):
-        run(items, tmp_path / "out", settings={"strength": 0.5}, resume=True)
-    assert run(items, tmp_path / "out", settings={"strength": 0.5}).done == 1
-
-
-def test_a_line_cut_short_in_the_journal_does_not_count(tmp_path):
-    items = [Item(source=photograph(tmp_path / f"{i}.png", i), target=tmp_path / "out" / f"{i}.png") for i in range(2)]
-    run(items, tmp_path / "out")
-    rows = report_of(tmp_path / "out")["pictures"]
-    (tmp_path / "out" / "report.json").unlink()
-    journal = tmp_path / "out" / "report.json.part"
-    journal.write_text('{"settings": {}}\n' + json.dumps(rows[0]) + "\n" + json.dumps(rows[1])[:40])
-    summary = run(items, tmp_path / "out", resume=True)
-    assert (summary.done, summary.skipped) == (1, 1)
-    assert not journal.exists()
-
-
-KILLED_RUN = """
-from test_batch import *
-folder = Path({folder!r})
-def slowly(pictures):
-    time.sleep(0.02)
-    return restoring(RESTORER, OPTIONS)(pictures)
-items = collect([folder / "in"], folder / "out")
-run(items, folder / "out", slowly)
-"""
-
-
-def test_a_kill_in_the_middle_and_a_resume_do_every_picture_once_and_leave_none_half_written(tmp_path):
-    for index in range(40):
-        photograph(tmp_path / "in" / f"{index:02}.png", index)
-    code = KILLED_RUN.format(folder=str(tmp_path))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, env=environment) as killed:
-        deadline = time.monotonic() + 120
-        while len(list((tmp_path / "out").glob("*.png"))) < 8 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        killed.send_signal(signal.SIGKILL)
-    there = list((tmp_path / "out").glob("*.png"))
-    assert 8 <= len(there) < 40
-    for path in there:
-        read_picture(path)
-    noted = (tmp_path / "out" / "report.json.part").read_bytes().count(b"\n") - 1
-    summary = run(collect([tmp_path / "in"], tmp_path / "out"), tmp_path / "out", resume=True)
-    assert (summary.done + summary.skipped, summary.skipped) == (40, noted)
-    rows = report_of(tmp_path / "out")["pictures"]
-    assert sorted(Path(row["input"]).name for row in rows) == [f"{index:02}.png" for index in range(40)]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{i:02}.png" for i in range(40)] + ["report.json"]
-    for index in range(40):
-        np.testing.assert_array_equal(
-            read_picture(tmp_path / "out" / f"{index:02}.png").pixels,
-            RESTORER.restore(tmp_path / "in" / f"{index:02}.png", OPTIONS).picture.pixels,
-        )
 
 
 def test_a_process_may_be_anything_that_gives_pictures_back(tmp_path):

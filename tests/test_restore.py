@@ -13,54 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from torch import Tensor, nn
+from small_restorers import Network, face, inverted, labels, photograph
+from torch import Tensor
 
 from gpen_core.config import ModelCard
 from gpen_core.errors import ConfigError, DeviceError, FaceError, InputError
-from gpen_core.faces.batching import BatchSizer, run_network
 from gpen_core.faces.types import Detection
 from gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from gpen_core.restore import FaceRestorer
 
 GOLDEN = Path(__file__).parent / "golden/face_pipeline"
-
-
-class Network:
-    """Any function of crops, as a restorer's model; notes the size of its batches."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor], size: int = 64, out_size: int | None = None) -> None:
-        self.config = SimpleNamespace(in_size=size, out_size=out_size or size)
-        self.card = ModelCard(value_range=(0.0, 1.0))
-        self.function = function
-        self.batches: list[int] = []
-
-    def __call__(self, x: Tensor) -> Tensor:
-        self.batches.append(len(x))
-        size = self.config.out_size
-        return torch.nn.functional.interpolate(self.function(x), (size, size), mode="bilinear", align_corners=False)
-
-
-def inverted(size: int = 64, out_size: int | None = None) -> Network:
-    return Network(lambda x: 1 - x, size, out_size)
-
-
-def face(x: float, y: float, side: float) -> Detection:
-    marks = torch.tensor([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
-    corner = torch.tensor([x, y])
-    return Detection(box=torch.cat([corner, corner + side]), landmarks=corner + marks * side)
-
-
-def photograph(height: int = 90, width: int = 120, kind: type = np.uint8) -> Any:
-    values = np.random.default_rng(7).random((height, width, 3), np.float32)
-    return values if kind is np.float32 else (values * np.iinfo(kind).max).astype(kind)
-
-
-def labels(crops: Tensor) -> Tensor:
-    """Skin, an eye at the top, hair at the left."""
-    parsed = torch.ones(len(crops), *crops.shape[2:], dtype=torch.long)
-    parsed[:, 180:220, 200:320] = 4
-    parsed[:, :, :120] = 13
-    return parsed
 
 
 def test_the_reference_preset_gives_the_references_picture() -> None:
@@ -222,56 +184,6 @@ def test_a_mask_of_the_callers_decides_and_one_of_another_size_is_refused() -> N
         restorer.restore(given, detections=where, masks=mask[::2, ::2])
 
 
-def test_two_hundred_faces_are_restored_in_small_batches() -> None:
-    given = photograph(200, 400)
-    where = [face(x, y, 8.0) for x in range(5, 385, 20) for y in range(5, 190, 18)][:200]
-    model, seen = inverted(32), []
-    options = RestoreOptions(batch_size=16, keep_crops=False)
-    result = FaceRestorer(model).restore(given, options, detections=where, progress=lambda *now: seen.append(now))
-    assert len(result.faces) == 200
-    assert max(model.batches) <= 16
-    assert seen[-1] == (200, 200)
-    assert result.faces[0].crop is None
-
-
-def test_many_pictures_share_batches_and_come_back_in_order() -> None:
-    model = inverted()
-    pictures = [photograph(60 + i, 80) for i in range(6)]
-    wheres = [[face(20, 10, 30)] if i != 2 else [] for i in range(6)]
-    results = list(FaceRestorer(model).restore_many(pictures, RestoreOptions(batch_size=3), detections=wheres))
-    assert sum(model.batches) == 5
-    assert len(model.batches) < 5
-    for one, where, result in zip(pictures, wheres, results, strict=True):
-        alone = FaceRestorer(inverted()).restore(one, detections=where)
-        np.testing.assert_array_equal(result.picture, alone.picture)
-
-
-def test_many_pictures_are_read_no_further_ahead_than_needed() -> None:
-    taken = []
-
-    def pictures() -> Any:
-        for index in range(100):
-            taken.append(index)
-            yield photograph(20, 20)
-
-    results = FaceRestorer(inverted(), detector=lambda images: [[]]).restore_many(pictures())
-    next(results)
-    assert len(taken) == 1
-
-
-def test_progress_can_cancel_a_run() -> None:
-    class CancelledError(Exception):
-        pass
-
-    def stop(done: int, found: int) -> None:
-        raise CancelledError
-
-    model = inverted()
-    with pytest.raises(CancelledError):
-        FaceRestorer(model).restore(photograph(), detections=[face(30, 20, 40)] * 20, progress=stop)
-    assert sum(model.batches) <= 4
-
-
 def test_the_steps_one_by_one_give_what_restore_gives() -> None:
     given, where, options = photograph(), [face(30, 20, 40), face(55, 30, 30)], RestoreOptions()
     restorer = FaceRestorer(inverted(), parser=labels)
@@ -313,53 +225,6 @@ def test_landmarks_in_one_point_are_refused() -> None:
     point = Detection(box=[0, 0, 9, 9], landmarks=[[4, 4]] * 5)
     with pytest.raises(FaceError, match="one point"):
         FaceRestorer(inverted()).restore(photograph(), detections=[point])
-
-
-class _Scarce(nn.Module):
-    """A device that holds two faces at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: list[int] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        if len(x) > 2:
-            raise torch.cuda.OutOfMemoryError("out of memory")
-        self.batches.append(len(x))
-        return x * 2
-
-
-def test_a_batch_that_does_not_fit_is_halved_and_remembered() -> None:
-    network, sizer = _Scarce(), BatchSizer(8)
-    inputs = torch.rand(7, 3, 8, 8)
-    torch.testing.assert_close(run_network(network, inputs, sizer), inputs * 2)
-    assert max(network.batches) == 2
-    sizer.took(2, 0.001)
-    assert sizer.next(8) <= 2
-
-
-def test_one_face_that_does_not_fit_goes_on_on_the_cpu_with_a_warning() -> None:
-    class Full(nn.Module):
-        asked = 0
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.asked += 1
-            if self.asked == 1:
-                raise torch.cuda.OutOfMemoryError("out of memory")
-            return x + 1
-
-    with pytest.warns(UserWarning, match="runs on the CPU"):
-        result = run_network(Full(), torch.zeros(1, 3, 8, 8), BatchSizer())
-    assert bool((result == 1).all())
-
-
-def test_batches_grow_to_a_second_of_work_and_no_further() -> None:
-    sizer = BatchSizer()
-    assert sizer.next(64) == 2
-    sizer.took(2, 0.5)
-    assert sizer.next(64) == 4
-    sizer.took(1, 3.0)
-    assert sizer.next(64) == 1
 
 
 @pytest.mark.parametrize(
