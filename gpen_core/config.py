@@ -135,6 +135,7 @@ class ModelCard:
 
     value_range: of the network's input and of its output (which may overshoot): [-1, 1], or [0, 1] for GPEN-Seg2face.
     template: where the five landmarks lie in a crop; border: what stands beyond the picture's edge.
+    sharpen: how strongly restored faces are best sharpened (see `RestoreOptions`); a small network leaves them soft.
     noise_seed: of the one noise set that the levels above in_size share.
     details: anything else worth keeping (training recipe, figures, attributions), as JSON values.
     """
@@ -147,6 +148,7 @@ class ModelCard:
     licence: str = "unknown"
     origin: str = "unknown"
     noise_seed: int = 0
+    sharpen: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -160,6 +162,8 @@ class ModelCard:
         if not low < high:
             raise ConfigError(f"value_range is {self.value_range}; the first number must be the smaller")
         object.__setattr__(self, "value_range", (low, high))
+        if isinstance(self.sharpen, bool) or not isinstance(self.sharpen, int | float) or not 0 <= self.sharpen <= 20:
+            raise ConfigError(f"sharpen is {self.sharpen!r}; it must be a number from 0 to 20")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""

@@ -140,6 +140,8 @@ class RestoreOptions:
     antialias: a source with more pixels than its target is shrunk before it is sampled, both ways; the reference
     samples as it is, and aliases. eight_bits: crops are rounded and results truncated to 8 bits, positions rounded to
     1/32 px, as in the reference.
+    sharpen: unsharp masking of each restored face, times how much of its fine structure the network changed: a good
+    face stays as it is. 0: none; None: what the model's card recommends, 0 for all but small models.
     batch_size: faces that go through the network at once, at most; None: sized to memory and to a second of work.
     keep_crops: `RestoredFace.crop` and `.restored` are kept.
     """
@@ -152,6 +154,7 @@ class RestoreOptions:
     fit: FitMethod = "least_squares"
     antialias: bool = True
     eight_bits: bool = False
+    sharpen: float | None = None
     batch_size: int | None = None
     keep_crops: bool = True
 
@@ -160,6 +163,8 @@ class RestoreOptions:
             if getattr(self, name) is not None:
                 _check_choice(self, name, choices)
         _check_choice(self, "fit", FitMethod)
+        if self.sharpen is not None:
+            _check_range("sharpen", self.sharpen, 0, 20)
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"batch_size is {self.batch_size}; expected at least 1, or None")
 
@@ -174,6 +179,7 @@ class RestoreOptions:
             border="black",
             antialias=False,
             eight_bits=True,
+            sharpen=0,
         )
 
     def with_strength(self, strength: float) -> RestoreOptions:

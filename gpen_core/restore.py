@@ -22,6 +22,7 @@ from .faces.geometry import fit_similarity, template
 from .faces.planes import planes_of
 from .faces.result import RestoredFace, RestoredPicture
 from .faces.select import select
+from .faces.sharpen import sharpened
 from .faces.types import Detection, FaceCrops
 from .faces.warp import crop_faces
 from .faces.work import PictureWork
@@ -262,4 +263,7 @@ class FaceRestorer:
         outputs = (
             torch.add(outputs.new_tensor(-low / (high - low)), outputs, alpha=1 / (high - low)).float().clamp_(0, 1)
         )
+        amount = self.model.card.sharpen if options.sharpen is None else options.sharpen
+        if amount:
+            outputs = sharpened(outputs, crops.to(outputs.device), amount)
         return levels.truncate_(outputs) if options.eight_bits else outputs

@@ -24,6 +24,8 @@ from torch import Tensor
 
 from gpen_core.architecture import GPEN
 from gpen_core.metrics import FIGURES, psnr
+from gpen_core.options import RestoreOptions
+from gpen_core.restore import FaceRestorer
 from gpen_core.weights import checkpoint, load_model
 from gpen_core.weights.checkpoint import save_tensors
 from gpen_core.weights.tensors import read_tensors
@@ -56,13 +58,17 @@ def figures(result: Tensor, clean: Tensor) -> dict[str, float]:
     return {name: float(torch.cat([figure(a, b) for a, b in parts]).mean()) for name, figure in FIGURES.items()}
 
 
-def judge(model: GPEN, pairs: Path) -> dict[str, dict[str, float]]:
-    """For each kind of damage the mean figures of the results, 8 bits deep, and of the input (`input_…`)."""
+def judge(model: GPEN, pairs: Path, sharpen: float) -> dict[str, dict[str, float]]:
+    """For each kind of damage the mean figures of the results, 8 bits deep, and of the input (`input_…`).
+
+    sharpen: as in `RestoreOptions`; 0 judges the network alone.
+    """
+    restorer, options = FaceRestorer(model), RestoreOptions(sharpen=sharpen, batch_size=8)
     clean = read_faces(pairs / "hq")
     table = {}
     for folder in sorted(pairs.glob("lq_*")):
         damaged = read_faces(folder)
-        result = (restore(model, damaged).clamp(0, 1) * 255).round() / 255
+        result = (restorer.run(damaged, options) * 255).round() / 255
         row = figures(result, clean) | {f"input_{name}": value for name, value in figures(damaged, clean).items()}
         table[folder.name.removeprefix("lq_")] = {name: round(value, 4) for name, value in row.items()}
     return table
@@ -102,8 +108,14 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     lines += ["## Figures", "", f"On {details['judged_on']}; in brackets the damaged input.", ""]
     names = [n for n in next(iter(details["figures"].values())) if not n.startswith("input_")]
     lines += ["| damage | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for damage, row in details["figures"].items():
-        lines.append(f"| {damage} | " + " | ".join(f"{row[n]:.3f} ({row['input_' + n]:.3f})" for n in names) + " |")
+    for kind, table in (("", details["figures"]), (", the network alone", details["figures_of_the_network"])):
+        for damage, row in table.items():
+            values = " | ".join(f"{row[n]:.3f} ({row['input_' + n]:.3f})" for n in names)
+            lines.append(f"| {damage}{kind} | {values} |")
+    lines += [
+        "",
+        f"Results are sharpened (`sharpen = {details['sharpen']:g}`, see `RestoreOptions`) unless 0 is asked for.",
+    ]
     lines += ["", f"float16 against the float32 weights: {details['half_psnr']} dB.", "", "## Limits and bias", ""]
     lines += [f"- {line}" for line in details["limits"]]
     return "\n".join(lines) + "\n"
@@ -117,7 +129,7 @@ def stage_name(stage: str, size: int) -> str:
 
 def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Writes the files; the figures. Raises SystemExit when the file would be too large or too coarse."""
-    stored = checkpoint.read(options.model or options.run / "model.safetensors")
+    stored = checkpoint.read(options.run / "model.safetensors")
     half = {name: tensor.half() for name, tensor in stored.state_dict.items()}
     full, coarse = GPEN(stored.config, stored.card).eval(), GPEN(stored.config, stored.card).eval()
     full.load_state_dict(stored.state_dict)
@@ -127,19 +139,21 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     size = sum(tensor.numel() * 2 for tensor in half.values())
     if fidelity < LEAST_PSNR or size > LARGEST:
         raise SystemExit(f"float16 keeps {fidelity:.1f} dB (least {LEAST_PSNR}) in {size / 1e6:.1f} MB; not shipped")
-    table = judge(coarse, options.judged)
     about = json.loads((HERE / "open_model" / "about.json").read_text(encoding="utf-8"))
+    table = judge(coarse, options.judged, about["sharpen"])
     hours = sum(float(checkpoint_hours(run)) for run in [options.run, *options.earlier])
     details = {
         **about,
         **stored.card.details,
         "hours": round(hours, 2),
         "figures": table,
+        "figures_of_the_network": judge(coarse, options.judged, 0),
         "half_psnr": round(fidelity, 1),
     }
     details.pop("sha256", None)
     details.pop("validation", None)
-    card = replace(stored.card, name=NAME, licence=about["licence"], origin=about["origin"], details=details)
+    says = {name: about[name] for name in ("licence", "origin", "sharpen")}
+    card = replace(stored.card, name=NAME, details=details, **says)
     BUNDLED.mkdir(exist_ok=True)
     checkpoint.write(BUNDLED / f"{NAME}.safetensors", half, stored.config, card)
     (BUNDLED / f"{NAME}.md").write_text(card_text(details, card.licence), encoding="utf-8")
@@ -166,7 +180,6 @@ def main() -> None:
     """Reads the command line, ships, prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of the finished fine-tune")
-    parser.add_argument("--model", type=Path, help="another model than the run's own: what mix.py made of it")
     parser.add_argument("--judged", type=Path, required=True, help="folder with hq and lq_… faces to judge by")
     parser.add_argument("--prior", type=Path, required=True, help="folder of the prior's run, for its samples")
     parser.add_argument(

@@ -59,6 +59,11 @@ def add_blending(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--blend", choices=get_args(Blend), help="default alpha")
     group.add_argument("--overlap", choices=get_args(Overlap), help="where faces meet (default soft)")
     group.add_argument("--smooth-below", type=float, metavar="PX", help="smooth restored faces smaller than this")
+    group.add_argument(
+        "--sharpen",
+        type=float,
+        help="0 to 20: firmer edges where much was changed (default: the model's)",
+    )
     group.add_argument("--keep-grey", action="store_true", default=None, help="faces of grey pictures stay grey")
     group.add_argument("--template", choices=get_args(Template), help="default: the model's")
     group.add_argument("--border", choices=get_args(Border), help="beyond the picture's edge (default: the model's)")
@@ -86,7 +91,7 @@ _BLENDING = {
         "keep_grey",
     )
 }
-_WHOLE = {name: name for name in ("template", "border", "fit", "antialias", "batch_size")}
+_WHOLE = {name: name for name in ("template", "border", "fit", "antialias", "sharpen", "batch_size")}
 
 
 def options_from(arguments: argparse.Namespace) -> RestoreOptions:

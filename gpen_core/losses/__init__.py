@@ -1,7 +1,7 @@
 """What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
 from .adversarial import discriminator_logistic, emphasise, generator_nonsaturating
-from .content import Norm, Reduction, content, feature_matching, fine_structure
+from .content import Norm, Reduction, content, feature_matching
 from .embedding import Embedding, EmbeddingLoss
 from .regularisers import path_length_penalty, r1_penalty
 
@@ -14,7 +14,6 @@ __all__ = [
     "discriminator_logistic",
     "emphasise",
     "feature_matching",
-    "fine_structure",
     "generator_nonsaturating",
     "path_length_penalty",
     "r1_penalty",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from .content import fine_structure
+from ..images.fine import fine_structure
 
 
 def discriminator_logistic(real_score: Tensor, fake_score: Tensor) -> Tensor:

@@ -28,13 +28,6 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
     raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
 
 
-def fine_structure(pictures: Tensor, side: int) -> Tensor:
-    """The difference of each pixel of `pictures` (B, C, H, W) from the mean of side × side around it, as far as they
-    lie in the picture.
-    """
-    return pictures - F.avg_pool2d(pictures, side, 1, side // 2, count_include_pad=False)
-
-
 def feature_matching(
     fake: Sequence[Tensor], real: Sequence[Tensor], norm: Norm = "l1", reduction: Reduction = "sum"
 ) -> Tensor:

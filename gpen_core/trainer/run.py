@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,10 @@ def train(
     device: str = "auto",
     fresh: bool = False,
     half: bool = False,
-    adapt: Callable[[Stage], Stage] | None = None,
 ) -> dict[str, float]:
     """Runs the recipe, or goes on where `places.out` stands; the validation's figures at the end.
 
-    fresh: throws away what is in the folder's checkpoints. half: the finished weights as float16. adapt: makes another
-    stage, with a loss of its own, of the recipe's networks.
+    fresh: throws away what is in the folder's checkpoints. half: the finished weights as float16.
     Raises TrainingError, ConfigError, WeightsError for what cannot be trained, before the first step where that can be
     known.
     """
@@ -97,7 +95,6 @@ def train(
     processes.wait_for_everyone()
     places.out.mkdir(parents=True, exist_ok=True)
     stage = build_stage(recipe, target, extra_losses(recipe, sources, target))
-    stage = stage if adapt is None else adapt(stage)
     going_on = bool(list_checkpoints(places.out / CHECKPOINTS))
     facts = {} if going_on else load_sources(stage, sources)
     stepper = Stepper(stage, recipe, processes, target)

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
+from ..images.fine import fine_structure
 from ..losses import (
     EmbeddingLoss,
     content,
     emphasise,
     feature_matching,
-    fine_structure,
     generator_nonsaturating,
 )
 from .recipe import LossRecipe, Recipe
