@@ -154,6 +154,22 @@ def given_faces_inputs() -> list[Any]:
     ]
 
 
+def sharpen_input() -> Any:
+    """How much firmer a restored face's edges get."""
+    return advanced(
+        io.Float.Input(
+            "sharpen",
+            optional=True,
+            default=-1.0,
+            min=-1.0,
+            max=20.0,
+            step=0.5,
+            tooltip="Firmer edges, by as much as the model had to change a face. 0: none. -1: what the model "
+            "recommends.",
+        )
+    )
+
+
 def smoothing_input() -> Any:
     """Whether frames follow one another."""
     return io.Boolean.Input(
@@ -177,6 +193,7 @@ def options_of(
     blend: str = "alpha",
     feather: float = Masking().feather,
     template: str = "auto",
+    sharpen: float | None = None,
     selection: Selection | None = None,
     keep_crops: bool = True,
 ) -> RestoreOptions:
@@ -186,6 +203,7 @@ def options_of(
         masking=Masking(kind=mask_kind, feather=feather),
         blending=Blending(strength=visibility, colour_match=colour_match, blend=blend),
         template=None if template == "auto" else template,
+        sharpen=None if sharpen is None or sharpen < 0 else sharpen,
         # A processor gains nothing by a batch; small ones keep progress and cancel lively.
         batch_size=2 if compute_device().type == "cpu" else None,
         keep_crops=keep_crops,

@@ -56,6 +56,7 @@ class RestoreFaces(io.ComfyNode):
                     optional=True,
                     tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
                 ),
+                inputs.sharpen_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with their faces restored."),
@@ -91,6 +92,7 @@ class RestoreFaces(io.ComfyNode):
         segs: Any = None,
         mask: Tensor | None = None,
         upscale_model: Any = None,
+        sharpen: float | None = None,
     ) -> Any:
         """The pictures, masks, crops before and after, boxes and count."""
         gpen_model.require("restoration", node="Restore Faces")
@@ -103,6 +105,7 @@ class RestoreFaces(io.ComfyNode):
             blend=blend,
             feather=feather,
             template=template,
+            sharpen=sharpen,
         )
         restorer = prepared_restorer(
             gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images

@@ -145,12 +145,13 @@ class RestoreCrops(io.ComfyNode):
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),
                 io.Image.Input("crops", tooltip="Straightened faces from Crop Faces; other sizes are resized."),
                 inputs.visibility(),
+                inputs.sharpen_input(),
             ],
             outputs=[io.Image.Output("crops", tooltip="The restored faces, in the size that the model gives.")],
         )
 
     @classmethod
-    def execute(cls, gpen_model: FaceModel, crops: Tensor, visibility: float) -> Any:
+    def execute(cls, gpen_model: FaceModel, crops: Tensor, visibility: float, sharpen: float | None = None) -> Any:
         """The restored crops."""
         gpen_model.require("restoration", node="Restore Crops")
         faces = pictures.crops_of(pictures.check_images(crops, name="crops"))
@@ -164,7 +165,8 @@ class RestoreCrops(io.ComfyNode):
             progress.step(finished - done)
             done = finished
 
-        restored = restorer.run(pictures.resized(faces, size), progress=count).cpu()
+        options = inputs.options_of(sharpen=sharpen)
+        restored = restorer.run(pictures.resized(faces, size), options, progress=count).cpu()
         if visibility < 1:
             restored = torch.lerp(pictures.resized(faces, restored.shape[-1]), restored, visibility)
         return io.NodeOutput(pictures.images_out(list(restored)))
