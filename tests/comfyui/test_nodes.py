@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from face_stand_ins import face_at, stand_in_model
@@ -124,6 +126,20 @@ def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
     pasted, paste_mask = pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=restored, faces=faces)
     assert float((whole - pasted).abs().max()) <= 1e-5
     assert float((mask - paste_mask).abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize("node", ["GPEN_RestoreFaces", "GPEN_RestoreCrops"])
+def test_the_input_or_else_the_model_says_how_firm_edges_get(pack: Pack, node: str) -> None:
+    model, image = stand_in_model(pack), photograph()
+    model.network.forward = lambda x: torch.nn.functional.avg_pool2d(1 - x.float(), 3, 1, 1)
+    given = {"image": image} if node == "GPEN_RestoreFaces" else {"crops": image[:, :64, :64]}
+    plain, firm = (pack.run(node, gpen_model=model, sharpen=amount, **given)[0] for amount in (0.0, 4.0))
+    assert not torch.equal(plain, firm)
+    assert torch.equal(pack.run(node, gpen_model=model, **given)[0], plain)
+    model.network.card = replace(model.network.card, sharpen=4.0)
+    assert torch.equal(pack.run(node, gpen_model=model, **given)[0], firm)
+    assert torch.equal(pack.run(node, gpen_model=model, sharpen=-1.0, **given)[0], firm)
+    assert torch.equal(pack.run(node, gpen_model=model, sharpen=0.0, **given)[0], plain)
 
 
 def test_frames_without_a_face_pass_through_and_count_nothing(pack: Pack) -> None:
