@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,5 +30,12 @@ def sharpened(restored: Tensor, crops: Tensor, amount: float) -> Tensor:
     """
     gain = amount * changed(crops, restored)
     stronger = restored + gain[:, None, None, None] * fine_structure(restored, 3)
-    lowest, highest = -F.max_pool2d(-restored, 5, 1, 2), F.max_pool2d(restored, 5, 1, 2)
-    return stronger.clamp(lowest, highest)
+    return stronger.clamp(_around(restored, torch.minimum), _around(restored, torch.maximum))
+
+
+def _around(pictures: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The least or greatest of the 5×5 values around each pixel; on a CPU far quicker than a pooling layer."""
+    for dim, edges in ((-1, (2, 2, 0, 0)), (-2, (0, 0, 2, 2))):
+        padded, length = F.pad(pictures, edges, mode="replicate"), pictures.shape[dim]
+        pictures = reduce(pick, (padded.narrow(dim, start, length) for start in range(5)))
+    return pictures
