@@ -107,6 +107,7 @@ run = loop(made, Path(sys.argv[1]), Path(sys.argv[2]), processes=processes, rank
 run.run(Limits(images=80), silent)
 if processes.is_main_process:
     save_file(weights(run), Path(sys.argv[2]) / "weights.safetensors")
+processes.wait_for_everyone()
 processes.end_training()
 """
 
