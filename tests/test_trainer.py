@@ -107,25 +107,51 @@ run = loop(made, Path(sys.argv[1]), Path(sys.argv[2]), processes=processes, rank
 run.run(Limits(images=80), silent)
 if processes.is_main_process:
     save_file(weights(run), Path(sys.argv[2]) / "weights.safetensors")
-processes.wait_for_everyone()
-processes.end_training()
 """
 
 
-def two_processes(faces: Path, out: Path, precision: str) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
+# The end of each: one that leaves the group while the other is still at work can end with an abort.
+LEAVE = """
+from torch import distributed
+distributed.barrier()
+distributed.destroy_process_group()
+"""
 
+# One of two processes whose program trains twice.
+TWICE = """
+import sys
+from pathlib import Path
+from training_runs import recipe, silent
+from gpen_core.trainer import Limits, Places, Sources, train
+for name in ("one", "two"):
+    places = Places(data=Path(sys.argv[1]), out=Path(sys.argv[2]) / name)
+    train(recipe(), places, Sources(), Limits(images=4), silent, device="cpu")
+"""
+
+
+def in_two_processes(code: str, *arguments: str) -> None:
     shared = {**script_environment(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     shared |= {"MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true"}
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", HALF, str(faces), str(out), precision],
+            [sys.executable, "-c", code + LEAVE, *arguments],
             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in (0, 1)
     ]
     assert [child.wait(timeout=120) for child in children] == [0, 0]
+
+
+def two_processes(faces: Path, out: Path, precision: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    in_two_processes(HALF, str(faces), str(out), precision)
     return load_file(out / "weights.safetensors")
+
+
+def test_a_program_of_two_processes_may_train_twice(tmp_path):
+    in_two_processes(TWICE, str(make_faces(tmp_path / "faces")), str(tmp_path))
+    assert all((tmp_path / name / "model.safetensors").exists() for name in ("one", "two"))
 
 
 def test_two_processes_agree_with_one_that_accumulates_the_same_halves(tmp_path):

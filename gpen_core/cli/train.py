@@ -105,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    _leave_group()
     if figures:
         print(summary(figures))
     print(f"written to {arguments.out}")
@@ -125,3 +126,12 @@ def _changes(pairs: list[str]) -> dict[str, Any]:
             raise ConfigError(f"--set takes KEY=VALUE, as data.batch=4; got {pair!r}")
         changes[key] = parse_value(value)
     return changes
+
+
+def _leave_group() -> None:
+    """All processes of the run together: one that leaves while another is still at work can end with an abort."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

@@ -86,7 +86,6 @@ def train(
     except ImportError as error:
         raise MissingPackageError("training needs accelerate; install gpen[train]") from error
     faces = open_faces(recipe, places, places.data)
-    group_is_ours = not (torch.distributed.is_available() and torch.distributed.is_initialized())
     processes = Accelerator(cpu=device == "cpu")
     target = processes.device if device == "auto" or processes.num_processes > 1 else torch.device(device)
     if fresh and processes.is_main_process:
@@ -111,12 +110,7 @@ def train(
     if not loop.resume():
         begin(stepper, facts)
     loop.run(limits, report)
-    figures = write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
-    if group_is_ours:
-        # Together: a process that leaves the group while another still uses it can be torn down with an abort.
-        processes.wait_for_everyone()
-        processes.end_training()
-    return figures
+    return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
 
 
 def open_faces(recipe: Recipe, places: Places, folder: Path) -> FaceFolder | MappedFaces:
