@@ -16,6 +16,7 @@ from .faces.result import RestoredFace
 from .faces.seam import seam
 from .images import Picture
 from .images.picture import to_depth
+from .images.resize import resize
 
 #: Linear sRGB → XYZ (D65, IEC 61966-2-1), and the white that XYZ is relative to in CIELAB.
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
@@ -35,7 +36,7 @@ def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
     if face.crop is None or face.restored is None:
         return figures
     size = face.crop.shape[-1]
-    restored = F.interpolate(face.restored[None], (size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+    restored = resize(face.restored[None], size)[0]
     before, after = sharpness(face.crop), sharpness(restored)
     figures |= {"sharpness_before": before, "sharpness_after": after, "colour_shift": colour_shift(face.crop, restored)}
     if after < before:

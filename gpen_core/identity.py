@@ -18,6 +18,7 @@ from .faces.geometry import fit_similarity, template
 from .faces.result import RestoredFace, RestoredPicture
 from .faces.warp import crop_faces
 from .images import Picture
+from .images.resize import resize
 from .options import RestoreOptions
 from .restore import FaceRestorer
 
@@ -59,7 +60,7 @@ class Identity:
 
         By halving, as if similarity only fell with strength; what comes back has been tried.
         """
-        before = _at(crop, restored.shape[-1])
+        before = resize(crop[None], restored.shape[-1])[0]
 
         def holds(share: float) -> bool:
             return float(self.similarity(before[None], torch.lerp(before, restored, share)[None])) >= least
@@ -77,7 +78,7 @@ class Identity:
         likely another person's."""
         if face.crop is None or face.restored is None:
             return {}
-        before = _at(face.crop, face.restored.shape[-1])
+        before = resize(face.crop[None], face.restored.shape[-1])[0]
         share = face.strength
         found = float(self.similarity(before[None], torch.lerp(before, face.restored, share)[None]))
         if found >= LIKELY_ANOTHER:
@@ -104,9 +105,3 @@ def restore_keeping_identity(
     }
     options = replace(options, blending=replace(blending, face_strength={i: min(s, 1.0) for i, s in held.items()}))
     return restorer.paste(picture, faces, restored, restorer.masks(faces, restored, options), options)
-
-
-def _at(crop: Tensor, size: int) -> Tensor:
-    if crop.shape[-1] == size:
-        return crop
-    return F.interpolate(crop[None], (size, size), mode="bilinear", antialias=True, align_corners=False)[0]

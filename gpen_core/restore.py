@@ -265,5 +265,5 @@ class FaceRestorer:
         )
         amount = self.model.card.sharpen if options.sharpen is None else options.sharpen
         if amount:
-            outputs = sharpened(outputs, crops.to(outputs.device), amount)
+            outputs = sharpened(outputs, crops, amount)
         return levels.truncate_(outputs) if options.eight_bits else outputs

@@ -139,7 +139,7 @@ class RestoreCrops(io.ComfyNode):
             node_id="GPEN_RestoreCrops",
             display_name="Restore Crops (GPEN)",
             category="GPEN/steps",
-            description="Runs straightened faces through the model, nothing else: crops in, restored crops out.",
+            description="Runs straightened faces through the model: crops in, restored crops out.",
             search_aliases=["restore aligned faces", "gpen crop"],
             inputs=[
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),

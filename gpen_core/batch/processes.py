@@ -15,9 +15,9 @@ from ..faces.find import Detector, find_faces
 from ..faces.select import select
 from ..images import Picture, from_srgb, to_srgb
 from ..images.picture import to_depth
+from ..images.resize import resize
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer
-from ..tasks.aligned import resize
 from .run import Process, Processed
 
 

@@ -10,17 +10,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..images.fine import fine_structure
+from ..images.resize import resize
 
 
 def changed(before: Tensor, after: Tensor) -> Tensor:
-    """(N,) in [0, 1]: how much of the fine structure of `after` (N, 3, H, W) was not in `before`, of any size.
+    """(N,) in [0, 1]: how much of the fine structure of `after` (N, 3, T, T) was not in `before` (N, 3, S, S).
 
     It is 1 - r, r being the correlation of the two pictures' differences from their means of 5×5 pixels: near 0 for a
     face that was good already, 0.6 and more where blur or noise had left nothing of it.
     """
-    if before.shape[-2:] != after.shape[-2:]:
-        before = F.interpolate(before, after.shape[-2:], mode="bilinear", antialias=True)
-    ours, theirs = fine_structure(before, 5).flatten(1), fine_structure(after, 5).flatten(1)
+    ours, theirs = fine_structure(resize(before, after.shape[-1]), 5).flatten(1), fine_structure(after, 5).flatten(1)
     return 1 - F.cosine_similarity(ours, theirs, dim=1).clamp(0, 1)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
 from ..faces.batching import device_of
 from ..images.picture import FULL_SCALE
+from ..images.resize import resize
 from ..restore import Model
 
 
@@ -44,10 +44,3 @@ def run_unit(model: Model, faces: Tensor) -> Tensor:
         result = model(faces.to(device_of(model)) * (high - low) + low)
     # Cloned outside: a tensor made in inference mode could never be trained on or altered in place.
     return ((result.float().cpu() - low) / (high - low)).clone()
-
-
-def resize(faces: Tensor, size: int) -> Tensor:
-    """`faces` (N, C, S, S) at `size` px, bilinear with a filter against aliasing."""
-    if faces.shape[-1] == size:
-        return faces
-    return F.interpolate(faces, (size, size), mode="bilinear", antialias=True, align_corners=False)

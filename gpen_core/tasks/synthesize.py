@@ -24,9 +24,10 @@ from ..faces.types import Detection
 from ..faces.warp import crop_faces
 from ..images import Picture, as_picture, to_srgb
 from ..images.picture import to_depth
+from ..images.resize import resize
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer, Model, RestoredPicture
-from .aligned import resize, run_unit
+from .aligned import run_unit
 from .network import TaskNetwork, check_task
 
 #: A map of labels (S, S), integers 0 to 18, and the face's index to the map that is wanted instead.
