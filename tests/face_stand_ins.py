@@ -9,6 +9,7 @@ from nodes_under_test import Pack
 from torch import Tensor, nn
 
 SIZE = 64
+HEIGHT, WIDTH = 150, 180
 
 
 class Unchanged(nn.Module):
@@ -78,3 +79,11 @@ def stand_in_model(
         halves = Halves()
         model._parts["parser"] = (halves, adapter.patch(halves))
     return model
+
+
+def photograph(count: int = 1, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(seed)) * 0.8 + 0.1
+
+
+def detected(pack: Pack, model: object, image: torch.Tensor) -> object:
+    return pack.run("GPEN_DetectFaces", gpen_model=model, image=image)[0]
