@@ -19,7 +19,7 @@ from .images.writing import replacing
 Status = Literal["restored", "copied", "converted", "failed"]
 
 #: Figures about one restored face: of an entry of `RestoredPicture.faces` and the resulting picture, for fields of
-#: FaceReport. `gpen_core.figures.face_figures` is one.
+#: FaceReport. `gpen_core.measures.figures.face_figures` is one.
 FaceFigures = Callable[[Any, Picture], Mapping[str, Any]]
 
 

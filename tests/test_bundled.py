@@ -14,7 +14,7 @@ from gpen_core.architecture import Discriminator
 from gpen_core.faces.geometry import fit_similarity, template
 from gpen_core.faces.warp import crop_faces
 from gpen_core.images import read_picture
-from gpen_core.metrics import psnr, ssim
+from gpen_core.measures.metrics import psnr, ssim
 from gpen_core.trainer import read_recipe
 from gpen_core.trainer.start import load_discriminator, read_network
 from gpen_core.weights import load_detector, load_model

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "weights": {"errors", "config", "files", "architecture", "faces"},
     "losses": {"errors", "config", "architecture", "images"},
     "data": {"errors", "config", "files", "images", "faces"},
-    "trainer": {"errors", "config", "files", "architecture", "images", "losses", "data", "weights", "metrics"},
+    "trainer": {"errors", "config", "files", "architecture", "images", "losses", "data", "weights", "measures"},
+    "measures": {"errors", "config", "files", "images", "faces", "options", "weights", "restore"},
 }
 """Parts of gpen_core and what they may import of it. A part that is not named is free, but nobody imports `cli`."""
 
@@ -101,6 +102,16 @@ def test_importing_the_core_brings_no_heavy_package() -> None:
     )
     code = f"import sys; from gpen_core import *; print(*[name for name in {heavy.split()!r} if name in sys.modules])"
     assert in_a_fresh_interpreter(code).split() == []
+
+
+def test_judging_does_not_bring_the_trainer() -> None:
+    code = """
+import pkgutil, sys, gpen_core.measures as wing
+for module in pkgutil.iter_modules(wing.__path__, "gpen_core.measures."):
+    __import__(module.name)
+print("gpen_core.trainer" in sys.modules)
+"""
+    assert in_a_fresh_interpreter(code).strip() == "False"
 
 
 def test_every_public_name_is_there_and_named_once() -> None:

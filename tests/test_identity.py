@@ -8,8 +8,8 @@ from task_models import Painter, face_at
 
 from gpen_core.errors import ConfigError
 from gpen_core.faces.geometry import template
-from gpen_core.identity import Identity, restore_keeping_identity
 from gpen_core.images import as_picture
+from gpen_core.measures.identity import Identity, restore_keeping_identity
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 

@@ -17,7 +17,7 @@ from gpen_core.faces.mask import (
     region_strength,
     soften,
 )
-from gpen_core.faces.seam import seam
+from gpen_core.measures.seam import seam
 
 
 def slow_blur(line: np.ndarray, sigma: float) -> np.ndarray:

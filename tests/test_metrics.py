@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from gpen_core.errors import InputError, PictureError
-from gpen_core.evaluation import Extras, compare_folders
-from gpen_core.metrics import detail, identity_similarity, psnr, sharpness, ssim
+from gpen_core.measures.evaluation import Extras, compare_folders
+from gpen_core.measures.metrics import detail, identity_similarity, psnr, sharpness, ssim
 
 
 def pair(size: int = 24) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from gpen_core.faces.geometry import invert_affine
 from gpen_core.faces.laplacian import laplacian_change
 from gpen_core.faces.mask import ellipse_mask, soften
 from gpen_core.faces.paste import Window, compose, place, resolve_overlaps
-from gpen_core.faces.seam import seam
+from gpen_core.measures.seam import seam
 
 
 def window(x: int, y: int, mask: torch.Tensor, value: float = 1.0) -> Window:

@@ -11,8 +11,8 @@ import torch
 from gpen_core.errors import ConfigError
 from gpen_core.faces.result import RestoredFace
 from gpen_core.faces.types import Detection
-from gpen_core.figures import colour_shift, face_figures, sharpness
 from gpen_core.images import Picture
+from gpen_core.measures.figures import colour_shift, face_figures, sharpness
 from gpen_core.report import FaceReport, PictureReport, write_report
 
 PICTURE = Picture(pixels=np.full((64, 64, 3), 128, np.uint8))

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from gpen_core.architecture import GPEN
-from gpen_core.metrics import FIGURES, psnr
+from gpen_core.measures.metrics import FIGURES, psnr
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.weights import checkpoint, load_model

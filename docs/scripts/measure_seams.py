@@ -3,7 +3,7 @@
     python docs/scripts/measure_seams.py PICTURE… --detector WEIGHTS [--save FOLDER]
 
 The network is a stand-in that sharpens, warms and brightens its crop, as restorers do in excess; the parser is an
-ellipse in floats. Printed per way: the median over the pictures of `gpen_core.faces.seam.seam` (gradient across the
+ellipse in floats. Printed per way: the median over the pictures of `gpen_core.measures.seam.seam` (gradient across the
 mask's edge over the gradient just inside it).
 """
 
@@ -24,8 +24,8 @@ from gpen_core.config import ModelCard
 from gpen_core.faces.levels import smoothed
 from gpen_core.faces.mask import ellipse_mask
 from gpen_core.faces.planes import planes_of
-from gpen_core.faces.seam import seam
 from gpen_core.images import read_picture
+from gpen_core.measures.seam import seam
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.weights import load_detector

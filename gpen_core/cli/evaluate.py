@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the means; 0 when every original has its partner, else 1."""
-    from ..evaluation import Extras, compare_folders
+    from ..measures.evaluation import Extras, compare_folders
 
     extras = Extras(lpips=arguments.lpips, fid=arguments.fid, identity=arguments.identity)
     report = {}

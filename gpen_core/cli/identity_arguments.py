@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..batch import Process
-    from ..identity import Identity
+    from ..measures.identity import Identity
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
 
@@ -29,8 +29,8 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions) -> Identity | None:
     """What compares faces, None where nobody asks. Raises InputError for --min-identity without a network."""
     from ..errors import InputError
-    from ..identity import Identity
-    from ..trainer.embedders import read_arcface
+    from ..measures.embedders import read_arcface
+    from ..measures.identity import Identity
     from ..weights.locate import locate
 
     if arguments.identity is None:
@@ -46,7 +46,7 @@ def keeping_identity(
 ) -> Process:
     """`process`, or one that holds strength back where --min-identity asks for it."""
     from ..errors import InputError
-    from ..identity import restore_keeping_identity
+    from ..measures.identity import restore_keeping_identity
 
     least = arguments.min_identity
     if identity is None or least is None:

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..batch import collect, is_film
     from ..errors import InputError
     from ..faces.batching import device_of
-    from ..figures import face_figures
+    from ..measures.figures import face_figures
 
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:

@@ -16,11 +16,12 @@ from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..losses import EmbeddingLoss
-from ..metrics import perceptual_distance
+from ..measures.embedders import identity_measure
+from ..measures.metrics import perceptual_distance
 from ..weights.checkpoint import save_tensors
 from ..weights.header import Header, encode
 from .checkpoint import list_checkpoints
-from .embedders import identity_loss, identity_measure, perceptual_loss
+from .embedders import identity_loss, perceptual_loss
 from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, write_results

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..data import Batch, Degradation, MappedFaces, Pictures
 from ..data.order import Order
-from ..metrics import FIGURES
+from ..measures.metrics import FIGURES
 from .step import Stepper
 
 Measure = Callable[[Tensor, Tensor], Tensor]

@@ -11,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import Template
-from .errors import ConfigError
-from .faces.batching import device_of
-from .faces.geometry import fit_similarity, template
-from .faces.result import RestoredFace, RestoredPicture
-from .faces.warp import crop_faces
-from .images import Picture
-from .images.resize import resize
-from .options import RestoreOptions
-from .restore import FaceRestorer
+from ..config import Template
+from ..errors import ConfigError
+from ..faces.batching import device_of
+from ..faces.geometry import fit_similarity, template
+from ..faces.result import RestoredFace, RestoredPicture
+from ..faces.warp import crop_faces
+from ..images import Picture
+from ..images.resize import resize
+from ..options import RestoreOptions
+from ..restore import FaceRestorer
 
 #: Faces (N, 3, 112, 112) RGB in [-1, 1], aligned as ArcFace wants them, to embeddings (N, D).
 Embedder = Callable[[Tensor], Tensor]

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .faces.colour import luma
-from .faces.mask import ellipse_mask
-from .faces.result import RestoredFace
-from .faces.seam import seam
-from .images import Picture
-from .images.picture import to_depth
-from .images.resize import resize
+from ..faces.colour import luma
+from ..faces.mask import ellipse_mask
+from ..faces.result import RestoredFace
+from ..images import Picture
+from ..images.picture import to_depth
+from ..images.resize import resize
+from .seam import seam
 
 #: Linear sRGB → XYZ (D65, IEC 61966-2-1), and the white that XYZ is relative to in CIELAB.
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))

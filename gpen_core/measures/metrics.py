@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .errors import InputError, MissingPackageError
+from ..errors import InputError, MissingPackageError
 
 _LUMA = (0.299, 0.587, 0.114)
 

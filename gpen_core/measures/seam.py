@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colour import luma
+from ..faces.colour import luma
 
 #: The band that counts as the mask's edge.
 _EDGE = (0.25, 0.75)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .errors import PictureError
-from .images.picture import to_depth
-from .images.reading import read_picture
+from ..errors import PictureError
+from ..images.picture import to_depth
+from ..images.reading import read_picture
 from .metrics import FIGURES, frechet_distance, perceptual_distance
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -21,7 +21,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """Figures that need weights. identity: an ArcFace file (see `trainer.embedders.read_arcface`)."""
+    """Figures that need weights. identity: an ArcFace file (see `measures.embedders.read_arcface`)."""
 
     lpips: bool = False
     fid: bool = False
@@ -70,7 +70,7 @@ def _extra_measures(extras: Extras) -> dict[str, Callable[[Tensor, Tensor], Tens
     if extras.lpips:
         measures["lpips"] = perceptual_distance()
     if extras.identity is not None:
-        from .trainer.embedders import identity_measure
+        from .embedders import identity_measure
 
         measures["identity"] = identity_measure(extras.identity)
     return measures

@@ -1,0 +1,51 @@
+"""Networks that see who somebody is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import MissingPackageError, WeightsError
+from ..weights.tensors import read_tensors
+from .metrics import identity_similarity
+
+#: The side of the faces that ArcFace takes, pixels.
+ARCFACE_SIZE = 112
+# An FFHQ-aligned crop's inner region, about what ArcFace's own 112 px crop shows.
+_FFHQ_REGION = (0.22, 0.86, 0.18, 0.82)
+
+
+def read_arcface(path: Path) -> nn.Module:
+    """facexlib's ArcFace (IR-SE50) with the weights in `path`: (B, 3, 112, 112) in [-1, 1] → unit embeddings (B, 512).
+
+    Raises MissingPackageError without facexlib, WeightsError when the file holds another network.
+    """
+    try:
+        from facexlib.recognition.arcface_arch import Backbone
+    except ImportError as error:
+        raise MissingPackageError(f"identity needs facexlib, which does not load ({error}); see gpen doctor") from error
+    network: nn.Module = Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se")
+    try:
+        network.load_state_dict(read_tensors(path).tensors)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path} is not an ArcFace IR-SE50; fetch the zoo's arcface-ir-se50 with `gpen models`"
+        ) from error
+    return network.eval().requires_grad_(False)
+
+
+def identity_measure(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cosine of ArcFace embeddings, as a function of (result, original), FFHQ-aligned, in [0, 1], giving (B,)."""
+    network = read_arcface(path)
+
+    def embed(pictures: Tensor) -> Tensor:
+        height, width = pictures.shape[-2:]
+        top, bottom, left, right = _FFHQ_REGION
+        face = pictures[..., int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+        embedding: Tensor = network(F.interpolate(face, (ARCFACE_SIZE, ARCFACE_SIZE), mode="area") * 2 - 1)
+        return embedding
+
+    return lambda result, original: identity_similarity(embed, result, original)
