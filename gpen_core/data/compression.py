@@ -31,10 +31,11 @@ _CHROMA_CORNER = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66,
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """How one picture is saved: quality 1 … 100."""
+    """How one picture is saved: quality 1 … 100. offset: its top left corner's place in the first block, 0 … 7."""
 
     quality: int
     format: Literal["JPEG", "WEBP"] = "JPEG"
+    offset: int = 0
 
 
 def compress(pixels: Tensor, sizes: Sequence[int], codecs: Sequence[Codec | None], backend: Backend = "auto") -> Tensor:
@@ -46,20 +47,26 @@ def compress(pixels: Tensor, sizes: Sequence[int], codecs: Sequence[Codec | None
     result = pixels.clone()
     block = [i for i, c in enumerate(codecs) if c is not None and c.format == "JPEG" and in_torch]
     if block:
-        qualities = [c.quality for i in block if (c := codecs[i]) is not None]
-        result[block] = jpeg_blocks(pixels[block], [sizes[i] for i in block], qualities)
+        saved = [c for i in block if (c := codecs[i]) is not None]
+        result[block] = jpeg_blocks(
+            pixels[block], [sizes[i] for i in block], [c.quality for c in saved], [c.offset for c in saved]
+        )
     for i, (size, codec) in enumerate(zip(sizes, codecs, strict=True)):
         if codec is not None and i not in block:
             result[i, :, :size, :size] = _through_pillow(pixels[i, :, :size, :size], codec)
     return result
 
 
-def jpeg_blocks(pixels: Tensor, sizes: Sequence[int], qualities: Sequence[int]) -> Tensor:
+def jpeg_blocks(
+    pixels: Tensor, sizes: Sequence[int], qualities: Sequence[int], offsets: Sequence[int] | None = None
+) -> Tensor:
     """The ragged batch after baseline JPEG with 4:2:0 chroma: transform, quantise, back; Huffman coding loses nothing
-    and is left out.
+    and is left out. offsets: see `Codec.offset`; None: zeros.
     """
-    extent = math.ceil(max(sizes) / 16) * 16
-    levels = (with_border(pixels, sizes, 0, extent, "replicate").clamp(0, 1) * 255).round()
+    offsets = [0] * len(sizes) if offsets is None else offsets
+    reach = [size + offset for size, offset in zip(sizes, offsets, strict=True)]
+    extent = math.ceil(max(reach) / 16) * 16
+    levels = (with_border(pixels, sizes, offsets, extent, "replicate").clamp(0, 1) * 255).round()
     red, green, blue = levels.unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     chroma = torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
@@ -72,10 +79,8 @@ def jpeg_blocks(pixels: Tensor, sizes: Sequence[int], qualities: Sequence[int]) 
     luma = luma.clamp(0, 255)
     green_part = luma - (0.299 * 1.402 * red_less + 0.114 * 1.772 * blue_less) / 0.587
     rgb = torch.stack([luma + 1.402 * red_less, green_part, luma + 1.772 * blue_less], dim=1)
-    result = pixels.clone()
-    span = min(extent, pixels.shape[-1])
-    result[..., :span, :span] = (rgb.round().clamp(0, 255) / 255)[..., :span, :span]
-    return result
+    saved = rgb.round().clamp(0, 255) / 255
+    return with_border(saved, reach, [-offset for offset in offsets], pixels.shape[-1], "replicate")
 
 
 def _quantise(planes: Tensor, tables: Tensor) -> Tensor:
@@ -111,8 +116,11 @@ def _tables(quality: int) -> Tensor:
 
 def _through_pillow(picture: Tensor, codec: Codec) -> Tensor:
     levels = (picture.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    if codec.offset:
+        levels = np.pad(levels, ((codec.offset, 0), (codec.offset, 0), (0, 0)), "edge")
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, codec.format, quality=codec.quality)
     with Image.open(buffer) as saved:
         decoded = np.array(saved.convert("RGB"))
+    decoded = decoded[codec.offset :, codec.offset :]
     return torch.from_numpy(decoded).permute(2, 0, 1).to(picture) / 255

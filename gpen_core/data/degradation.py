@@ -15,8 +15,10 @@ from .compression import Backend, compress
 from .draws import noise
 from .marks import band, draw_boxes, draw_lines, grey, sepia
 from .presets import find_preset
+from .prints import halftone, tone
 from .ranges import Drawn, DrawnPass, Ranges, draw
 from .resample import Filter, resample
+from .texture import add_texture, sharpen
 
 _SMALLEST_SIDE = 8
 _UNTOUCHED = DrawnPass()
@@ -33,7 +35,7 @@ class Degradation:
         self._jpeg = jpeg
 
     def pairs(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """(damaged, clean), both (B, 3, S, S) in [0, 1]; mirrored and turned grey together where drawn so.
+        """(damaged, clean), both (B, 3, S, S) in [0, 1]; mirrored, turned grey and toned together where drawn so.
 
         pictures: (B, 3, S, S) float RGB in [0, 1]. indices: one sample number each.
         """
@@ -42,8 +44,8 @@ class Degradation:
         return self._damage(clean, drawn), clean
 
     def degrade(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> Tensor:
-        """The damaged pictures (B, 3, S, S) in [0, 1], where they are: not mirrored, and grey only if drawn for the
-        damaged one.
+        """The damaged pictures (B, 3, S, S) in [0, 1], where they are: not mirrored, and grey or faded only if drawn
+        for the damaged one.
         """
         return self._damage(pictures, self._draw(pictures, seed, indices))
 
@@ -70,6 +72,7 @@ class Degradation:
         return torch.stack([_damage_surface(p, d) for p, d in zip(pixels, drawn, strict=True)]).to(clean.dtype)
 
     def _run_pass(self, pixels: Tensor, sizes: list[int], turn: Sequence[DrawnPass]) -> tuple[Tensor, list[int]]:
+        pixels = _printed(pixels, turn)
         if any(max(p.sigma) > 0 or p.motion for p in turn):
             extent = self.ranges.kernel_size
             kernels = [
@@ -84,6 +87,7 @@ class Degradation:
             pixels = resample(pixels, sizes, smaller, [p.filter for p in turn])
         if any(p.noise or p.photons for p in turn):
             pixels = _add_noise(pixels, turn)
+        pixels = _sharpened(_textured(pixels, smaller, turn), smaller, turn)
         pixels = compress(pixels.clamp(0, 1), smaller, [p.codec for p in turn], self._jpeg)
         return pixels, smaller
 
@@ -99,7 +103,36 @@ def _add_noise(pixels: Tensor, turn: Sequence[DrawnPass]) -> Tensor:
     return pixels + grain * (variance + shot * pixels.clamp(0, 1)).sqrt()
 
 
+def _printed(pixels: Tensor, turn: Sequence[DrawnPass]) -> Tensor:
+    found = {i: p.screen for i, p in enumerate(turn) if p.screen is not None}
+    return _with(pixels, list(found), halftone(pixels[list(found)], list(found.values()))) if found else pixels
+
+
+def _textured(pixels: Tensor, sizes: Sequence[int], turn: Sequence[DrawnPass]) -> Tensor:
+    found = {i: p.texture for i, p in enumerate(turn) if p.texture is not None}
+    if not found:
+        return pixels
+    rows = list(found)
+    return _with(pixels, rows, add_texture(pixels[rows], [sizes[i] for i in rows], list(found.values())))
+
+
+def _sharpened(pixels: Tensor, sizes: Sequence[int], turn: Sequence[DrawnPass]) -> Tensor:
+    found = {i: p.sharpening for i, p in enumerate(turn) if p.sharpening is not None}
+    if not found:
+        return pixels
+    rows = list(found)
+    return _with(pixels, rows, sharpen(pixels[rows].clamp(0, 1), [sizes[i] for i in rows], list(found.values())))
+
+
+def _with(pixels: Tensor, rows: list[int], changed: Tensor) -> Tensor:
+    result = pixels.clone()
+    result[rows] = changed
+    return result
+
+
 def _as_pair(picture: Tensor, drawn: Drawn) -> Tensor:
+    if drawn.tone_pair is not None:
+        return tone(picture, drawn.tone_pair)
     return grey(picture) if drawn.grey_pair else picture
 
 
@@ -108,6 +141,8 @@ def _damage_surface(picture: Tensor, drawn: Drawn) -> Tensor:
         picture = sepia(picture)
     elif drawn.grey:
         picture = grey(picture)
+    if drawn.fade is not None:
+        picture = tone(picture, drawn.fade)
     if drawn.marks:
         picture = draw_lines(picture, drawn.marks)
     if drawn.boxes:

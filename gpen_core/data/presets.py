@@ -7,11 +7,9 @@ import difflib
 from ..errors import ConfigError
 from .ranges import Pass, Ranges
 
-_BALANCED = (
-    Pass(blur=(0.3, 3.0), shrink=(1.0, 2.8), filters=("linear", "area"), noise=(0, 8), quality=(60, 97)),
-    Pass(blur=(1.2, 6.5), shrink=(2.2, 5.5), filters=("area", "linear"), noise=(2, 16), quality=(45, 90)),
-    Pass(blur=(3.5, 10.5), shrink=(4.5, 10.5), filters=("area", "linear"), noise=(6, 24), quality=(28, 75)),
-)
+_MILD = Pass(blur=(0.3, 3.0), shrink=(1.0, 2.8), filters=("linear", "area"), noise=(0, 8), quality=(60, 97))
+_MEDIUM = Pass(blur=(1.2, 6.5), shrink=(2.2, 5.5), filters=("area", "linear"), noise=(2, 16), quality=(45, 90))
+_SEVERE = Pass(blur=(3.5, 10.5), shrink=(4.5, 10.5), filters=("area", "linear"), noise=(6, 24), quality=(28, 75))
 _FIRST_ORDER = Pass(
     blur=(0.2, 4.0),
     motion=0.15,
@@ -33,18 +31,80 @@ _SECOND_ORDER = Pass(
     quality=(35, 95),
     webp=0.1,
 )
+# A print of long ago, scanned: coarse grain, and a scanner's or an editor's sharpening over it.
+_SCANNED = Pass(
+    blur=(0.6, 5.0),
+    shrink=(1.0, 4.0),
+    filters=("area", "linear", "cubic"),
+    noise=(0, 4),
+    grey_noise=0.5,
+    grain=(1, 16),
+    sharpen=0.5,
+    sharpen_amount=(0.3, 2.5),
+    quality=(60, 97),
+    blocks_anywhere=True,
+)
+# A picture out of a newspaper, a book, a school yearbook.
+_HALFTONE = Pass(
+    blur=(0.3, 2.5),
+    halftone=1.0,
+    shrink=(1.0, 4.0),
+    filters=("area", "linear", "cubic"),
+    noise=(0, 8),
+    sharpen=0.4,
+    sharpen_amount=(0.3, 2.0),
+    quality=(60, 95),
+    blocks_anywhere=True,
+)
+# A telephone in a dim room: a moving hand, shot noise, blotches of colour, and an eager sharpener.
+_DIM_ROOM = Pass(
+    blur=(0.5, 3.5),
+    motion=0.4,
+    shrink=(1.0, 4.5),
+    filters=("area", "linear"),
+    noise=(0, 6),
+    poisson=0.6,
+    photons=(60, 600),
+    colour_noise=(1, 11),
+    sharpen=0.4,
+    sharpen_amount=(0.3, 1.5),
+    quality=(55, 95),
+    blocks_anywhere=True,
+)
+# Sent on: made smaller or larger by a telephone or a messenger, and saved once more.
+_SENT_ON = Pass(
+    shrink=(0.7, 2.0),
+    filters=("area", "linear", "cubic"),
+    sharpen=0.3,
+    sharpen_amount=(0.2, 1.2),
+    quality=(40, 85),
+    webp=0.15,
+    blocks_anywhere=True,
+)
 
 PRESETS: dict[str, Ranges] = {
     # The released trainer's numbers, in pixels of whatever size it is given.
     "gpen-released": Ranges(
         chains=((Pass(blur=(0.1, 10.0), shrink=(0.8, 8.0), noise=(0, 20), quality=(60, 100)),),), grey_pair=0.2
     ),
-    # The paper's ranges are not printed in it; these are second-hand, from reimplementations.
+    # The paper names Gaussian and motion blur but prints no ranges; these are second-hand, from reimplementations.
     "gpen-paper": Ranges(
-        chains=((Pass(blur=(0.1, 15.0), shrink=(0.8, 10.0), noise=(0, 25), quality=(5, 50)),),), measured_at=1024
+        chains=(
+            (
+                Pass(
+                    blur=(0.1, 15.0),
+                    motion=0.5,
+                    motion_length=(5.0, 40.0),
+                    shrink=(0.8, 10.0),
+                    noise=(0, 25),
+                    quality=(5, 50),
+                ),
+            ),
+        ),
+        measured_at=1024,
     ),
     # GPEN's chain from nearly clean to badly damaged, each third of the samples from one band.
-    "balanced": Ranges(chains=tuple((p,) for p in _BALANCED), measured_at=512),
+    "balanced": Ranges(chains=((_MILD,), (_MEDIUM,), (_SEVERE,)), measured_at=512),
     # Two rounds, as pictures that were shared and saved again; and some that were printed long ago.
     "second-order": Ranges(
         chains=((_FIRST_ORDER,), (_FIRST_ORDER, _SECOND_ORDER)),
@@ -54,6 +114,23 @@ PRESETS: dict[str, Ranges] = {
         sepia=0.1,
         scratches=0.15,
         banding=0.1,
+    ),
+    # Two thirds as "balanced", leaning to the mild band, so that good pictures stay good; a third as photographs come:
+    # scanned prints, halftones, dim rooms, and what was sent on.
+    "photographs": Ranges(
+        chains=(
+            *[(_MILD,)] * 3,
+            *[(_MEDIUM,)] * 3,
+            *[(_SEVERE,)] * 2,
+            (_SCANNED,),
+            (_SCANNED, _SENT_ON),
+            (_HALFTONE, _SENT_ON),
+            (_DIM_ROOM, _SENT_ON),
+        ),
+        measured_at=512,
+        toned_pair=0.15,
+        faded=0.05,
+        scratches=0.03,
     ),
     "colorization": Ranges(chains=((),), target="colorization"),
     "inpainting": Ranges(chains=((),), target="inpainting"),

@@ -32,11 +32,14 @@ def resample(pixels: Tensor, sizes: Sequence[int], new_sizes: Sequence[int], fil
     return matrix @ clean @ matrix.transpose(2, 3)
 
 
-def with_border(pixels: Tensor, sizes: Sequence[int], before: int, extent: int, border: Border) -> Tensor:
-    """(B, C, extent, extent): each picture from `before` pixels outside its top left corner on, continued beyond its
-    own edges.
+def with_border(
+    pixels: Tensor, sizes: Sequence[int], before: int | Sequence[int], extent: int, border: Border
+) -> Tensor:
+    """(B, C, extent, extent): each picture from `before` pixels (one number, or one for each) outside its top left
+    corner on, continued beyond its own edges.
     """
-    position = torch.arange(-before, extent - before, device=pixels.device)[None]
+    starts = [before] * len(sizes) if isinstance(before, int) else before
+    position = torch.arange(extent, device=pixels.device)[None] - torch.tensor(starts, device=pixels.device)[:, None]
     last = torch.tensor(sizes, device=pixels.device)[:, None] - 1
     if border == "replicate":
         index = torch.minimum(position.clamp(min=0), last)
