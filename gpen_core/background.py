@@ -123,8 +123,9 @@ def load_upscaler(source: str, *, device: str = "auto", tile: int = 256, trust_p
         from spandrel import UnsupportedModelError as Unsupported
     except ImportError as error:
         raise MissingPackageError("upscaling the background needs spandrel; install gpen[background]") from error
+    from .weights.checkpoint import read_state_dict
+    from .weights.hub import locate
     from .weights.load import choose_device
-    from .weights.locate import locate, read_state_dict
 
     located = locate(source)
     path = located.path

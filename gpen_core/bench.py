@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from .architecture import GPEN
 from .architecture.precision import DTYPES, PRECISIONS, float32_as
 from .architecture.prepared import prepare
 from .config import GPENConfig, ModelCard
 from .errors import ConfigError, DeviceError, MissingPackageError
+from .weights import GPEN
 
 FORMS = ("plain", "prepared", "compiled", "graphed")
 PEERS = ("onnxruntime",)

@@ -12,8 +12,7 @@ import torch
 from pack_loader import ROOT
 from PIL import Image
 
-from gpen_core import FaceRestorer, load_model
-from gpen_core.architecture import GPEN
+from gpen_core import GPEN, FaceRestorer, load_model
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.weights import checkpoint, load_detector
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from gpen_core.architecture import GPEN
+from gpen_core import GPEN
 from gpen_core.config import GPENConfig, ModelCard
 
 SMALL = GPENConfig.standard(16, narrow=1 / 64, style_dim=16, n_mlp=2)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from golden_cases import cases, load
 
+from gpen_core import GPEN
 from gpen_core.architecture import (
-    GPEN,
     Discriminator,
     StyleGAN2Prior,
     config_from_shapes,

@@ -4,6 +4,7 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from small_models import CARD, SMALL, small_model
 
-from gpen_core.architecture import expected_shapes
+from gpen_core.architecture import Network, expected_shapes
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.weights import GPEN, checkpoint, load_model, zoo
 from gpen_core.weights.cache import converted_path, sha256_of
-from gpen_core.weights.locate import Located, read_checkpoint
-from gpen_core.weights.recognise import recognise, shapes_of
+from gpen_core.weights.description import choose_card, recognise, shapes_of
+from gpen_core.weights.hub import Located
+from gpen_core.weights.tensors import tensors_sha256
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -59,10 +61,10 @@ def test_a_written_file_gives_back_tensors_configuration_and_card(tmp_path: Path
     tensors = dict(small_model(config).state_dict())
     sha256 = checkpoint.write(tmp_path / "m.safetensors", tensors, config, CARD)
     found = checkpoint.read(tmp_path / "m.safetensors")
-    assert same(found.state_dict, tensors)
+    assert same(found.state_dict(), tensors)
     assert found.config == config
     assert found.card == replace(CARD, details={**CARD.details, "sha256": sha256})
-    assert sha256 == checkpoint.tensors_sha256(found.state_dict)
+    assert sha256 == tensors_sha256(found.state_dict())
 
 
 def test_the_header_holds_configuration_and_card_as_json(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_writing_over_the_file_that_is_mapped_leaves_the_model_intact(tmp_path: 
     path = write(tmp_path)
     found = checkpoint.read(path)
     checkpoint.write(path, dict(small_model(seed=1).state_dict()), SMALL, CARD)
-    assert same(found.state_dict, state())
+    assert same(found.state_dict(), state())
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
@@ -88,25 +90,25 @@ def test_pickles_are_read_bare_and_wrapped(tmp_path: Path, suffix: str, wrapper:
     path = tmp_path / f"m{suffix}"
     held = state() if wrapper is None else {wrapper: state(), "d": {"x": torch.zeros(1)}, "iteration": 3}
     torch.save(held, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict, state())
+    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
 
 
 def test_averaged_weights_are_taken_before_the_last_ones(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     torch.save({"params": dict(small_model(seed=1).state_dict()), "params_ema": state()}, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict, state())
+    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
 
 
 def test_the_prefix_of_parallel_training_is_taken_off(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     torch.save({"g_ema": {f"module.{name}": tensor for name, tensor in state().items()}}, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict, state())
+    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
 
 
 def test_old_pickles_without_a_zip_are_read(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     torch.save(state(), path, _use_new_zipfile_serialization=False)
-    assert same(checkpoint.read(path, task="restoration").state_dict, state())
+    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -114,7 +116,7 @@ def test_other_float_types_are_read_as_float32(tmp_path: Path, dtype: torch.dtyp
     path = tmp_path / "m.safetensors"
     tensors = {name: tensor.to(dtype) for name, tensor in state().items()}
     save_file(tensors, path)
-    found = checkpoint.read(path, task="restoration").state_dict
+    found = checkpoint.read(path, task="restoration").state_dict()
     assert all(tensor.dtype == torch.float32 for tensor in found.values())
     assert same(found, {name: tensor.to(torch.float32) for name, tensor in tensors.items()})
 
@@ -122,25 +124,25 @@ def test_other_float_types_are_read_as_float32(tmp_path: Path, dtype: torch.dtyp
 def test_absent_blur_kernels_are_filled_in(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file({name: tensor for name, tensor in state().items() if not name.endswith("kernel")}, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict, state())
+    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
 
 
 def test_a_pickle_is_converted_once_and_then_read_from_the_cache(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     torch.save(state(), path)
-    first = read_checkpoint(Located(path), task="restoration")
+    first = GPEN.from_file(Located(path), task="restoration")
     converted = converted_path(sha256_of(path))
     assert converted.is_file()
     before = converted.stat().st_mtime_ns
-    assert same(read_checkpoint(Located(path), task="restoration").state_dict, first.state_dict)
+    assert same(GPEN.from_file(Located(path), task="restoration").state_dict(), first.state_dict())
     assert converted.stat().st_mtime_ns == before
 
 
 def test_a_conversion_does_not_fix_the_card(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     torch.save(state(), path)
-    assert read_checkpoint(Located(path), task="colorization").card.task == "colorization"
-    assert read_checkpoint(Located(path), task="inpainting").card.task == "inpainting"
+    assert GPEN.from_file(Located(path), task="colorization").card.task == "colorization"
+    assert GPEN.from_file(Located(path), task="inpainting").card.task == "inpainting"
 
 
 def test_a_remembered_hash_is_forgotten_when_the_file_changes(tmp_path: Path) -> None:
@@ -160,15 +162,11 @@ def test_a_file_without_a_card_is_taken_for_restoration_with_a_warning(tmp_path:
 
 
 def test_the_warning_names_the_other_tasks_of_the_same_shapes(tmp_path: Path) -> None:
-    from gpen_core.weights.card import choose_card
-
     with pytest.warns(UserWarning, match="colorization and inpainting models have the same shapes"):
         choose_card(GPENConfig.standard(1024), where="x.pth", name="x")
 
 
 def test_a_file_name_of_the_zoo_is_taken_as_a_guess() -> None:
-    from gpen_core.weights.card import choose_card
-
     with pytest.warns(UserWarning, match="by its file name, which is a guess"):
         card = choose_card(GPENConfig.standard(512), where="x", name="gpen-seg2face-512")
     assert (card.task, card.value_range) == ("segmentation", (0.0, 1.0))
@@ -177,8 +175,6 @@ def test_a_file_name_of_the_zoo_is_taken_as_a_guess() -> None:
 
 
 def test_a_known_file_and_the_callers_task_need_no_guess() -> None:
-    from gpen_core.weights.card import choose_card
-
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         known = choose_card(GPENConfig.standard(512), where="x", entry=zoo.find("GPEN-BFR-512"), name="model")
@@ -230,7 +226,7 @@ def test_a_loaded_model_trains(tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1)
-    assert same(checkpoint.read(tmp_path / "m.safetensors").state_dict, state())
+    assert same(checkpoint.read(tmp_path / "m.safetensors").state_dict(), state())
 
 
 def test_weights_written_in_half_precision_are_half_the_size(tmp_path: Path) -> None:
@@ -239,3 +235,26 @@ def test_weights_written_in_half_precision_are_half_the_size(tmp_path: Path) -> 
     checkpoint.write(half, {name: tensor.half() for name, tensor in state().items()}, SMALL, CARD)
     assert half.stat().st_size < 0.65 * full.stat().st_size
     assert checkpoint.read(half).config == SMALL
+
+
+def test_a_network_is_built_once_on_the_way_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path)
+    built: list[GPENConfig] = []
+    original = Network.__init__
+
+    def counted(self: Network, config: GPENConfig, *others: Any, **named: Any) -> None:
+        built.append(config)
+        original(self, config, *others, **named)
+
+    monkeypatch.setattr(Network, "__init__", counted)
+    model = load_model(path, device="cpu", precision="fp32")
+    assert built == [SMALL]
+    assert model.file == path
+
+
+def test_a_model_knows_its_file_and_a_drawn_one_none(tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    torch.save(state(), path)
+    for _ in range(2):  # converted, then from the cache
+        assert load_model(path, prepare=False, device="cpu", task="restoration").file == path
+    assert small_model().file is None

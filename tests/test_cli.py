@@ -164,7 +164,7 @@ def test_convert_makes_a_file_that_describes_itself(tmp_path: Path, capsys: pyte
     assert "--overwrite" in one_line(capsys.readouterr().err.strip().splitlines()[-1])
     assert main([*words, "--overwrite", "--half"]) == 0
     assert torch.equal(
-        checkpoint.read(target).state_dict["ecd0.0.0.weight"], small_model().state_dict()["ecd0.0.0.weight"].half()
+        checkpoint.read(target).state_dict()["ecd0.0.0.weight"], small_model().state_dict()["ecd0.0.0.weight"].half()
     )
 
 

@@ -1,5 +1,6 @@
 """`gpen restore` and `gpen detect` as a user calls them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,15 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from gpen_core import weights
-from gpen_core.architecture.gpen import GPEN
+from gpen_core import GPEN, weights
 from gpen_core.cli.main import main
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.faces.types import Detection
 from gpen_core.images import as_picture, read_picture
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
-from gpen_core.weights import checkpoint, load_model
+from gpen_core.weights import checkpoint, hub, load, load_model
 
 
 def detect_bright(pictures: torch.Tensor) -> list[list[Detection]]:
@@ -51,6 +51,23 @@ def photograph(path: Path, seed: int, *, brightest: int = 256, size: tuple[int, 
 
 def gpen(*words: object) -> int:
     return main([str(word) for word in words])
+
+
+def test_the_model_is_located_once_and_its_hash_is_in_the_report(tmp_path, model, monkeypatch):
+    photograph(tmp_path / "a.png", 1)
+    located: list[object] = []
+    original = hub.locate
+
+    def counted(source, **options):
+        located.append(source)
+        return original(source, **options)
+
+    monkeypatch.setattr(load, "locate", counted)
+    monkeypatch.setattr(hub, "locate", counted)
+    assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--model", model, "--device", "cpu") == 0
+    assert located == [str(model)]
+    settings = json.loads((tmp_path / "out" / "report.json").read_text())["settings"]
+    assert settings["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def test_a_folder_is_restored_as_the_library_does_it(tmp_path, model, capsys):

@@ -14,7 +14,7 @@ from fake_hub import COMMIT, CONTENT, FakeHub
 from huggingface_hub import constants
 
 from gpen_core.errors import HashMismatchError, HubError
-from gpen_core.weights import hub, web, zoo
+from gpen_core.weights import cache, hub, zoo
 from gpen_core.weights.cache import fetched_folder
 from gpen_core.weights.entry import HubPlace, WebPlace, ZooEntry
 
@@ -75,9 +75,9 @@ def test_a_plain_download_goes_on_where_an_earlier_one_stopped(served: FakeHub, 
     url, target = f"{served.url}/plain/weights.bin", tmp_path / "weights.bin"
     served.cut = [1000, 1000, 1000]
     with pytest.raises(HubError, match="cut after 3000 of"):
-        web.download(url, target)
+        cache.download(url, target)
     assert not target.exists()
-    assert web.download(url, target).read_bytes() == CONTENT
+    assert cache.download(url, target).read_bytes() == CONTENT
     assert served.seen("GET", "/plain/")[-1] == "bytes=3000-"
     assert not target.with_name("weights.bin.part").exists()
 
@@ -85,12 +85,12 @@ def test_a_plain_download_goes_on_where_an_earlier_one_stopped(served: FakeHub, 
 def test_a_server_without_ranges_is_asked_for_the_whole_file_again(served: FakeHub, tmp_path: Path) -> None:
     served.ignores_ranges = True
     served.cut = [100_000]
-    assert web.download(f"{served.url}/plain/weights.bin", tmp_path / "w.bin").read_bytes() == CONTENT
+    assert cache.download(f"{served.url}/plain/weights.bin", tmp_path / "w.bin").read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_thrown_away(served: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "w.bin.part").write_bytes(CONTENT + b"more")
-    assert web.download(f"{served.url}/plain/weights.bin", tmp_path / "w.bin").read_bytes() == CONTENT
+    assert cache.download(f"{served.url}/plain/weights.bin", tmp_path / "w.bin").read_bytes() == CONTENT
 
 
 def test_a_wrong_file_is_removed_and_the_next_place_tried(served: FakeHub) -> None:
@@ -166,7 +166,7 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_remedy(served: FakeHub, m
     with pytest.raises(HubError, match="set HF_ENDPOINT to a mirror"):
         hub.fetch_repository_file("me/model", "other.txt")
     with pytest.raises(HubError, match="cannot be fetched"):
-        web.download(f"{dead}/x", fetched_folder() / "x")
+        cache.download(f"{dead}/x", fetched_folder() / "x")
 
 
 def test_offline_the_cache_answers_and_nothing_is_asked(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_offline_the_cache_answers_and_nothing_is_asked(served: FakeHub, monkeyp
 def test_two_threads_fetch_a_plain_file_once(served: FakeHub, tmp_path: Path) -> None:
     target = tmp_path / "weights.bin"
     threads = [
-        threading.Thread(target=web.download, args=(f"{served.url}/plain/weights.bin", target)) for _ in range(4)
+        threading.Thread(target=cache.download, args=(f"{served.url}/plain/weights.bin", target)) for _ in range(4)
     ]
     for thread in threads:
         thread.start()

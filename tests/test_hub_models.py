@@ -15,9 +15,9 @@ from small_models import CARD, SMALL, small_model
 from gpen_core.config import ModelCard
 from gpen_core.errors import HubError, WeightsError
 from gpen_core.weights import GPEN, load_detector, load_model, load_parser, zoo
+from gpen_core.weights.description import Header, encode
 from gpen_core.weights.entry import HubPlace, ZooEntry
-from gpen_core.weights.header import Header, encode
-from gpen_core.weights.locate import locate
+from gpen_core.weights.hub import locate
 
 
 def packed(card: ModelCard | None = CARD) -> bytes:

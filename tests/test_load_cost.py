@@ -10,9 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gpen_core.architecture import GPEN
 from gpen_core.config import GPENConfig, ModelCard
-from gpen_core.weights import checkpoint, load_model
+from gpen_core.weights import GPEN, checkpoint, load_model
 
 
 def seconds(work: Callable[[], Any]) -> float:

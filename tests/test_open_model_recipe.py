@@ -9,11 +9,10 @@ import pytest
 import torch
 from training_scripts import TRAINING, script
 
-from gpen_core.architecture import GPEN
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError
 from gpen_core.trainer import read_recipe
-from gpen_core.weights import checkpoint
+from gpen_core.weights import GPEN, checkpoint
 
 FOLDER = TRAINING / "open_model"
 
@@ -53,7 +52,7 @@ def test_a_recipe_is_drawn_and_begins_by_passing_its_input_through(
     step.main()
     start = checkpoint.read(made)
     model = GPEN(start.config, start.card)
-    model.load_state_dict(start.state_dict)
+    model.load_state_dict(start.state_dict())
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
     assert torch.allclose(model(x), x, atol=1e-5)
 

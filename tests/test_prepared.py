@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from golden_cases import cases, load
 from torch import Tensor, nn
 
-from gpen_core.architecture import GPEN, PRIORS, Prior, compiled, prepared, strips
+from gpen_core import GPEN
+from gpen_core.architecture import PRIORS, Prior, compiled, prepared, strips
 from gpen_core.architecture.prepared import PreparedGPEN, prepare, psnr
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError, DeviceError, InputError

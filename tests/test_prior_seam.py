@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from gpen_core.architecture import GPEN, PRIORS, Discriminator, Prior, build_prior, config_from_shapes, embed
+from gpen_core.architecture import PRIORS, Discriminator, Prior, build_prior, config_from_shapes, embed
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError
 from gpen_core.trainer.recipe import LossRecipe
 from gpen_core.trainer.stages import FinetuneStage
-from gpen_core.weights import checkpoint, load_model
+from gpen_core.weights import GPEN, checkpoint, load_model
 
 
 class Batch:

@@ -11,8 +11,7 @@ from PIL import Image
 from task_models import face_map
 from training_runs import make_faces, silent
 
-from gpen_core import load_model
-from gpen_core.architecture import GPEN
+from gpen_core import GPEN, load_model
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.data import Degradation, FaceFolder, Feed, MappedFaces
 from gpen_core.errors import ConfigError, TrainingError

@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from training_runs import loop, make_faces, recipe, silent, weights
 
-from gpen_core.architecture import GPEN, Discriminator, StyleGAN2Prior
+from gpen_core import GPEN
+from gpen_core.architecture import Discriminator, StyleGAN2Prior
 from gpen_core.cli.main import main
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, TrainingError

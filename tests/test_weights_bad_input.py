@@ -15,10 +15,10 @@ from small_models import CARD, SMALL, small_model
 from gpen_core.architecture import Discriminator, build_prior, expected_shapes
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, DeviceError, GPENError, HubError, InputError, UnsafeFileError, WeightsError
-from gpen_core.weights import checkpoint, header, load_detector, load_model, load_parser
+from gpen_core.weights import checkpoint, load_detector, load_model, load_parser
 from gpen_core.weights.cache import cache_folder
-from gpen_core.weights.header import Header, encode
-from gpen_core.weights.tensors import read_tensors
+from gpen_core.weights.description import Header, encode, read_header
+from gpen_core.weights.tensors import is_finite, read_tensors
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -75,7 +75,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
         assert "get it again" in refusal(path)
         if suffix == ".safetensors":
             with pytest.raises(WeightsError, match="get it again"):
-                header.read(path)
+                read_header(path)
 
 
 def test_an_old_pickle_cut_short_is_refused(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
 
 
 def test_finite_weights_whose_sum_overflows_are_accepted() -> None:
-    assert checkpoint.is_finite(torch.full((8,), 3e38))
-    assert not checkpoint.is_finite(torch.tensor([float("inf"), float("-inf")]))
+    assert is_finite(torch.full((8,), 3e38))
+    assert not is_finite(torch.tensor([float("inf"), float("-inf")]))
 
 
 def test_integer_weights_are_refused(tmp_path: Path) -> None:

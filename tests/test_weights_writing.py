@@ -12,9 +12,10 @@ from small_models import CARD, SMALL, small_model
 
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, WeightsError
-from gpen_core.weights import checkpoint
+from gpen_core.weights import GPEN, checkpoint
 from gpen_core.weights.cache import cache_folder
-from gpen_core.weights.locate import Located, read_checkpoint, read_state_dict
+from gpen_core.weights.checkpoint import read_state_dict
+from gpen_core.weights.hub import Located
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -49,7 +50,7 @@ def test_a_cache_without_space_is_done_without(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
     torch.save(state(), path)
     with little_space(20), pytest.warns(UserWarning, match="not kept"):
-        found = read_checkpoint(Located(path), task="restoration")
+        found = GPEN.from_file(Located(path), task="restoration")
     assert found.config == SMALL
     assert list((cache_folder() / "converted").iterdir()) == []
 
@@ -63,7 +64,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypa
     path = tmp_path / "m.pth"
     torch.save(state(), path)
     with pytest.warns(UserWarning, match="not kept"):
-        assert read_checkpoint(Located(path), task="restoration").config == SMALL
+        assert GPEN.from_file(Located(path), task="restoration").config == SMALL
     with pytest.warns(UserWarning, match="not kept"):
         assert read_state_dict(Located(path)).keys() == state().keys()
 

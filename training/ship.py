@@ -22,13 +22,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpen_core.architecture import GPEN
 from gpen_core.measures.metrics import FIGURES, psnr
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
-from gpen_core.weights import checkpoint, load_model
-from gpen_core.weights.checkpoint import save_tensors
-from gpen_core.weights.tensors import read_tensors
+from gpen_core.weights import GPEN, checkpoint, load_model
+from gpen_core.weights.tensors import read_tensors, save_tensors
 
 HERE = Path(__file__).parent
 BUNDLED = HERE.parent / "gpen_core" / "weights" / "bundled"
@@ -130,9 +128,9 @@ def stage_name(stage: str, size: int) -> str:
 def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Writes the files; the figures. Raises SystemExit when the file would be too large or too coarse."""
     stored = checkpoint.read(options.run / "model.safetensors")
-    half = {name: tensor.half() for name, tensor in stored.state_dict.items()}
+    half = {name: tensor.half() for name, tensor in stored.state_dict().items()}
     full, coarse = GPEN(stored.config, stored.card).eval(), GPEN(stored.config, stored.card).eval()
-    full.load_state_dict(stored.state_dict)
+    full.load_state_dict(stored.state_dict())
     coarse.load_state_dict({name: tensor.float() for name, tensor in half.items()})
     damaged = torch.cat([read_faces(folder)[:8] for folder in sorted(options.judged.glob("lq_*"))])
     fidelity = float(psnr(restore(coarse, damaged), restore(full, damaged)).min())

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gpen_core import GPENConfig
-from gpen_core.architecture.gpen import GPEN
+from gpen_core import GPEN, GPENConfig
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.faces.types import Detection
 from gpen_core.options import RestoreOptions

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from .discriminator import Discriminator, Judgement
-from .gpen import GPEN, build_prior, config_from_shapes, embed, expected_shapes
+from .gpen import Network, build_prior, config_from_shapes, embed, expected_shapes
 from .priors import PRIORS, Prior, StyleGAN2Prior
 
 __all__ = [
-    "GPEN",
     "PRIORS",
     "Discriminator",
     "Judgement",
+    "Network",
     "Prior",
     "StyleGAN2Prior",
     "build_prior",

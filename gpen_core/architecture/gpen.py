@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,11 +25,14 @@ def build_prior(config: GPENConfig, *, generator: Generator | None = None) -> Pr
     return PRIORS[config.prior](config, generator=generator)
 
 
-class GPEN(nn.Module):
+class Network(nn.Module):
     """The network with its canonical parameters, under the official names: it trains, saves and is verified.
 
     generator: draws the initial parameters; the same seed gives the same network.
+    file: what the parameters were read from, if a file.
     """
+
+    file: Path | None = None
 
     def __init__(
         self, config: GPENConfig, card: ModelCard | None = None, *, generator: Generator | None = None
@@ -109,7 +113,7 @@ def config_from_shapes(shapes: Shapes) -> GPENConfig | None:
 def expected_shapes(config: GPENConfig) -> dict[str, tuple[int, ...]]:
     """Names and shapes of every tensor in the state dict of a GPEN of this configuration; nothing is allocated."""
     with torch.device("meta"):
-        return {name: tuple(t.shape) for name, t in GPEN(config).state_dict().items()}
+        return {name: tuple(t.shape) for name, t in Network(config).state_dict().items()}
 
 
 def embed(prior_state: Mapping[str, Tensor]) -> dict[str, Any]:

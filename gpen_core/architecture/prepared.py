@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from ..errors import DeviceError
 from .compiled import Graphed, check_compiler, check_graphs, compiled_activation
 from .folded import FoldedConvLayer, FoldedLinear, FoldedModule, FoldedStyledConv
-from .gpen import GPEN, check_input
+from .gpen import Network, check_input
 from .layers import ConvLayer, EqualizedLinear
 from .precision import DTYPES, FAITHFUL_DB, bfloat16_pays, check_precision, float32_as
 from .priors import Features, Prior
@@ -41,7 +41,7 @@ class PlainPrior(FoldedModule):
 class PreparedNetwork(FoldedModule):
     """Encoder and decoder in one computing precision."""
 
-    def __init__(self, model: GPEN, dtype: torch.dtype) -> None:
+    def __init__(self, model: Network, dtype: torch.dtype) -> None:
         super().__init__(dtype)
         layers = [m for name, m in model.named_modules() if isinstance(m, ConvLayer) and name.startswith("ecd")]
         self.encoder = nn.ModuleList(FoldedConvLayer(layer, dtype) for layer in layers)
@@ -85,10 +85,11 @@ class PreparedGPEN(nn.Module):
     A face's result depends neither on its batch-mates nor on its place. Several threads may call one model.
     """
 
-    def __init__(self, model: GPEN, precision: str, *, compile: bool = False, graph: bool = False) -> None:
+    def __init__(self, model: Network, precision: str, *, compile: bool = False, graph: bool = False) -> None:
         super().__init__()
         self.config = model.config
         self.card = model.card
+        self.file = model.file
         self._precision = precision
         self.network = PreparedNetwork(model, DTYPES[precision if precision != "auto" else "fp32"])
         self._idle: list[Workspace] = []
@@ -201,7 +202,7 @@ def psnr(x: Tensor, reference: Tensor) -> float:
 
 
 def prepare(
-    model: GPEN,
+    model: Network,
     *,
     precision: str = "auto",
     device: torch.device | str | None = None,

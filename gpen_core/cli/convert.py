@@ -29,12 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, after writing the file."""
-    import torch
-
     from ..errors import WeightsError
-    from ..weights import checkpoint
-    from ..weights.card import choose_card
-    from ..weights.locate import locate, read_checkpoint
+    from ..weights import GPEN, checkpoint
+    from ..weights.description import choose_card
+    from ..weights.hub import locate
 
     if arguments.target.exists() and not arguments.overwrite:
         raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
@@ -43,14 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.task is not None:
             # What the warning asks for has been said.
             warnings.simplefilter("ignore")
-        state_dict, config, card = read_checkpoint(located, trust_pickle=arguments.trust_pickle)
+        model = GPEN.from_file(located, trust_pickle=arguments.trust_pickle)
+    config, card = model.config, model.card
     if arguments.task is not None and arguments.task != card.task:
         card = choose_card(config, where=str(located.path), task=arguments.task, name=located.path.stem)
     fields = ("name", "licence", "origin", "template", "border")
     given = {field: getattr(arguments, field) for field in fields if getattr(arguments, field) is not None}
     card = replace(card, **given)
-    if arguments.half:
-        state_dict = {name: tensor.to(torch.float16) for name, tensor in state_dict.items()}
+    state_dict = {name: tensor.half() if arguments.half else tensor for name, tensor in model.state_dict().items()}
     sha256 = checkpoint.write(arguments.target, state_dict, config, card)
     print(f"{arguments.target}: {card.name}, {card.task}, {config.in_size} px, tensors {sha256[:12]}…")
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..architecture.prepared import PreparedGPEN
     from ..batch import BatchOptions, BatchSummary, Item, Process
     from ..images.metadata import Provenance
 
@@ -128,11 +129,11 @@ def plain(value: Any) -> Any:
     return None if value in (float("inf"), float("-inf")) else value
 
 
-def provenance_of(model: Any, path: Path | None, strength: float) -> Provenance:
+def provenance_of(model: PreparedGPEN, strength: float) -> Provenance:
     """What results say about their making: the model's name and the hash of its file."""
     from .. import __version__
     from ..images.metadata import Provenance
     from ..weights.cache import sha256_of
 
-    digest = sha256_of(path) if path is not None else None
+    digest = sha256_of(model.file) if model.file is not None else None
     return Provenance(model=model.card.name, sha256=digest, strength=strength, version=__version__)

@@ -31,7 +31,7 @@ def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options
     from ..errors import InputError
     from ..measures.embedders import read_arcface
     from ..measures.identity import Identity
-    from ..weights.locate import locate
+    from ..weights.hub import locate
 
     if arguments.identity is None:
         if arguments.min_identity is not None:

@@ -23,22 +23,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, after printing what the file holds."""
+    from ..weights import GPEN
     from ..weights.cache import sha256_of
-    from ..weights.checkpoint import tensors_sha256
-    from ..weights.locate import locate, read_checkpoint
+    from ..weights.hub import locate
+    from ..weights.tensors import tensors_sha256
 
     located = locate(arguments.source)
-    found = read_checkpoint(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
-    constants = sum(tensor.numel() for name, tensor in found.state_dict.items() if name.endswith(".kernel"))
-    total = sum(tensor.numel() for tensor in found.state_dict.values())
-    content = tensors_sha256(found.state_dict)
+    found = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
+    content = tensors_sha256(found.state_dict())
     stated = found.card.details.get("sha256")
     facts: dict[str, Any] = {
         "path": str(located.path),
         "bytes": located.path.stat().st_size,
         "sha256": sha256_of(located.path),
         "tensors_sha256": content,
-        "parameters": total - constants,
+        "parameters": sum(parameter.numel() for parameter in found.parameters()),
         "config": found.config.to_dict(),
         "card": found.card.to_dict(),
     }

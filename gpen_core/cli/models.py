@@ -61,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _row(entry: ZooEntry, path: Path | None) -> dict[str, Any]:
-    from ..weights import header
+    from ..weights.description import read_header
 
     config, card = entry.config, entry.card
     if config is None and path is not None and path == entry.bundled_path:
-        config, card, _ = header.read(path)
+        config, card, _ = read_header(path)
     return {
         "name": entry.name,
         "kind": entry.kind,

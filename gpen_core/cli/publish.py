@@ -23,15 +23,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, after publishing."""
-    from ..weights import publish
-    from ..weights.locate import locate, read_checkpoint
+    from ..weights import GPEN
 
-    weights = read_checkpoint(locate(arguments.source), task=arguments.task)
+    model = GPEN.from_pretrained(arguments.source, task=arguments.task)
     if arguments.folder is not None:
-        print(publish.save_pretrained(weights, arguments.folder))
+        print(model.save_pretrained(arguments.folder))
         return 0
-    address = publish.push_to_hub(
-        weights,
+    address = model.push_to_hub(
         arguments.repo,
         private=arguments.private,
         revision=arguments.revision,

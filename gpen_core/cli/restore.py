@@ -127,12 +127,9 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
     from ..restore import FaceRestorer
     from ..tasks import check_task
     from ..weights import load_detector, load_model, load_parser
-    from ..weights.locate import locate
-    from ..weights.zoo import DEFAULT_MODEL
 
-    source = arguments.model or DEFAULT_MODEL
     model = load_model(
-        source,
+        arguments.model,
         device=arguments.device,
         precision=arguments.precision,
         compile=arguments.compile,
@@ -141,7 +138,7 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
     check_task(model, "restoration")
     parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser else None
     detector = None if arguments.aligned else load_detector(arguments.detector, device=arguments.device)
-    provenance = provenance_of(model, locate(source).path, options.blending.strength)
+    provenance = provenance_of(model, options.blending.strength)
     return FaceRestorer(model, detector, parser), provenance
 
 

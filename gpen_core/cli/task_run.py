@@ -68,7 +68,6 @@ def run_task(
 ) -> int:
     """The exit status, 1 when a picture failed. settings: what results depend on beside what all verbs share."""
     from ..batch import collect
-    from ..weights.locate import locate
 
     options = options_from(arguments)
     items = collect(
@@ -78,7 +77,7 @@ def run_task(
         overwrite=arguments.overwrite,
     )
     report = report_path(arguments, items)
-    provenance = provenance_of(model, locate(arguments.model).path, 1.0)
+    provenance = provenance_of(model, 1.0)
     settings |= {"verb": verb, "options": plain(options), "quality": arguments.quality, "aligned": arguments.aligned}
     settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
     batch = batch_options(

@@ -24,12 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from .. import __version__
-    from ..weights import verify
+    from ..weights import GPEN, verify
     from ..weights.cache import sha256_of
-    from ..weights.checkpoint import tensors_sha256
+    from ..weights.hub import locate
     from ..weights.load import choose_device
-    from ..weights.locate import locate
-    from ..weights.pretrained import GPEN
+    from ..weights.tensors import tensors_sha256
 
     device = choose_device(arguments.device)
     located = locate(arguments.source)

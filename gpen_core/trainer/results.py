@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..config import ModelCard
 from ..files import replacing
-from ..weights.checkpoint import save_tensors
-from ..weights.header import Header, encode
+from ..weights.description import Header, encode
+from ..weights.tensors import save_tensors
 from .log import read_log
 from .step import Stepper
 from .validation import Validation

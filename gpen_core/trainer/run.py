@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from ..architecture import GPEN
 from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..losses import EmbeddingLoss
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
-from ..weights.checkpoint import save_tensors
-from ..weights.header import Header, encode
+from ..weights import GPEN
+from ..weights.description import Header, encode
+from ..weights.tensors import save_tensors
 from .checkpoint import list_checkpoints
 from .embedders import identity_loss, perceptual_loss
 from .loop import CHECKPOINTS, Limits, Loop, Report

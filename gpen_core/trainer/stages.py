@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from ..architecture import GPEN, Discriminator, StyleGAN2Prior, build_prior
+from ..architecture import Discriminator, StyleGAN2Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
 from ..images.fine import fine_structure
@@ -20,6 +20,7 @@ from ..losses import (
     feature_matching,
     generator_nonsaturating,
 )
+from ..weights import GPEN
 from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..architecture import GPEN, Discriminator, build_prior, embed
+from ..architecture import Discriminator, build_prior, embed
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, TrainingError
-from ..weights.header import decode
+from ..weights import GPEN
+from ..weights.description import decode
 from ..weights.tensors import read_tensors
 
 

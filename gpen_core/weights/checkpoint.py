@@ -1,70 +1,93 @@
-"""GPEN weights in files: read, checked, written so that they describe themselves."""
+"""GPEN networks out of files, checked, and into files that describe themselves."""
 
 from __future__ import annotations
 
-import hashlib
-import sys
+import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..architecture import GPEN, expected_shapes
+from ..architecture import Network
 from ..config import GPENConfig, ModelCard, Task
 from ..errors import WeightsError
-from ..files import replacing
-from .card import choose_card
+from . import zoo
+from .cache import converted_path, sha256_of
+from .description import (
+    CARD_KEY,
+    CONFIG_KEY,
+    Header,
+    agreed_config,
+    choose_card,
+    decode,
+    encode,
+    mismatch,
+    recognise,
+    shapes_of,
+)
 from .entry import ZooEntry
-from .header import Header, agreed_config, decode, encode
-from .recognise import mismatch, recognise, shapes_of
-from .tensors import RawFile, read_tensors
+from .hub import CONFIG_NAME, WEIGHTS_NAME, Located
+from .tensors import RawFile, is_finite, is_pickle, read_tensors, save_tensors, tensors_sha256
 
 # A stored blur kernel is [1, 3, 3, 1]² over its sum, times the gain; files written in half precision are this far off.
 _KERNEL_TOLERANCE = 1e-3
 
-
-class Checkpoint(NamedTuple):
-    """A GPEN's state dict (official names, float32, on the CPU, maybe mapped from the file), configuration and card."""
-
-    state_dict: dict[str, Tensor]
-    config: GPENConfig
-    card: ModelCard
+Kind = TypeVar("Kind", bound=Network)
 
 
-def read(
-    path: Path | str,
-    *,
-    task: Task | None = None,
-    entry: ZooEntry | None = None,
-    name: str | None = None,
-    trust_pickle: bool = False,
-) -> Checkpoint:
-    """The weights of a GPEN network, checked: complete, finite, of the recognised configuration's shapes.
+def read(path: Path | str, *, task: Task | None = None, trust_pickle: bool = False) -> Network:
+    """The network in a file: complete, finite, float32 on the CPU, in evaluation mode; its `file` is `path`.
 
-    task, entry, name: where the file itself does not say what it is for (see `choose_card`); name: None takes the
-    file's own. trust_pickle: see `read_tensors`.
+    task: what it is for, where the file itself does not say (see `choose_card`). trust_pickle: see `read_tensors`.
     Raises WeightsError for anything else than a GPEN network, and names what it is.
     """
     path = Path(path)
-    raw = read_tensors(path, trust_pickle=trust_pickle)
-    return interpret(raw, where=str(path), task=task, entry=entry, name=path.stem if name is None else name)
+    return _network(Network, read_tensors(path, trust_pickle=trust_pickle), path, task=task, entry=None)
 
 
-def interpret(raw: RawFile, *, where: str, task: Task | None, entry: ZooEntry | None, name: str | None) -> Checkpoint:
-    """The checkpoint in `raw`, checked as `read` says; where: the file's name, for messages."""
-    header = decode(raw.metadata, where)
-    found = recognise(shapes_of(raw.tensors), where)
-    config = agreed_config(header.config, found, where)
-    tensors = _complete(raw.tensors, config, where)
-    card = choose_card(config, where=where, stated=header.card, task=task, entry=entry, name=name)
-    if header.sha256 is not None:
-        card = replace(card, details={**card.details, "sha256": header.sha256})
-    return Checkpoint(tensors, config, card)
+def load(located: Located, kind: type[Kind], *, task: Task | None = None, trust_pickle: bool = False) -> Kind:
+    """The located file's network, as `read` gives it; a pickle is converted once and read from the cache from then on.
+
+    kind: the class to build: `Network`, or one derived from it.
+    """
+    path, entry = located
+    if not is_pickle(path) or not path.is_file():
+        return _network(kind, _with_config_beside(read_tensors(path), path), path, task=task, entry=entry)
+    sha256 = sha256_of(path)
+    entry = zoo.with_hash(sha256) or entry
+    converted = converted_path(sha256)
+    if not converted.is_file():
+        network = _network(kind, read_tensors(path, trust_pickle=trust_pickle), path, task=task, entry=entry)
+        # The card stays out: whether it was known or guessed may differ the next time.
+        state_dict = dict(network.state_dict())
+        metadata = encode(Header(network.config, None, tensors_sha256(state_dict)))
+        if not _keep(converted, RawFile(state_dict, metadata)):
+            return network
+        del network, state_dict
+    return _network(kind, read_tensors(converted), path, task=task, entry=entry)
+
+
+def read_state_dict(located: Located, *, part: str | None = None, trust_pickle: bool = False) -> dict[str, Tensor]:
+    """The located file's tensors, finite, in their own types: of any network (detector, parser, discriminator, …).
+
+    part: the wrapper's key to open (`d` of a training checkpoint); a pickle without it is converted once.
+    """
+    path = located.path
+    cache = converted_path(sha256_of(path)) if part is None and is_pickle(path) and path.is_file() else None
+    if cache is not None and cache.is_file():
+        return read_tensors(cache).tensors
+    raw = read_tensors(path, part=part, trust_pickle=trust_pickle)
+    for name, tensor in raw.tensors.items():
+        if not is_finite(tensor):
+            raise WeightsError(f"{name} in {path} holds NaN or infinite values; get the file again")
+    if cache is not None:
+        tensors = {name: tensor.contiguous() for name, tensor in raw.tensors.items()}
+        _keep(cache, RawFile(tensors, {"format": "pt"}))
+    return raw.tensors
 
 
 def write(path: Path | str, state_dict: Mapping[str, Tensor], config: GPENConfig, card: ModelCard | None) -> str:
@@ -77,7 +100,9 @@ def write(path: Path | str, state_dict: Mapping[str, Tensor], config: GPENConfig
     if path.suffix.lower() != ".safetensors":
         raise WeightsError(f"{path} must end in .safetensors: that is the one format written")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    _complete(tensors, config, "the state dict")
+    with torch.device("meta"):
+        network = Network(config)
+    _complete(tensors, network, "the state dict")
     sha256 = tensors_sha256(tensors)
     if card is not None:
         card = replace(card, details={key: value for key, value in card.details.items() if key != "sha256"})
@@ -85,42 +110,29 @@ def write(path: Path | str, state_dict: Mapping[str, Tensor], config: GPENConfig
     return sha256
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file under a temporary name and renames it. Raises WeightsError, and leaves nothing."""
-    try:
-        with replacing(path, unique=True) as temporary:
-            save_file(dict(tensors), temporary, metadata=dict(metadata))
-    except (OSError, SafetensorError) as error:
-        megabytes = sum(t.numel() * t.element_size() for t in tensors.values()) / 1e6
-        raise WeightsError(
-            f"cannot write {path} ({megabytes:.0f} MB): {error}; free some space or choose another folder"
-        ) from error
+def _network(kind: type[Kind], raw: RawFile, path: Path, *, task: Task | None, entry: ZooEntry | None) -> Kind:
+    """The network in `raw`, checked. It is built without memory of its own, and takes the file's tensors."""
+    where = str(path)
+    header = decode(raw.metadata, where)
+    config = agreed_config(header.config, recognise(shapes_of(raw.tensors), where), where)
+    card = choose_card(config, where=where, stated=header.card, task=task, entry=entry, name=path.stem)
+    if header.sha256 is not None:
+        card = replace(card, details={**card.details, "sha256": header.sha256})
+    with torch.device("meta"):
+        network = kind(config, card)
+    network.load_state_dict(_complete(raw.tensors, network, where), strict=True, assign=True)
+    network.file = path
+    return network.eval()
 
 
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """The hash of names, types, shapes and values: the same for the same weights in any file."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        data = tensor.reshape(-1).view(torch.uint8)
-        if sys.byteorder == "big":
-            data = data.reshape(-1, tensor.element_size()).flip(1).reshape(-1).contiguous()
-        digest.update(data.numpy().data)
-    return digest.hexdigest()
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Whether no value is NaN or infinite. One pass; only sums that overflow take another."""
-    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
-
-
-def _complete(tensors: Mapping[str, Tensor], config: GPENConfig, where: str) -> dict[str, Tensor]:
-    """All tensors of the configuration in float32, absent buffers filled in. Raises WeightsError."""
-    constants = _constant_buffers(config)
-    problem = mismatch(shapes_of(tensors), expected_shapes(config), optional=frozenset(constants))
+def _complete(tensors: Mapping[str, Tensor], network: Network, where: str) -> dict[str, Tensor]:
+    """All tensors of a network without memory, in float32, absent constants filled in. Raises WeightsError."""
+    # What has values there is a blur kernel: the same in every network, and absent from some files.
+    constants = {name: buffer for name, buffer in network.named_buffers() if not buffer.is_meta}
+    problem = mismatch(shapes_of(tensors), shapes_of(network.state_dict()), optional=frozenset(constants))
     if problem is not None:
-        raise WeightsError(f"{where} does not fit the configuration that its shapes tell ({_brief(config)}): {problem}")
+        brief = _brief(network.config)
+        raise WeightsError(f"{where} does not fit the configuration that its shapes tell ({brief}): {problem}")
     complete: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
@@ -137,13 +149,33 @@ def _complete(tensors: Mapping[str, Tensor], config: GPENConfig, where: str) -> 
     return complete
 
 
-def _constant_buffers(config: GPENConfig) -> dict[str, Tensor]:
-    """The buffers that every network of these sizes and this prior shares: read off one that is a channel wide."""
-    thin = replace(config, channels=dict.fromkeys(config.resolutions, 1), style_dim=1, n_mlp=0)
-    return {name: buffer.clone() for name, buffer in GPEN(thin, generator=torch.Generator()).named_buffers()}
-
-
 def _brief(config: GPENConfig) -> str:
     size = f"{config.in_size}" if config.in_size == config.out_size else f"{config.in_size} → {config.out_size}"
     channels = "/".join(str(count) for count in config.channels.values())
     return f"{config.prior}, {size} px, channels {channels}, style {config.style_dim}, {config.n_mlp} mapping layers"
+
+
+def _with_config_beside(raw: RawFile, path: Path) -> RawFile:
+    """`raw` with what a config.json beside it says, where the file's own header says nothing (the Hub's convention)."""
+    beside = path.parent / CONFIG_NAME
+    if CARD_KEY in raw.metadata or path.name != WEIGHTS_NAME or not beside.is_file():
+        return raw
+    try:
+        values = json.loads(beside.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{beside} is not JSON: {error}") from error
+    if not isinstance(values, dict) or values.get("model_type") != "gpen":
+        return raw
+    found = {
+        key: json.dumps(values[name]) for key, name in ((CONFIG_KEY, "config"), (CARD_KEY, "card")) if name in values
+    }
+    return RawFile(raw.tensors, {**found, **raw.metadata})
+
+
+def _keep(path: Path, raw: RawFile) -> bool:
+    try:
+        save_tensors(path, raw.tensors, raw.metadata)
+    except WeightsError as error:
+        warnings.warn(f"the converted weights are not kept, so every load converts again: {error}", stacklevel=2)
+        return False
+    return True

@@ -1,21 +1,73 @@
-"""Files from the Hub and other places: found in the cache, fetched, checked against their hash."""
+"""Weights by name: a path, a name in the zoo, a repository on the Hub; to a file on this machine, checked by hash."""
 
 from __future__ import annotations
 
 import logging
 import re
+from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
-from ..errors import HashMismatchError, HubError
-from . import web
-from .cache import fetched_folder, forget, sha256_of
-from .entry import SUFFIXES, HubPlace, Place, ZooEntry
+from ..errors import HashMismatchError, HubError, WeightsError
+from . import zoo
+from .cache import download, fetched_folder, forget, sha256_of
+from .entry import SUFFIXES, HubPlace, Kind, Place, ZooEntry
 
 logger = logging.getLogger(__name__)
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"
 README_NAME = "README.md"
+
+Source = str | PathLike[str]
+
+
+class Located(NamedTuple):
+    """A file on this machine, and the zoo's entry for it where it was asked for by name."""
+
+    path: Path
+    entry: ZooEntry | None = None
+
+
+def locate(source: Source, *, kind: Kind | None = None, revision: str | None = None) -> Located:
+    """The file that `source` names, fetched if need be: a path, else a name in the zoo, else "owner/repo[/file]".
+
+    kind: what a name in the zoo must be of; None: anything. revision: branch, tag or commit on the Hub.
+    Raises WeightsError for an unknown name (it suggests the nearest) or another kind, HubError when a file cannot be
+    fetched.
+    """
+    if source == "":
+        raise WeightsError("the model's name is empty; give a path or a name (`gpen models` lists them)")
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return Located(_weights_in(path))
+    if path.is_file():
+        return Located(path)
+    text = str(source)
+    entry = None if isinstance(source, PathLike) else zoo.lookup(text)
+    if entry is not None:
+        if kind not in (None, entry.kind):
+            there = ", ".join(zoo.names(kind))
+            raise WeightsError(f"{text} is a {entry.kind}, and a {kind} is needed; the zoo has {there}")
+        return Located(fetch(entry), entry)
+    parts = text.split("/")
+    looks_local = isinstance(source, PathLike) or path.is_absolute() or text.startswith((".", "~")) or "\\" in text
+    if looks_local or len(parts) == 1 or (len(parts) == 2 and path.suffix.lower() in (*SUFFIXES, ".onnx")):
+        if looks_local or path.suffix:
+            raise WeightsError(f"there is no file {text}; `gpen models` lists the names that can be fetched")
+        zoo.find(text)
+    return Located(fetch_repository_file("/".join(parts[:2]), "/".join(parts[2:]) or None, revision=revision))
+
+
+def _weights_in(folder: Path) -> Path:
+    preferred = folder / WEIGHTS_NAME
+    if preferred.is_file():
+        return preferred
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "none"
+        raise WeightsError(f"{folder} must hold {WEIGHTS_NAME} or one file of weights, it holds {names}; name one")
+    return found[0]
 
 
 def cached(entry: ZooEntry) -> Path | None:
@@ -174,7 +226,7 @@ def _fetch_from(entry: ZooEntry, place: Place) -> Path:
 
     if constants.HF_HUB_OFFLINE:
         raise HubError(f"{place} is not asked, as HF_HUB_OFFLINE is set")
-    return web.download(place.url, fetched_folder() / entry.file, size=entry.size)
+    return download(place.url, fetched_folder() / entry.file, size=entry.size)
 
 
 def _from_hub(place: HubPlace) -> Path:

@@ -11,9 +11,10 @@ from torch import Tensor
 from ..config import Task
 from ..errors import DeviceError, InputError, WeightsError
 from . import hub, zoo
-from .locate import Located, Source, locate, read_state_dict
+from .checkpoint import read_state_dict
+from .description import foreign, shapes_of
+from .hub import Located, Source, locate
 from .pretrained import GPEN
-from .recognise import foreign, shapes_of
 
 if TYPE_CHECKING:
     from ..architecture.prepared import PreparedGPEN

@@ -1,22 +1,27 @@
-"""Tensors out of a file, safely, whatever wraps them."""
+"""Tensors out of a file, safely, whatever wraps them; into a file, whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import struct
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UnsafeFileError, WeightsError
-from . import header, zoo
+from ..files import replacing
+from . import zoo
 from .cache import sha256_of
+from .description import UNREADABLE, damaged
 from .entry import PICKLES, SUFFIXES
 
 # In the order in which they are looked for: averaged weights before the last ones.
@@ -25,7 +30,7 @@ _PREFIXES = ("module.", "_orig_mod.")
 # Below it weights_only can be got round (CVE-2025-32434).
 _SAFE_TORCH = (2, 6)
 # What torch's reader raises on damaged files (found by flipping bytes of good ones).
-_UNREADABLE = (
+_DAMAGED = (
     RuntimeError,
     EOFError,
     LookupError,
@@ -70,9 +75,39 @@ def read_tensors(path: Path, *, part: str | None = None, trust_pickle: bool = Fa
             # The tensors stay mapped from the file: nothing is read until it is used.
             with safe_open(path, framework="pt", device="cpu") as file:
                 return RawFile({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
-        except header.UNREADABLE as error:
-            raise header.damaged(path, error) from error
+        except UNREADABLE as error:
+            raise damaged(path, error) from error
     return RawFile(_unwrap(_load_pickle(path, trust_pickle), path, part), {})
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes a safetensors file under a temporary name and renames it. Raises WeightsError, and leaves nothing."""
+    try:
+        with replacing(path, unique=True) as temporary:
+            save_file(dict(tensors), temporary, metadata=dict(metadata))
+    except (OSError, SafetensorError) as error:
+        megabytes = sum(t.numel() * t.element_size() for t in tensors.values()) / 1e6
+        raise WeightsError(
+            f"cannot write {path} ({megabytes:.0f} MB): {error}; free some space or choose another folder"
+        ) from error
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """The hash of names, types, shapes and values: the same for the same weights in any file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        data = tensor.reshape(-1).view(torch.uint8)
+        if sys.byteorder == "big":
+            data = data.reshape(-1, tensor.element_size()).flip(1).reshape(-1).contiguous()
+        digest.update(data.numpy().data)
+    return digest.hexdigest()
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no value is NaN or infinite. One pass; only sums that overflow take another."""
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def _refuse_impostors(path: Path) -> None:
@@ -108,7 +143,7 @@ def _load_pickle(path: Path, trust: bool) -> object:
                 "get a .safetensors file, or save its state dict alone where you trust it"
             ) from error
         raise WeightsError(f"{path} is damaged or no file of weights; get it again") from error
-    except _UNREADABLE as error:
+    except _DAMAGED as error:
         raise WeightsError(f"{path} is cut short, damaged or no file of weights; get it again") from error
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ..architecture import GPEN
+from ..architecture import Network
 from ..architecture.precision import FAITHFUL_DB, PRECISIONS
 from ..architecture.prepared import prepare
 from ..errors import ConfigError, DeviceError
@@ -52,7 +52,7 @@ def fixed_faces(size: int, value_range: tuple[float, float]) -> Tensor:
 
 
 def deviations(
-    model: GPEN, *, precisions: Sequence[str] = ("fp32", "bf16"), device: torch.device | str = "cpu"
+    model: Network, *, precisions: Sequence[str] = ("fp32", "bf16"), device: torch.device | str = "cpu"
 ) -> list[Deviation]:
     """The errors of the plain form in float32 and of the inference form in each of `precisions`, on `device`.
 
@@ -76,13 +76,13 @@ def deviations(
     return found
 
 
-def _in_float64(model: GPEN, faces: Tensor) -> Tensor:
-    twin = GPEN(model.config, model.card)
+def _in_float64(model: Network, faces: Tensor) -> Tensor:
+    twin = Network(model.config, model.card)
     twin.load_state_dict(model.state_dict())
     return _plain(twin.double().eval(), faces.double())
 
 
-def _plain(model: GPEN, faces: Tensor) -> Tensor:
+def _plain(model: Network, faces: Tensor) -> Tensor:
     with torch.no_grad():
         return torch.cat([model(face[None]) for face in faces])
 

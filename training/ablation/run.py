@@ -20,12 +20,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpen_core.architecture import GPEN
 from gpen_core.data import Degradation
 from gpen_core.faces.geometry import fit_similarity, template
 from gpen_core.faces.warp import crop_faces
 from gpen_core.trainer import Limits, Places, Sources, read_recipe, train
-from gpen_core.weights import checkpoint
+from gpen_core.weights import GPEN, checkpoint
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
@@ -73,7 +72,7 @@ def picture(runs: Path) -> Image.Image:
     for name in VARIANTS:
         stored = checkpoint.read(runs / name.replace(" ", "-") / "model.safetensors")
         model = GPEN(stored.config, stored.card).eval()
-        model.load_state_dict(stored.state_dict)
+        model.load_state_dict(stored.state_dict())
         columns.append(((model(damaged * 2 - 1) + 1) / 2).clamp(0, 1))
     columns.append(clean.expand(3, -1, -1, -1))
     grid = torch.cat([torch.cat(list(column), 1) for column in columns], 2)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gpen_core.weights.checkpoint import save_tensors
+from gpen_core.weights.tensors import save_tensors
 
 DEFAULT_THRESHOLD = 0.9
 ABOUT = Path(__file__).parent / "about.json"

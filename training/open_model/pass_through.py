@@ -17,12 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gpen_core.architecture import GPEN
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError
 from gpen_core.trainer import read_recipe
-from gpen_core.weights import checkpoint
-from gpen_core.weights.checkpoint import Checkpoint
+from gpen_core.weights import GPEN, checkpoint
 
 # Two leaky ReLU(0.2)·√2 in a row turn x and −x into 2x and −0.08x (or 0.08x and −2x): 2.08x apart, whatever the sign.
 APART = 2.0 + 2 * 0.2**2
@@ -54,12 +52,11 @@ def pass_through(state: dict[str, Tensor], config: GPENConfig) -> dict[str, Tens
     return changed
 
 
-def drawn(path: Path) -> Checkpoint:
+def drawn(path: Path) -> GPEN:
     """The untrained network of a recipe."""
     recipe = read_recipe(path)
     config, card = recipe.network.config, recipe.card()
-    model = GPEN(config, card, generator=torch.Generator().manual_seed(recipe.seed))
-    return Checkpoint(model.state_dict(), config, card)
+    return GPEN(config, card, generator=torch.Generator().manual_seed(recipe.seed))
 
 
 def main() -> None:
@@ -71,7 +68,7 @@ def main() -> None:
     stored = drawn(options.model) if options.model.suffix == ".toml" else checkpoint.read(options.model)
     details = {**stored.card.details, "passed_through_at": stored.card.details.get("images_seen", {})}
     card = replace(stored.card, details=details)
-    checkpoint.write(options.out, pass_through(dict(stored.state_dict), stored.config), stored.config, card)
+    checkpoint.write(options.out, pass_through(dict(stored.state_dict()), stored.config), stored.config, card)
 
 
 if __name__ == "__main__":
