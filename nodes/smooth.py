@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from ..gpen_core.faces.types import Detection
+from ..gpen_core.film_options import Smoothing
 from ..gpen_core.options import RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
 from ..gpen_core.video.moments import restore_frames
-from ..gpen_core.video.smoothing import Smoothing
 from . import pictures
 
 

@@ -9,35 +9,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .flags import add_flags, with_flags
+
 if TYPE_CHECKING:
+    from ..film_options import FilmOptions
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
-    from ..video import FilmOptions, FilmProgress, FilmReport
+    from ..video import FilmProgress, FilmReport
 
 
 def add_film(parser: argparse.ArgumentParser) -> None:
     """Adds what films need beyond pictures."""
+    from ..film_options import FilmOptions
+
     group = parser.add_argument_group("films")
     group.add_argument("--no-smoothing", action="store_true", help="restore every frame by itself")
-    group.add_argument("--codec", help="FFmpeg's name of the encoder (default: libx264, in .webm libvpx-vp9)")
-    group.add_argument("--crf", type=int, default=18, help="0 (lossless) to 51: lower is better (default 18)")
-    group.add_argument("--preset", default="medium", help="of the encoder: veryfast … slow (default medium)")
-    group.add_argument("--segment", type=int, default=240, metavar="FRAMES", help="that --resume can go back to")
+    add_flags(group, FilmOptions)
     group.add_argument("--film-mask", metavar="FILE", help="a film or picture, white where faces may change")
 
 
 def film_options(arguments: argparse.Namespace) -> FilmOptions:
     """The options that the command line says. Raises ConfigError."""
-    from ..video import FilmOptions
+    from ..film_options import FilmOptions
 
-    options = FilmOptions(
-        codec=arguments.codec,
-        quality=arguments.crf,
-        preset=arguments.preset,
-        segment=arguments.segment,
-        resume=arguments.resume,
-        overwrite=arguments.overwrite,
-        allow_truncated=arguments.allow_truncated,
+    options = with_flags(
+        FilmOptions(resume=arguments.resume, overwrite=arguments.overwrite, allow_truncated=arguments.allow_truncated),
+        arguments,
     )
     return replace(options, smoothing=None) if arguments.no_smoothing else options
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from ..errors import ConfigError, InputError, WeightsError
+from ..errors import InputError, WeightsError
+from ..fields import check, option
 from .anchors import anchors, decode_boxes, decode_landmarks
 from .duplicates import distinct
 from .library import build, fold_batch_norms, library_class
@@ -32,25 +33,17 @@ _MOST = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOptions:
-    """What counts as a face.
+    """What counts as a face."""
 
-    threshold: least score. nms: boxes that overlap more than this (intersection over union) are one face.
-    min_size: of the box's shorter side, pixels. longest_side: larger pictures are shrunk to it.
-    """
-
-    threshold: float = 0.9
-    nms: float = 0.4
-    min_size: float = 0.0
-    longest_side: int = 1600
+    threshold: float = option(0.9, low=0, high=1, help="Least confidence of a face.")
+    nms: float = option(
+        0.4, low=0, high=1, help="Boxes that overlap more than this (intersection over union) are one face."
+    )
+    min_size: float = option(0.0, low=0, help="Of the box's shorter side, pixels.")
+    longest_side: int = option(1600, low=32, help="Larger pictures are shrunk to it.")
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "nms"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected a number from 0 to 1")
-        if self.min_size < 0 or self.longest_side < 32:
-            raise ConfigError(
-                f"min_size is {self.min_size} and longest_side {self.longest_side}; expected at least 0 and 32"
-            )
+        check(self)
 
 
 class RetinaFaceDetector(nn.Module):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import FaceError, InputError
+from ..options import Region
 
 #: CelebAMask-HQ's 19 classes, by label.
 LABELS = (
@@ -19,7 +20,7 @@ LABELS = (
 #: What of a parsed crop is not the face's own: background, hat, cloth (GPEN's choice; hair and neck stay in).
 NOT_FACE = (0, 14, 18)
 #: Glasses belong to the eyes: restored frames around unrestored eyes would show.
-REGIONS: Mapping[str, tuple[int, ...]] = {
+REGIONS: Mapping[Region, tuple[int, ...]] = {
     "eyes": (3, 4, 5, 6, 7),
     "mouth": (10, 11, 12),
     "skin": (1, 2, 8, 9, 17),
@@ -62,7 +63,7 @@ def face_mask(parsed: Tensor) -> Tensor:
     return _of_labels(parsed, dict.fromkeys(NOT_FACE, 0.0))
 
 
-def region_strength(parsed: Tensor, strengths: Mapping[str, float]) -> Tensor:
+def region_strength(parsed: Tensor, strengths: Mapping[Region, float]) -> Tensor:
     """(N, S, S) float32: the strength of each pixel's region, 1 where `strengths` names none (see `REGIONS`).
 
     Raises InputError where the parser gives no labels, or the region is unknown.

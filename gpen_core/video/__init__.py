@@ -1,9 +1,8 @@
 """Films: read, followed face by face, restored, smoothed over time, written."""
 
+from ..film_options import FilmOptions, Smoothing
 from .film import FilmProgress, FilmReport, TrackReport, restore_film
 from .moments import restore_frames
-from .options import FilmOptions
-from .smoothing import Smoothing
 
 __all__ = [
     "FilmOptions",

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, PictureError
+from ..film_options import BLOCK, FilmOptions
 from ..images.writing import refuse_same_file
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .colours import put_back, to_rgb, upright
 from .masks import MaskSource, open_masks
-from .moments import BLOCK, DoneFrame, FrameRestoration
-from .options import FilmOptions
+from .moments import DoneFrame, FrameRestoration
 from .reading import FilmFrame, FilmInfo, probe, read_frames
 from .segments import Segments, fingerprint
 from .writing import Encoding, SegmentWriter, choose_encoding, join

@@ -14,16 +14,15 @@ from torch import Tensor
 from ..faces.batching import device_of
 from ..faces.finish import CropMasks
 from ..faces.types import Detection
+from ..film_options import BLOCK, Smoothing
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .flicker import Flicker
 from .neighbours import Moment, between, run_of, spacing
-from .smoothing import Smoothing, blend, mean_mask, motion_view, smooth_landmarks
+from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
 from .tracks import Tracker
 
-#: Frames that go through the steps together; no less than any reach of the smoothing.
-BLOCK = 8
 #: Faces in one call of the network. A float's last bit depends on it: it is fixed, so that a film that is taken up
 #: again gets the same frames.
 _BATCH = {"cpu": 2}

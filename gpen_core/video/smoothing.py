@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import ConfigError, InputError
+from ..errors import InputError
 from ..faces.colour import LUMA
+from ..film_options import Smoothing
 
 #: Motion is looked for in luma at this size: noise averages out there, and what moved a pixel of the crop does not.
 MOTION_SIZE = 64
@@ -20,32 +20,6 @@ _MOTION_WINDOW = 5
 _TOLERANCE = 0.5
 #: ... and by at least this (squared luma, of 1), so that 8-bit rounding is not taken for motion.
 _LEAST_NOISE = (1 / 255) ** 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Smoothing:
-    """How far restored faces are smoothed over time.
-
-    landmarks: standard deviation, in frames, of the weights with which a parabola is fitted through the landmarks of
-    2·landmark_reach + 1 frames. crops: likewise of the mean of restored crops over 2·crop_reach + 1 frames, in which
-    what moved takes no part. longest_gap: frames in which a face may be missed and is still restored, where its
-    landmarks before and after say.
-    """
-
-    landmarks: float = 2.5
-    landmark_reach: int = 4
-    crops: float = 1.5
-    crop_reach: int = 2
-    longest_gap: int = 3
-
-    def __post_init__(self) -> None:
-        for name in ("landmarks", "crops"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected a number of frames above 0")
-        for name in ("landmark_reach", "crop_reach", "longest_gap"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 0 <= value <= 16:
-                raise ConfigError(f"{name} is {value!r}; expected a whole number of frames from 0 to 16")
 
 
 def smooth_landmarks(times: Tensor, landmarks: Tensor, time: float, spacing: float, smoothing: Smoothing) -> Tensor:
