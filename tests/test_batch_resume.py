@@ -26,7 +26,7 @@ def test_a_full_disk_ends_the_run_with_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Path,
         "open",
-        lambda self, *a, **k: really_open(Path("/dev/full") if self.name.endswith(".png.part") else self, *a, **k),
+        lambda self, *a, **k: really_open(Path("/dev/full") if ".png." in self.name else self, *a, **k),
     )
     with pytest.raises(PictureError, match="no space left"):
         run(collect([tmp_path / "in"], tmp_path / "out"), tmp_path / "out")

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "gpen_core"
 
 MAY_IMPORT = {
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "config": {"errors"},
     "architecture": {"errors", "config"},
     "images": {"errors", "files"},

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import GPENError
+from ..files import sweep
 from ..images import DEFAULT_MAX_PIXELS, Picture, as_picture, copy_picture, read_picture, write_picture
 from ..images.metadata import Provenance
 from ..images.picture import to_depth
@@ -126,9 +127,9 @@ def run_batch(
 
 
 def _forget_leftovers(items: Sequence[Item]) -> None:
-    """Removes the temporary files of a run that was killed."""
-    for item in items:
-        item.target.with_name(f".{item.target.name}.part").unlink(missing_ok=True)
+    """Removes the temporary files of runs that were killed."""
+    for folder in {item.target.parent for item in items}:
+        sweep(folder)
 
 
 def _reports(items: Sequence[Item], process: Process, options: BatchOptions) -> Iterator[PictureReport]:

@@ -91,7 +91,6 @@ def refuse_same_file(source: Path | None, path: Path) -> None:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file open for writing that becomes `path` when all has been written, and vanishes when not.
 
-    The temporary name is the same every time, so what a killed process left is written over by the next.
     Raises PictureError when there is no space or no permission.
     """
     try:

@@ -54,7 +54,7 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     # A cache that cannot be written costs only the next look its time.
-    with contextlib.suppress(OSError), replacing(record, unique=True) as temporary:
+    with contextlib.suppress(OSError), replacing(record) as temporary:
         temporary.write_text(json.dumps({**known, "sha256": digest.hexdigest()}), encoding="utf-8")
     return digest.hexdigest()
 

@@ -48,9 +48,9 @@ class GPEN(Network):
         sha256 = checkpoint.write(folder / WEIGHTS_NAME, self.state_dict(), self.config, self.card)
         values = {"model_type": "gpen", "config": self.config.to_dict(), "card": self.card.to_dict()}
         try:
-            with replacing(folder / CONFIG_NAME, unique=True) as temporary:
+            with replacing(folder / CONFIG_NAME) as temporary:
                 temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            with replacing(folder / README_NAME, unique=True) as temporary:
+            with replacing(folder / README_NAME) as temporary:
                 temporary.write_text(model_card(self.config, self.card, sha256=sha256), encoding="utf-8")
         except OSError as error:
             raise WeightsError(

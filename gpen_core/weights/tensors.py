@@ -83,7 +83,7 @@ def read_tensors(path: Path, *, part: str | None = None, trust_pickle: bool = Fa
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a safetensors file under a temporary name and renames it. Raises WeightsError, and leaves nothing."""
     try:
-        with replacing(path, unique=True) as temporary:
+        with replacing(path) as temporary:
             save_file(dict(tensors), temporary, metadata=dict(metadata))
     except (OSError, SafetensorError) as error:
         megabytes = sum(t.numel() * t.element_size() for t in tensors.values()) / 1e6
