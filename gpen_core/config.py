@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from .errors import ConfigError
 
@@ -15,38 +16,112 @@ Template = Literal["gpen", "ffhq"]
 Border = Literal["black", "reflect"]
 
 SMALLEST, LARGEST = 8, 4096
+DEFAULT_PRIOR = "stylegan2"
 
 
 def _is_power_of_two(number: int) -> bool:
     return number > 0 and number & (number - 1) == 0
 
 
-def _known_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+def _known_fields(kind: type, values: Mapping[str, Any], owner: str) -> dict[str, Any]:
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        raise ConfigError(f"{owner} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
     return dict(values)
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriorOptions:
+    """What one prior has to be told beside its shapes; a prior with more to tell has a subclass of its own.
+
+    concat: features are concatenated to the prior's (GPEN), or added (stock StyleGAN2).
+    """
+
+    concat: bool = True
+
+    UNSEEN: ClassVar[tuple[str, ...]] = ()
+    """Those that the shapes of the weights do not tell."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def brief(self, latent_dim: int) -> str:
+        """How the code of so many numbers enters, in a few words."""
+        return f"a code of {latent_dim}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappingOptions(PriorOptions):
+    """Of a prior with a mapping network, as StyleGAN2. n_mlp: its layers; lr_mlp: a factor on their learning rate."""
+
+    n_mlp: int = 8
+    lr_mlp: float = 0.01
+
+    UNSEEN: ClassVar[tuple[str, ...]] = ("lr_mlp",)
+
+    def __post_init__(self) -> None:
+        if self.n_mlp < 0:
+            raise ConfigError(f"n_mlp is {self.n_mlp}; it must be at least 0")
+        if not (math.isfinite(self.lr_mlp) and self.lr_mlp > 0):
+            raise ConfigError(f"lr_mlp is {self.lr_mlp}; it must be a positive number")
+
+    def brief(self, latent_dim: int) -> str:
+        """The mapping network in a few words."""
+        return f"{self.n_mlp} layers of {latent_dim}, learning rate × {self.lr_mlp:g}"
+
+
+def prior_options(prior: str) -> type[PriorOptions]:
+    """The class of the options of the prior of this name. Raises ConfigError for an unknown one."""
+    if prior == DEFAULT_PRIOR:
+        return MappingOptions
+    # The priors stand on this module and bring torch, which listing models does without.
+    priors = import_module(".architecture.priors", __package__).PRIORS
+    if prior not in priors:
+        raise ConfigError(f"there is no prior {prior!r}; there are: {', '.join(priors)}")
+    options: type[PriorOptions] = priors[prior].Options
+    return options
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
 class GPENConfig:
-    """The network: everything its shapes depend on, and `lr_mlp`, which they do not tell.
+    """The network: everything that its shapes depend on, and what they do not tell.
 
     channels: feature channels of the prior at each resolution 4, 8, … out_size.
-    concat: features are concatenated to the prior's (GPEN), or added (stock StyleGAN2).
+    style_dim: numbers of the prior's latent code.
+    options: the prior's own; given as an object, or by name (`n_mlp=2`), as they stand beside the sizes in JSON.
     """
 
     in_size: int
     out_size: int
     channels: Mapping[int, int]
-    style_dim: int = 512
-    n_mlp: int = 8
-    concat: bool = True
-    prior: str = "stylegan2"
-    lr_mlp: float = 0.01
+    style_dim: int
+    prior: str
+    options: PriorOptions
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        in_size: int,
+        out_size: int,
+        channels: Mapping[int, int],
+        style_dim: int = 512,
+        prior: str = DEFAULT_PRIOR,
+        options: PriorOptions | None = None,
+        **own: Any,
+    ) -> None:
+        for name, value in (("in_size", in_size), ("out_size", out_size), ("style_dim", style_dim), ("prior", prior)):
+            object.__setattr__(self, name, value)
+        self._check_sizes()
+        object.__setattr__(self, "channels", self._table(channels))
+        if style_dim < 1:
+            raise ConfigError(f"style_dim is {style_dim}; it must be at least 1")
+        kind = prior_options(prior)
+        given = {**({} if options is None else options.to_dict()), **own}
+        object.__setattr__(self, "options", kind(**_known_fields(kind, given, f"a network with the prior {prior!r}")))
+
+    def _check_sizes(self) -> None:
         for name in ("in_size", "out_size"):
             size = getattr(self, name)
             if not isinstance(size, int) or not _is_power_of_two(size) or not SMALLEST <= size <= LARGEST:
@@ -55,10 +130,12 @@ class GPENConfig:
             raise ConfigError(
                 f"in_size {self.in_size} is larger than out_size {self.out_size}; shrink the input instead"
             )
+
+    def _table(self, channels: Mapping[int, int]) -> Mapping[int, int]:
         try:
-            table = {int(r): int(c) for r, c in dict(self.channels).items()}
+            table = {int(r): int(c) for r, c in dict(channels).items()}
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"channels must map resolutions to channel counts, got {self.channels!r}") from error
+            raise ConfigError(f"channels must map resolutions to channel counts, got {channels!r}") from error
         expected = self.resolutions
         if tuple(sorted(table)) != expected:
             raise ConfigError(
@@ -66,11 +143,7 @@ class GPENConfig:
             )
         if min(table.values()) < 1:
             raise ConfigError(f"channels must be at least 1 at every resolution, got {table}")
-        object.__setattr__(self, "channels", MappingProxyType({r: table[r] for r in expected}))
-        if self.style_dim < 1 or self.n_mlp < 0:
-            raise ConfigError(f"style_dim is {self.style_dim} and n_mlp {self.n_mlp}; they must be at least 1 and 0")
-        if not (math.isfinite(self.lr_mlp) and self.lr_mlp > 0):
-            raise ConfigError(f"lr_mlp is {self.lr_mlp}; it must be a positive number")
+        return MappingProxyType({r: table[r] for r in expected})
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -98,35 +171,34 @@ class GPENConfig:
         return cls(in_size=size, out_size=out_size, channels=channels, **other)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` reads them back."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["channels"] = {str(r): c for r, c in self.channels.items()}
-        return values
+        """Plain JSON values, the prior's options among them; `from_dict` reads them back."""
+        return {
+            "in_size": self.in_size,
+            "out_size": self.out_size,
+            "channels": {str(r): c for r, c in self.channels.items()},
+            "style_dim": self.style_dim,
+            "prior": self.prior,
+            **self.options.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPENConfig:
         """Raises ConfigError for a field that is unknown or missing."""
-        known = _known_fields(cls, values)
-        missing = [name for name in ("in_size", "out_size", "channels") if name not in known]
+        missing = [name for name in ("in_size", "out_size", "channels") if name not in values]
         if missing:
             raise ConfigError(f"the configuration lacks {', '.join(missing)}")
-        return cls(**known)
+        return cls(**values)
+
+    def with_options(self, **own: Any) -> GPENConfig:
+        """The same network with other options of its prior."""
+        return replace(self, options=replace(self.options, **own))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (GPENConfig.from_dict, (self.to_dict(),))
 
     def __hash__(self) -> int:
-        return hash(
-            (
-                self.in_size,
-                self.out_size,
-                tuple(self.channels.items()),
-                self.style_dim,
-                self.n_mlp,
-                self.concat,
-                self.prior,
-            )
-        )
+        table = tuple(self.channels.items())
+        return hash((self.in_size, self.out_size, table, self.style_dim, self.prior, self.options))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,4 +246,4 @@ class ModelCard:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """Raises ConfigError for a field that is unknown or out of its choices."""
-        return cls(**_known_fields(cls, values))
+        return cls(**_known_fields(cls, values, cls.__name__))

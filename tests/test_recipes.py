@@ -46,6 +46,37 @@ def test_a_recipe_comes_back_from_its_own_values():
     assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
+def test_a_recipe_may_give_its_own_channel_table():
+    table = {"4": 24, "8": 20, "16": 12}
+    recipe = Recipe.from_dict({"stage": "prior", "network": {"size": 16, "channels": table}})
+    assert dict(recipe.network.config.channels) == {4: 24, 8: 20, 16: 12}
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    wider = read_recipe("prior-256", {"network.size": 8, "network.narrow": 0.25, "network.channels": {"4": 3, "8": 5}})
+    assert dict(wider.network.config.channels) == {4: 3, 8: 5}
+
+
+def test_a_recipe_sets_the_priors_own_options():
+    recipe = Recipe.from_dict({"stage": "prior", "network": {"size": 16, "n_mlp": 2, "options": {"lr_mlp": 0.1}}})
+    assert recipe.network.config.options.to_dict() == {"concat": True, "n_mlp": 2, "lr_mlp": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"channels": {"4": 8}}, r"channels name the resolutions \[4\]"),
+        ({"channels": {"four": 8}}, "channels name four; they must be resolutions"),
+        ({"channels": {"4": "many"}}, "network.channels.4 is 'many'; it must be a number"),
+        ({"channels": 8}, "network.channels is 8; it must be a table"),
+        ({"channels": {"4": 8}, "narrow": 0.5}, "channels are given, so narrow has nothing to say"),
+        ({"options": {"rungs": 8}}, "'stylegan2' has no field rungs"),
+        ({"options": {"n_mlp": 8}}, "options hold n_mlp, which are keys of the network"),
+    ],
+)
+def test_a_network_that_contradicts_itself_is_refused(network, message):
+    with pytest.raises(ConfigError, match=message):
+        Recipe.from_dict({"stage": "prior", "network": network})
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

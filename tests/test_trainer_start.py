@@ -19,7 +19,7 @@ from gpen_core.errors import ConfigError, TrainingError
 from gpen_core.trainer.augment import Augmentation
 from gpen_core.trainer.loop import Limits
 from gpen_core.trainer.run import Sources
-from gpen_core.trainer.start import concatenated, embed_prior, grow
+from gpen_core.trainer.start import embed_prior, grow
 from gpen_core.weights.checkpoint import read
 
 SMALL = GPENConfig.standard(16, narrow=0.02, style_dim=12, n_mlp=2)
@@ -76,7 +76,7 @@ def test_gradients_reach_the_new_columns_of_a_stock_prior():
         GPENConfig.standard(16, narrow=0.02, style_dim=12, n_mlp=2, concat=False), generator=seeded()
     )
     decoder = StyleGAN2Prior(SMALL)
-    decoder.load_state_dict(concatenated(stock.state_dict(), SMALL))
+    decoder.load_state_dict(decoder.adapted(stock.state_dict()))
     decoder.sample(torch.randn(1, 12, generator=seeded(1)), generator=seeded(2)).square().mean().backward()
     gradient = decoder.convs[0].conv.weight.grad
     assert gradient is not None

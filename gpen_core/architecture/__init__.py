@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .discriminator import Discriminator, Judgement
-from .gpen import Network, build_prior, config_from_shapes, embed, expected_shapes
+from .gpen import DECODER, Network, build_prior, config_from_shapes, embed, expected_shapes
 from .priors import PRIORS, Prior, StyleGAN2Prior
 
 __all__ = [
+    "DECODER",
     "PRIORS",
     "Discriminator",
     "Judgement",

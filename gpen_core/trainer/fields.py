@@ -54,6 +54,8 @@ def fill(kind: type[Record], values: Mapping[str, Any], where: str = "") -> Reco
 
 
 def _fit(value: Any, hint: Any, place: str) -> Any:
+    if hint is Any:
+        return value
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         if value is None:
@@ -66,6 +68,10 @@ def _fit(value: Any, hint: Any, place: str) -> Any:
         return value
     if is_dataclass(hint) and isinstance(hint, type):
         return fill(hint, value, place)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{place} is {value!r}; it must be a table")
+        return {str(key): _fit(entry, get_args(hint)[1], f"{place}.{key}") for key, entry in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import GPENConfig, ModelCard, Task
+from ..config import GPENConfig, ModelCard, Task, prior_options
 from ..data.compression import Backend
 from ..data.presets import find_preset
 from ..errors import ConfigError
@@ -20,33 +20,61 @@ Precision = Literal["fp32", "bf16", "fp64"]
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecipe:
-    """Shapes, as `GPENConfig.standard` builds them; template: how the faces are aligned."""
+    """Shapes, as `GPENConfig.standard` builds them; template: how the faces are aligned.
+
+    channels: a table of its own (resolution → channels) instead of `channel_multiplier` and `narrow`.
+    options: of the prior, where it has more than n_mlp and concat.
+    """
 
     size: int = 256
     out_size: int | None = None
+    channels: dict[str, int] | None = None
     channel_multiplier: float = 1.0
     narrow: float = 0.25
     style_dim: int = 512
     n_mlp: int = 8
     concat: bool = True
     prior: str = "stylegan2"
+    options: dict[str, Any] = field(default_factory=dict)
     template: Literal["gpen", "ffhq"] = "ffhq"
 
     @property
     def config(self) -> GPENConfig:
         """The network's configuration."""
+        known = {f.name for f in fields(prior_options(self.prior))}
+        own = {**self.options, "concat": self.concat}
+        # Its default means nothing to a prior without a mapping network; another value is refused by name.
+        if "n_mlp" in known or self.n_mlp != NetworkRecipe.n_mlp:
+            own["n_mlp"] = self.n_mlp
+        if self.channels is not None:
+            return GPENConfig(
+                in_size=self.size,
+                out_size=self.out_size or self.size,
+                channels={int(resolution): count for resolution, count in self.channels.items()},
+                style_dim=self.style_dim,
+                prior=self.prior,
+                **own,
+            )
         return GPENConfig.standard(
             self.size,
             out_size=self.out_size,
             channel_multiplier=self.channel_multiplier,
             narrow=self.narrow,
             style_dim=self.style_dim,
-            n_mlp=self.n_mlp,
-            concat=self.concat,
             prior=self.prior,
+            **own,
         )
 
     def __post_init__(self) -> None:
+        twice = sorted({"concat", "n_mlp"} & set(self.options))
+        if twice:
+            raise ConfigError(f"options hold {', '.join(twice)}, which are keys of the network; set them there")
+        if self.channels is not None:
+            for name in ("channel_multiplier", "narrow"):
+                if getattr(self, name) != getattr(NetworkRecipe, name):
+                    raise ConfigError(f"channels are given, so {name} has nothing to say; leave it out")
+            if not all(resolution.isdecimal() for resolution in self.channels):
+                raise ConfigError(f"channels name {', '.join(self.channels)}; they must be resolutions, as 4, 8, 16")
         self.config  # noqa: B018 - it refuses what cannot be built
 
 

@@ -192,8 +192,9 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
                 " to go on with a prior use --generator"
             )
         state, stated, card = read_network(sources.prior, part="g_ema")
-        if stated is not None and stated.concat == config.concat:
-            same_config(config, stated, str(sources.prior))
+        if stated is not None:
+            # Features that are concatenated here and added there are the one difference that the prior adapts to.
+            same_config(config, stated.with_options(concat=config.options.concat), str(sources.prior))
         embed_prior(stage.generator, state, name=str(sources.prior))
         change_range(stage.generator, (-1.0, 1.0), stage.generator.card.value_range)
         facts["seen"] |= _seen(card, "")

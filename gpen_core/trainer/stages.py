@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from ..architecture import Discriminator, StyleGAN2Prior, build_prior
+from ..architecture import Discriminator, Prior, build_prior
 from ..data import Batch
 from ..errors import TrainingError
 from ..images.fine import fine_structure
@@ -64,9 +65,17 @@ class Stage(ABC):
 
 
 class PriorStage(Stage):
-    """Stage 1: the prior alone, from Gaussian codes and Gaussian features."""
+    """Stage 1: the prior alone, from Gaussian codes and Gaussian features. Raises ConfigError for a loss that asks of
+    the prior what it cannot do.
+    """
 
-    generator: StyleGAN2Prior
+    generator: Prior
+
+    def __init__(self, generator: Prior, discriminator: Discriminator, losses: LossRecipe) -> None:
+        super().__init__(generator, discriminator, losses)
+        if losses.mixing:
+            generator.require("mix styles")
+        _check_path_length(generator, losses)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """All at the decoder's rate."""
@@ -74,34 +83,23 @@ class PriorStage(Stage):
 
     def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
         """Samples, with style mixing where drawn."""
-        prior = network if isinstance(network, StyleGAN2Prior) else self.generator
-        count, like = len(batch.clean), batch.clean
-        z, z2 = (
-            torch.randn(count, prior.latent_dim, generator=source, device=like.device, dtype=like.dtype)
-            for _ in range(2)
-        )
-        drawn = torch.rand(2, generator=source, device=source.device).tolist()
-        mix_at = (
-            1 + min(int(drawn[1] * (prior.latents - 1)), prior.latents - 2) if drawn[0] < self.losses.mixing else None
-        )
-        return prior.sample(
-            z,
-            z2=None if mix_at is None else z2,
-            mix_at=mix_at,
-            generator=source,
-            independent_noise=self.losses.independent_noise,
+        prior = self.generator if network is None else cast(Prior, network)
+        losses = self.losses
+        return prior.draw(
+            batch.clean, generator=source, mixing=losses.mixing, independent_noise=losses.independent_noise
         )
 
     def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
         """Samples without mixing."""
         like, prior = batch.clean, self.generator
-        z = torch.randn(len(like), prior.latent_dim, generator=source, device=like.device, dtype=like.dtype)
-        latents = prior.mapping(z)[:, None].repeat(1, prior.latents, 1)
-        noise = prior.draw_noise(
-            len(like), generator=source, independent=self.losses.independent_noise, device=like.device
-        )
-        noise = {r: tuple(n.to(like.dtype) for n in features) for r, features in noise.items()}
+        latents = prior.style_latents(prior.draw_codes(like, source))
+        noise = prior.draw_noise_like(like, source, independent=self.losses.independent_noise)
         return prior.synthesis(latents, noise), latents
+
+
+def _check_path_length(prior: Prior, losses: LossRecipe) -> None:
+    if losses.path_length:
+        prior.require("have its path length measured")
 
 
 class FinetuneStage(Stage):
@@ -120,6 +118,7 @@ class FinetuneStage(Stage):
         extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None,
     ) -> None:
         super().__init__(generator, discriminator, losses)
+        _check_path_length(generator.generator, losses)
         self._extra = dict(extra or {})
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
@@ -137,10 +136,8 @@ class FinetuneStage(Stage):
         """Restored pictures and their style latents."""
         network = self.generator
         prior = network.generator
-        if not isinstance(prior, StyleGAN2Prior):
-            raise TrainingError(f"the prior {prior.name!r} has no style latents; set losses.path_length = 0")
         code, features = network.encode(self._given(batch.damaged))
-        latents = prior.mapping(code)[:, None].repeat(1, prior.latents, 1)
+        latents = prior.style_latents(code)
         given = {r: (f,) * prior.feature_inputs[r] for r, f in features.items()}
         if network.config.out_size > network.config.in_size:
             given.update(network.drawn_features(code.device))
@@ -201,17 +198,12 @@ def build_stage(
     recipe: Recipe, device: torch.device, extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None
 ) -> Stage:
     """The stage with networks drawn from the recipe's seed. Raises TrainingError for a stage that has no training
-    ("embed").
+    ("embed"), ConfigError for one that asks of a prior what it cannot do.
     """
     config, source = recipe.network.config, torch.Generator().manual_seed(recipe.seed)
     discriminator = Discriminator(config, generator=source).to(device)
     if recipe.stage == "prior":
-        prior = build_prior(config, generator=source).to(device)
-        if not isinstance(prior, StyleGAN2Prior):
-            raise TrainingError(
-                f"the prior {config.prior!r} cannot be trained here; bring its weights and start at stage embed"
-            )
-        return PriorStage(prior, discriminator, recipe.losses)
+        return PriorStage(build_prior(config, generator=source).to(device), discriminator, recipe.losses)
     if recipe.stage == "finetune":
         generator = GPEN(config, recipe.card(), generator=source).to(device)
         return FinetuneStage(generator, discriminator, recipe.losses, extra)

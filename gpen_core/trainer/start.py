@@ -4,14 +4,12 @@ network.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from ..architecture import Discriminator, build_prior, embed
+from ..architecture import DECODER, Discriminator, Prior, embed
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, TrainingError
 from ..weights import GPEN
@@ -32,60 +30,25 @@ def read_network(
 
 
 def embed_prior(network: GPEN, prior: Mapping[str, Tensor], *, name: str) -> None:
-    """Copies every tensor of a prior to `generator.<same name>`; an add-noise prior enters a concatenating decoder
-    (`concatenated`).
+    """Copies every tensor of a prior, as the decoder takes it (`Prior.adapted`), to `generator.<same name>`.
 
     Raises TrainingError when the prior does not fit, naming what differs; every tensor must find its place.
     """
-    state = dict(prior)
-    if network.config.concat and state["conv1.activate.bias"].numel() == network.config.channels[4]:
-        state = concatenated(state, network.config)
-    inside = embed(state)
-    expected = {n: t for n, t in network.state_dict().items() if n.startswith("generator.")}
+    inside = embed(network.generator.adapted(prior))
+    expected = {n: t for n, t in network.state_dict().items() if n.startswith(DECODER)}
     _check_fit(inside, expected, name)
     network.load_state_dict(inside, strict=False)
-
-
-def concatenated(prior: Mapping[str, Tensor], config: GPENConfig) -> dict[str, Tensor]:
-    """An add-noise prior's tensors widened for a decoder that concatenates: without features the same pictures.
-
-    The new half of every input gets zero columns; equalised weights are multiplied by √2 for the doubled fan-in; its
-    features are let in
-    with weight 1, or no gradient would ever reach those columns.
-    """
-    widened = dict(prior)
-    for name, tensor in prior.items():
-        if name.endswith("activate.bias"):
-            widened[name] = torch.cat([tensor, torch.zeros_like(tensor)])
-        elif name.endswith("noise.weight"):
-            widened[name] = torch.ones_like(tensor).reshape(1)
-        elif name.startswith("conv1."):
-            continue
-        elif name.endswith("conv.weight"):
-            widened[name] = torch.cat([tensor, torch.zeros_like(tensor)], dim=2) * math.sqrt(2)
-        elif name.endswith("modulation.weight"):
-            widened[name] = torch.cat([tensor, torch.zeros_like(tensor)])
-        elif name.endswith("modulation.bias"):
-            widened[name] = torch.cat([tensor, torch.ones_like(tensor)])
-    # Stock files keep the noise pictures themselves as buffers; GPEN has none.
-    known = build_prior(config).state_dict()
-    return {name: tensor for name, tensor in widened.items() if name in known or not name.startswith("noises.")}
 
 
 def change_range(network: GPEN, before: tuple[float, float], after: tuple[float, float]) -> None:
     """Makes the network give the same pictures in the range `after` instead of `before`.
 
-    The picture is a sum of what each resolution adds: all are scaled, and the last one's bias is moved.
+    Raises ConfigError where its prior cannot be converted.
     """
+    if before == after:
+        return
     scale = (after[1] - after[0]) / (before[1] - before[0])
-    with torch.no_grad():
-        last = None
-        for name, parameter in network.generator.named_parameters():
-            if "to_rgb" in name and name.endswith((".conv.weight", ".bias")) and "modulation" not in name:
-                parameter.mul_(scale)
-                last = parameter if name.endswith(".bias") else last
-        if last is not None:
-            last.add_(after[0] - before[0] * scale)
+    network.generator.change_range(scale, after[0] - before[0] * scale)
 
 
 def load_discriminator(network: Discriminator, state: Mapping[str, Tensor], *, name: str) -> None:
@@ -100,58 +63,54 @@ def load_generator(network: nn.Module, state: Mapping[str, Tensor], *, name: str
     network.load_state_dict(dict(state))
 
 
-def grow(network: GPEN | nn.Module, smaller: Mapping[str, Tensor]) -> None:
+def grow(network: nn.Module, smaller: Mapping[str, Tensor]) -> None:
     """Copies a network of half the size (or less) into `network`: the same pictures, brought to size.
 
-    New resolutions keep their fresh weights, except that what they add to the picture starts at zero.
-    Raises TrainingError when a shared tensor has another shape.
+    What is new in an encoder or a discriminator keeps its fresh weights; what is new in a prior, it says itself.
+    Raises TrainingError when a shared tensor has another shape, ConfigError for a prior that cannot grow.
     """
     own = network.state_dict()
-    renamed = _renamed_encoder(smaller, own)
-    shared = {n: t for n, t in renamed.items() if n in own}
+    shared = {n: t for n, t in _renamed_blocks(smaller, own).items() if n in own}
     differing = [n for n, t in shared.items() if own[n].shape != t.shape]
     if differing or not shared:
         raise TrainingError(
             f"the smaller network does not fit into this one: {', '.join(differing[:3]) or 'no common tensor'};"
             " both need one channel table"
         )
-    fresh = {
-        n: torch.zeros_like(t)
-        for n, t in own.items()
-        if "to_rgbs" in n and n not in shared and n.endswith((".conv.weight", ".bias")) and "modulation" not in n
-    }
-    network.load_state_dict({**own, **shared, **fresh})
+    if isinstance(network, Prior):
+        network.load_state_dict(network.grown(shared))
+        return
+    if isinstance(network, GPEN):
+        inside = {n.removeprefix(DECODER): t for n, t in shared.items() if n.startswith(DECODER)}
+        shared |= embed(network.generator.grown(inside))
+    network.load_state_dict({**own, **shared})
 
 
-def _renamed_encoder(smaller: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _renamed_blocks(smaller: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The encoder and the discriminator count their blocks from the largest resolution: shifted, and their first block
     left out.
     """
-    for kind, template in (("encoder", "ecd{}."), ("discriminator", "convs.{}.")):
-        if kind == "discriminator" and "final_conv.0.weight" not in own:
+    for template, owner in (("ecd{}.", "ecd0."), ("convs.{}.", "final_conv.")):
+        if not any(n.startswith(owner) for n in own):
             continue
-        counts = []
-        for state in (smaller, own):
-            count = 0
-            while any(n.startswith(template.format(count)) for n in state):
-                count += 1
-            counts.append(count)
-        shift = counts[1] - counts[0]
-        if counts[0] and shift > 0:
+        before, after = (_count_blocks(state, template) for state in (smaller, own))
+        shift = after - before
+        if before and shift > 0:
             moved = {
-                n: t for n, t in smaller.items() if not any(n.startswith(template.format(i)) for i in range(counts[0]))
+                n: t for n, t in smaller.items() if not any(n.startswith(template.format(i)) for i in range(before))
             }
-            for i in range(1, counts[0]):
-                prefix = template.format(i)
-                moved.update(
-                    {
-                        template.format(i + shift) + n.removeprefix(prefix): t
-                        for n, t in smaller.items()
-                        if n.startswith(prefix)
-                    }
-                )
+            for i in range(1, before):
+                old, new = template.format(i), template.format(i + shift)
+                moved.update({new + n.removeprefix(old): t for n, t in smaller.items() if n.startswith(old)})
             return moved
     return dict(smaller)
+
+
+def _count_blocks(state: Mapping[str, Tensor], template: str) -> int:
+    count = 0
+    while any(n.startswith(template.format(count)) for n in state):
+        count += 1
+    return count
 
 
 def same_config(ours: GPENConfig, theirs: GPENConfig | None, where: str) -> None:
@@ -159,7 +118,9 @@ def same_config(ours: GPENConfig, theirs: GPENConfig | None, where: str) -> None
     if theirs is None or ours == theirs:
         return
     mine, other = ours.to_dict(), theirs.to_dict()
-    differing = ", ".join(f"{k} {other[k]} there and {mine[k]} here" for k in mine if mine[k] != other[k])
+    differing = ", ".join(
+        f"{k} {other.get(k)} there and {mine.get(k)} here" for k in {**mine, **other} if mine.get(k) != other.get(k)
+    )
     raise ConfigError(f"{where} has another configuration than the recipe: {differing}")
 
 

@@ -152,7 +152,7 @@ def _complete(tensors: Mapping[str, Tensor], network: Network, where: str) -> di
 def _brief(config: GPENConfig) -> str:
     size = f"{config.in_size}" if config.in_size == config.out_size else f"{config.in_size} → {config.out_size}"
     channels = "/".join(str(count) for count in config.channels.values())
-    return f"{config.prior}, {size} px, channels {channels}, style {config.style_dim}, {config.n_mlp} mapping layers"
+    return f"{config.prior}, {size} px, channels {channels}, {config.options.brief(config.style_dim)}"
 
 
 def _with_config_beside(raw: RawFile, path: Path) -> RawFile:

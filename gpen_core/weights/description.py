@@ -97,17 +97,20 @@ def _json(metadata: Mapping[str, str], key: str, where: str) -> dict[str, Any] |
 
 
 def agreed_config(stated: GPENConfig | None, found: GPENConfig, where: str) -> GPENConfig:
-    """The configuration that `found` in the shapes and the header's (if any) agree on; the header alone tells lr_mlp.
+    """The configuration that `found` in the shapes and the header's (if any) agree on; what shapes do not tell
+    (`PriorOptions.UNSEEN`), the header alone tells.
 
     Raises WeightsError that names the fields in which they differ.
     """
     if stated is None:
         return found
-    found = replace(found, lr_mlp=stated.lr_mlp)
+    if stated.prior == found.prior:
+        found = found.with_options(**{name: getattr(stated.options, name) for name in stated.options.UNSEEN})
     if stated == found:
         return found
     ours, theirs = found.to_dict(), stated.to_dict()
-    fields = "; ".join(f"{key} {theirs[key]} against {ours[key]}" for key in ours if ours[key] != theirs[key])
+    names = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    fields = "; ".join(f"{key} {theirs.get(key)} against {ours.get(key)}" for key in names)
     raise WeightsError(f"the header of {where} contradicts its tensors: {fields}; get the file again or convert anew")
 
 

@@ -30,7 +30,7 @@ LEAST_FEATURE_WEIGHT = 0.3
 def pass_through(state: dict[str, Tensor], config: GPENConfig) -> dict[str, Tensor]:
     """The same weights, but for the input's own way through. Raises ConfigError where it has no room."""
     width = config.channels[config.out_size]
-    if config.in_size != config.out_size or not config.concat or width < 6:
+    if config.in_size != config.out_size or not config.options.concat or width < 6:
         raise ConfigError(f"six concatenated channels are needed at {config.out_size} px, in = out; there are {width}")
     changed = {name: tensor.clone() for name, tensor in state.items()}
     signs = torch.cat([torch.eye(3), -torch.eye(3)])

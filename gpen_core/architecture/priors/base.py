@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ...config import GPENConfig
+from ...config import GPENConfig, MappingOptions, PriorOptions
+from ...errors import ConfigError
 from ..folded import FoldedModule
 
 Shapes = Mapping[str, Sequence[int]]
 Features = Mapping[int, Sequence[Tensor]]
+Ability = Literal["convert its value range", "grow", "mix styles", "have its path length measured"]
+
+_REMEDIES: Mapping[Ability, str] = {
+    "convert its value range": "train it in the range that the task has",
+    "grow": "train it at its full size",
+    "mix styles": "set losses.mixing = 0",
+    "have its path length measured": "set losses.path_length = 0",
+}
 
 
 class Prior(nn.Module, ABC):
@@ -22,14 +31,21 @@ class Prior(nn.Module, ABC):
     A new prior is one file and one line in `PRIORS`: the encoder is built from this table, and a file of weights is
     recognised by it. `generator` draws the initial parameters. They stand
     under `generator.` in a GPEN, with the names of that prior's usual weights.
+    What a prior can do beyond `forward` it says in `abilities`, and has the method of; the rest is refused by name.
     """
 
     name: ClassVar[str]
     """Of the prior in `PRIORS` and in a configuration."""
 
+    Options: ClassVar[type[PriorOptions]] = MappingOptions
+    """What of a configuration is this prior's own."""
+
+    abilities: ClassVar[frozenset[Ability]] = frozenset()
+
     def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
         super().__init__()
         self.config = config
+        self.options = config.options
         self.latent_dim = config.style_dim
         self.resolutions = config.resolutions
         self.channels = dict(config.channels)
@@ -57,6 +73,67 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
         """The fields of `GPENConfig` (all but in_size) that such tensors belong to; None: not this prior."""
+
+    @classmethod
+    def require(cls, ability: Ability) -> None:
+        """Raises ConfigError, with what to do instead, unless this prior has the ability."""
+        if ability not in cls.abilities:
+            raise cls.refusal(ability)
+
+    @classmethod
+    def refusal(cls, ability: Ability) -> ConfigError:
+        """That this prior lacks the ability, and what to do instead."""
+        return ConfigError(f"the prior {cls.name!r} cannot {ability}; {_REMEDIES[ability]}")
+
+    def adapted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A file's tensors of such a prior as this one takes them, for the same pictures from the same code.
+
+        Where this one concatenates features and the file's adds noise, the new columns are zero.
+        """
+        return dict(state)
+
+    def change_range(self, scale: float, shift: float) -> None:
+        """Makes every picture `scale` times what it was, plus `shift`. Raises ConfigError where it cannot."""
+        raise self.refusal("convert its value range")
+
+    def grown(self, smaller: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This prior's state with a smaller one's inside: at first the same pictures, brought to size.
+
+        Raises ConfigError where it cannot.
+        """
+        raise self.refusal("grow")
+
+    def style_latents(self, code: Tensor) -> Tensor:
+        """The latents (B, latents, D) of codes (B, latent_dim) that `synthesis` takes (ConfigError: there are none)."""
+        raise self.refusal("have its path length measured")
+
+    def synthesis(self, latents: Tensor, features: Features) -> Tensor:
+        """Pictures (B, 3, S, S) from what `style_latents` gave. Raises ConfigError as it does."""
+        raise self.refusal("have its path length measured")
+
+    def draw(
+        self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False
+    ) -> Tensor:
+        """As many pictures as `like` (B, …) has, on its device, of codes and noise drawn from `generator`: for stage 1.
+
+        mixing: the probability of style mixing; independent_noise: see `draw_noise`.
+        """
+        if mixing:
+            self.require("mix styles")
+        z = self.draw_codes(like, generator)
+        pictures: Tensor = self(z, self.draw_noise_like(like, generator, independent=independent_noise))
+        return pictures
+
+    def draw_codes(self, like: Tensor, generator: Generator) -> Tensor:
+        """Gaussian codes (B, latent_dim), as many as `like` (B, …) has, on its device and in its type."""
+        return torch.randn(len(like), self.latent_dim, generator=generator, device=like.device, dtype=like.dtype)
+
+    def draw_noise_like(
+        self, like: Tensor, generator: Generator, *, independent: bool
+    ) -> dict[int, tuple[Tensor, ...]]:
+        """`draw_noise` for as many pictures as `like` has, on its device and in its type."""
+        noise = self.draw_noise(len(like), generator=generator, independent=independent, device=like.device)
+        return {r: tuple(plane.to(like.dtype) for plane in planes) for r, planes in noise.items()}
 
     def draw_noise(
         self,

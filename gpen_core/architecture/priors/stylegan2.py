@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ...config import GPENConfig
+from ...config import GPENConfig, MappingOptions
 from ...errors import InputError
 from ..layers import ConstantInput, EqualizedLinear, PixelNorm, StyledConv, ToRGB
-from .base import Features, Prior, Shapes
+from .base import Ability, Features, Prior, Shapes
 from .stylegan2_prepared import PreparedStyleGAN2
 
 
@@ -19,20 +20,25 @@ class StyleGAN2Prior(Prior):
     """The prior of GPEN: one feature input at 4×4, two at every larger resolution."""
 
     name: ClassVar[str] = "stylegan2"
+    abilities: ClassVar[frozenset[Ability]] = frozenset(
+        ("convert its value range", "grow", "mix styles", "have its path length measured")
+    )
+    options: MappingOptions
 
     def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
         super().__init__(config, generator=generator)
-        dim, width = config.style_dim, 2 if config.concat else 1
+        dim, concat = config.style_dim, self.options.concat
+        width = 2 if concat else 1
         self.style = nn.Sequential(
             PixelNorm(),
             *(
-                EqualizedLinear(dim, dim, activate=True, rate=config.lr_mlp, generator=generator)
-                for _ in range(config.n_mlp)
+                EqualizedLinear(dim, dim, activate=True, rate=self.options.lr_mlp, generator=generator)
+                for _ in range(self.options.n_mlp)
             ),
         )
         first = config.channels[4]
         self.input = ConstantInput(first, generator=generator)
-        self.conv1 = StyledConv(first, first, dim, concat=config.concat, generator=generator)
+        self.conv1 = StyledConv(first, first, dim, concat=concat, generator=generator)
         self.to_rgb1 = ToRGB(first * width, dim, up=False, generator=generator)
         self.convs = nn.ModuleList()
         self.to_rgbs = nn.ModuleList()
@@ -40,9 +46,7 @@ class StyleGAN2Prior(Prior):
         for resolution in config.resolutions[1:]:
             outputs = config.channels[resolution]
             for before, up in ((inputs, True), (outputs, False)):
-                self.convs.append(
-                    StyledConv(before * width, outputs, dim, concat=config.concat, up=up, generator=generator)
-                )
+                self.convs.append(StyledConv(before * width, outputs, dim, concat=concat, up=up, generator=generator))
             self.to_rgbs.append(ToRGB(outputs * width, dim, generator=generator))
             inputs = outputs
 
@@ -60,6 +64,10 @@ class StyleGAN2Prior(Prior):
         """Style latents w (B, style_dim) of the Gaussian codes `z` (B, style_dim)."""
         w: Tensor = self.style(z)
         return w
+
+    def style_latents(self, code: Tensor) -> Tensor:
+        """The style latent (B, latents, style_dim) of each convolution, all alike."""
+        return self.mapping(code)[:, None].repeat(1, self.latents, 1)
 
     def mean_latent(self, count: int = 4096, *, generator: Generator | None = None) -> Tensor:
         """The mean style latent (1, style_dim) of `count` codes, towards which truncation pulls."""
@@ -128,6 +136,61 @@ class StyleGAN2Prior(Prior):
                 z.shape[0], generator=generator, independent=independent_noise, device=self.input.input.device
             )
         return self.synthesis(w, noise)
+
+    def draw(
+        self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False
+    ) -> Tensor:
+        """Samples, from a random convolution on with a second code's style, where drawn."""
+        z, z2 = (self.draw_codes(like, generator) for _ in range(2))
+        drawn = torch.rand(2, generator=generator, device=generator.device).tolist()
+        mix_at = 1 + min(int(drawn[1] * (self.latents - 1)), self.latents - 2) if drawn[0] < mixing else None
+        noise = self.draw_noise_like(like, generator, independent=independent_noise)
+        return self.sample(z, z2=None if mix_at is None else z2, mix_at=mix_at, noise=noise)
+
+    def adapted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A stock file's tensors, without its noise pictures, widened where this prior concatenates and it adds.
+
+        The new half of every input gets zero columns; equalised weights are multiplied by √2 for the doubled fan-in;
+        its features are let in with weight 1, or no gradient would ever reach those columns.
+        """
+        kept = {name: tensor for name, tensor in state.items() if not name.startswith("noises.")}
+        bias = kept.get("conv1.activate.bias")
+        if not self.options.concat or bias is None or bias.numel() != self.channels[4]:
+            return kept
+        widened = dict(kept)
+        for name, tensor in kept.items():
+            if name.endswith("activate.bias"):
+                widened[name] = torch.cat([tensor, torch.zeros_like(tensor)])
+            elif name.endswith("noise.weight"):
+                widened[name] = torch.ones_like(tensor).reshape(1)
+            elif name.startswith("conv1."):
+                continue
+            elif name.endswith("conv.weight"):
+                widened[name] = torch.cat([tensor, torch.zeros_like(tensor)], dim=2) * math.sqrt(2)
+            elif name.endswith("modulation.weight"):
+                widened[name] = torch.cat([tensor, torch.zeros_like(tensor)])
+            elif name.endswith("modulation.bias"):
+                widened[name] = torch.cat([tensor, torch.ones_like(tensor)])
+        return widened
+
+    def change_range(self, scale: float, shift: float) -> None:
+        """The picture is a sum of what each resolution adds: all are scaled, and the last one's bias is moved."""
+        layers = [self.to_rgb1, *self.to_rgbs]
+        with torch.no_grad():
+            for layer in layers:
+                layer.get_parameter("conv.weight").mul_(scale)
+                layer.get_parameter("bias").mul_(scale)
+            layers[-1].get_parameter("bias").add_(shift)
+
+    def grown(self, smaller: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """New resolutions keep their fresh weights, except that what they add to the picture starts at zero."""
+        own = self.state_dict()
+        silent = {
+            name: torch.zeros_like(tensor)
+            for name, tensor in own.items()
+            if name.startswith("to_rgbs.") and name.endswith((".conv.weight", ".bias")) and "modulation" not in name
+        }
+        return {**own, **silent, **{name: tensor for name, tensor in smaller.items() if name in own}}
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
