@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..gpen_core.errors import InputError
-from ..gpen_core.faces.batching import BatchSizer, run_network
 from ..gpen_core.faces.geometry import invert_affine, moved_origin, rectangle_of, resize_affine
 from ..gpen_core.faces.mask import box_mask, ellipse_mask, region_strength, resized, soften
 from ..gpen_core.faces.types import Detection, FaceCrops
 from ..gpen_core.faces.warp import warp
 from ..gpen_core.restore import FaceRestorer
+from ..gpen_core.restore.run import BatchSizer, run_network
 from . import pictures
 from .adapter import Progress, advanced, io, schema
 from .model import FaceModel

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..gpen_core.faces.batching import device_of
+from ..gpen_core.restore.run import device_of
 from . import adapter
 
 

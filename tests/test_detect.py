@@ -13,13 +13,13 @@ from gpen_core.errors import ConfigError, DeviceError, FaceError, InputError, Mi
 from gpen_core.faces.anchors import anchors, decode_boxes, decode_landmarks
 from gpen_core.faces.detect import DetectOptions, RetinaFaceDetector, backbone_of
 from gpen_core.faces.duplicates import distinct
-from gpen_core.faces.find import find_faces
 from gpen_core.faces.library import library_class
 from gpen_core.faces.parse import ParseNetParser
 from gpen_core.faces.select import select
 from gpen_core.faces.types import Detection
 from gpen_core.images import as_picture
 from gpen_core.options import Selection
+from gpen_core.restore.detect import find_faces
 
 
 def face(x: float, y: float, side: float, score: float = 0.95) -> Detection:

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from gpen_core.errors import ConfigError
-from gpen_core.faces.result import RestoredFace
 from gpen_core.faces.types import Detection
 from gpen_core.images import Picture
 from gpen_core.measures.figures import colour_shift, face_figures, sharpness
 from gpen_core.report import FaceReport, PictureReport, write_report
+from gpen_core.restore.result import RestoredFace
 
 PICTURE = Picture(pixels=np.full((64, 64, 3), 128, np.uint8))
 LANDMARKS = [(20, 20), (40, 20), (30, 30), (22, 40), (38, 40)]

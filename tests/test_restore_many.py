@@ -8,9 +8,9 @@ import torch
 from small_restorers import face, inverted, photograph
 from torch import Tensor, nn
 
-from gpen_core.faces.batching import BatchSizer, run_network
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
+from gpen_core.restore.run import BatchSizer, run_network
 
 
 def test_two_hundred_faces_are_restored_in_small_batches() -> None:

@@ -11,13 +11,13 @@ import torch
 
 from ..background import Upscaler, resized
 from ..errors import InputError
-from ..faces.find import Detector, find_faces
 from ..faces.select import select
 from ..images import Picture, from_srgb, to_srgb
 from ..images.picture import to_depth
 from ..images.resize import resize
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer
+from ..restore.detect import Detector, find_faces
 from .run import Process, Processed
 
 

@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     """The exit status: 1 when a picture failed."""
     from ..batch import collect, is_film
     from ..errors import InputError
-    from ..faces.batching import device_of
     from ..measures.figures import face_figures
+    from ..restore.run import device_of
 
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:

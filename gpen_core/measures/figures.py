@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ..faces.colour import luma
 from ..faces.mask import ellipse_mask
-from ..faces.result import RestoredFace
 from ..images import Picture
 from ..images.picture import to_depth
 from ..images.resize import resize
+from ..restore.result import RestoredFace
 from .seam import seam
 
 #: Linear sRGB → XYZ (D65, IEC 61966-2-1), and the white that XYZ is relative to in CIELAB.

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ..config import Template
 from ..errors import ConfigError
-from ..faces.batching import device_of
 from ..faces.geometry import fit_similarity, template
-from ..faces.result import RestoredFace, RestoredPicture
 from ..faces.warp import crop_faces
 from ..images import Picture
 from ..images.resize import resize
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
+from ..restore.result import RestoredFace, RestoredPicture
+from ..restore.run import device_of
 
 #: Faces (N, 3, 112, 112) RGB in [-1, 1], aligned as ArcFace wants them, to embeddings (N, D).
 Embedder = Callable[[Tensor], Tensor]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..faces.batching import device_of
 from ..images.picture import FULL_SCALE
 from ..images.resize import resize
 from ..restore import Model
+from ..restore.run import device_of
 
 
 def run_aligned(model: Model, pixels: NDArray[Any]) -> NDArray[Any]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..config import ModelCard, Task
 from ..errors import WeightsError
-from ..faces.batching import device_of
 from ..restore import Model
+from ..restore.run import device_of
 
 #: Crops (N, 3, S, S) in [0, 1] to what the network is to see of them, alike.
 Prepare = Callable[[Tensor], Tensor]

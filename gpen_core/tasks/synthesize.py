@@ -13,9 +13,6 @@ from torch import Tensor
 
 from ..config import Template
 from ..errors import InputError
-from ..faces.batching import device_of
-from ..faces.find import Detector, find_faces
-from ..faces.finish import PARSER_SIZE, Parser
 from ..faces.geometry import fit_similarity, template
 from ..faces.mask import LABELS
 from ..faces.palette import paint, picture_labels, resize_labels
@@ -27,6 +24,9 @@ from ..images.picture import to_depth
 from ..images.resize import resize
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer, Model, RestoredPicture
+from ..restore.detect import Detector, find_faces
+from ..restore.masks import PARSER_SIZE, Parser
+from ..restore.run import device_of
 from .aligned import run_unit
 from .network import TaskNetwork, check_task
 

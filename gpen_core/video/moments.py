@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..faces.batching import device_of
-from ..faces.finish import CropMasks
 from ..faces.types import Detection
 from ..film_options import BLOCK, Smoothing
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
+from ..restore.masks import CropMasks
+from ..restore.run import device_of
 from .flicker import Flicker
 from .neighbours import Moment, between, run_of, spacing
 from .smoothing import blend, mean_mask, motion_view, smooth_landmarks

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..faces.finish import CropMasks
 from ..faces.types import Detection, FaceCrops
 from ..images import Picture
+from ..restore.masks import CropMasks
 
 
 @dataclass(kw_only=True, eq=False)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from gpen_core.faces.detect import DetectOptions, RetinaFaceDetector
-from gpen_core.faces.find import find_faces
 from gpen_core.faces.types import Detection
 from gpen_core.images import read_picture
 from gpen_core.options import Selection
+from gpen_core.restore.detect import find_faces
 from gpen_core.weights import load_detector
 
 from .backgrounds import Generator, Picture, background, read_photographs

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..faces.detect import RetinaFaceDetector
+from ..faces.duplicates import distinct
+from ..faces.planes import planes_of
+from ..faces.types import Detection
 from ..images import Picture
 from ..options import Selection
-from .batching import device_of
-from .detect import RetinaFaceDetector
-from .duplicates import distinct
-from .planes import planes_of
-from .types import Detection
+from .run import device_of
 
 #: (B, 3, H, W) RGB in [0, 1] → the faces of each picture.
 Detector = Callable[[Tensor], list[list[Detection]]]

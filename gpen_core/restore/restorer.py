@@ -12,22 +12,22 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .config import GPENConfig, ModelCard
-from .errors import DeviceError, InputError
-from .faces import levels
-from .faces.batching import BatchSizer, device_of, run_network
-from .faces.find import Detector, find_faces
-from .faces.finish import CropMasks, Parser, masks_for
-from .faces.geometry import fit_similarity, template
-from .faces.planes import planes_of
-from .faces.result import RestoredFace, RestoredPicture
-from .faces.select import select
-from .faces.sharpen import sharpened
-from .faces.types import Detection, FaceCrops
-from .faces.warp import crop_faces
-from .faces.work import PictureWork
-from .images import as_picture, to_srgb
-from .options import Masking, RestoreOptions, Selection
+from ..config import GPENConfig, ModelCard
+from ..errors import DeviceError, InputError
+from ..faces import levels
+from ..faces.geometry import fit_similarity, template
+from ..faces.planes import planes_of
+from ..faces.select import select
+from ..faces.sharpen import sharpened
+from ..faces.types import Detection, FaceCrops
+from ..faces.warp import crop_faces
+from ..images import as_picture, to_srgb
+from ..options import Masking, RestoreOptions, Selection
+from .detect import Detector, find_faces
+from .masks import CropMasks, Parser, masks_for
+from .paste import PictureWork
+from .result import RestoredFace, RestoredPicture
+from .run import BatchSizer, device_of, run_network
 
 __all__ = ["CropMasks", "Detection", "FaceCrops", "FaceRestorer", "Model", "RestoredFace", "RestoredPicture"]
 
@@ -72,7 +72,7 @@ class FaceRestorer:
     def detect(self, picture: Any, selection: Selection | None = None) -> list[Detection]:
         """The faces of a picture that `selection` lets through, in pixels of the picture."""
         if self.detector is None:
-            from .weights import load_detector
+            from ..weights import load_detector
 
             self.detector = load_detector()
         selection = selection or Selection()
@@ -243,7 +243,7 @@ class FaceRestorer:
 
     def _parser_for(self, options: RestoreOptions) -> Parser | None:
         if self.parser is None and (options.masking.kind == "parser" or options.blending.region_strength):
-            from .weights import load_parser
+            from ..weights import load_parser
 
             self.parser = load_parser()
         return self.parser

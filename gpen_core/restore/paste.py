@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..errors import FaceError, InputError
+from ..faces.paste import Window, compose, place, resolve_overlaps
+from ..faces.types import Detection, FaceCrops
 from ..images import Picture, convert_like, from_srgb
 from ..options import RestoreOptions
-from .finish import CropMasks, finished
-from .paste import Window, compose, place, resolve_overlaps
+from .masks import CropMasks, finished
 from .result import RestoredFace, RestoredPicture
-from .types import Detection, FaceCrops
 
 
 class PictureWork:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..faces.colour import are_grey, luma, match_crop, match_surroundings
+from ..faces.geometry import scale_of
+from ..faces.levels import round_, smoothed
+from ..faces.mask import box_mask, ellipse_mask, face_mask, region_strength, resized, soften
+from ..faces.types import FaceCrops
 from ..options import Masking, RestoreOptions
-from .batching import BatchSizer, run_network
-from .colour import are_grey, luma, match_crop, match_surroundings
-from .geometry import scale_of
-from .levels import round_, smoothed
-from .mask import box_mask, ellipse_mask, face_mask, region_strength, resized, soften
-from .types import FaceCrops
+from .run import BatchSizer, run_network
 
 Parser = Callable[[Tensor], Tensor]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..faces.types import Detection
 from ..images import Picture
-from .types import Detection
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
