@@ -2,33 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..gpen_core.errors import ConfigError
 from ..gpen_core.faces.types import Detection
+from ..gpen_core.fields import Option, described
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from .adapter import advanced, compute_device, io
 from .wires import BoundingBoxes, FaceLandmarks, Segs
 
 FACE_SELECTION = ["all", "filter", "largest"]
 SORT_BY = ["area", "x_position", "y_position", "detection_confidence"]
-MASK_KINDS = ["auto", "parser", "ellipse", "box"]
-COLOUR_MATCH = ["none", "surroundings", "crop"]
-BLENDS = ["alpha", "laplacian"]
-TEMPLATES = ["auto", "gpen", "ffhq"]
+#: What stands for None among choices, and below a number's range.
+AUTO, UNSET = "auto", -1.0
+#: Pictures are no larger; a widget needs an end.
+_LARGEST = 8192
 
 
-def visibility(default: float = 1.0) -> Any:
-    """How much of the restored face is seen."""
-    return io.Float.Input(
-        "visibility",
-        default=default,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        display_mode=io.NumberDisplay.slider,
-        tooltip="How much of the restored face is seen: 1 all of it, 0 leaves the picture as it is.",
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Widget:
+    """How an input of the first nodes differs from what its field says; saved graphs hold its id, kind and place.
+
+    folded: it is among the advanced ones. whole: only whole numbers.
+    """
+
+    id: str
+    step: float | None = None
+    folded: bool = True
+    optional: bool = False
+    whole: bool = False
+    slider: bool = False
+
+
+_FIRST = {
+    "strength": _Widget(id="visibility", folded=False, slider=True),
+    "kind": _Widget(id="mask_kind", folded=False),
+    "colour_match": _Widget(id="colour_match", folded=False),
+    "blend": _Widget(id="blend"),
+    "feather": _Widget(id="feather", step=0.005),
+    "threshold": _Widget(id="detection_threshold", step=0.01),
+    "min_size": _Widget(id="min_face_size", whole=True),
+    "template": _Widget(id="template"),
+    "sharpen": _Widget(id="sharpen", step=0.5, optional=True),
+}
+#: Fields that nodes leave at their defaults, or for which they have other inputs or nodes.
+_WITHOUT = {
+    *("max_size", "order", "indices", "largest", "longest_side", "rotations", "margin", "least_feather"),
+    *("face_strength", "region_strength", "overlap", "smooth_below", "keep_grey", "border", "fit", "antialias"),
+    *("eight_bits", "batch_size", "keep_crops", "selection", "masking", "blending"),
+}
+_PARTS = (Selection, Masking, Blending, RestoreOptions)
+
+
+def option_input(name: str) -> Any:
+    """The input for one field of the options."""
+    return _input(next(described(part)[name] for part in _PARTS if name in described(part)))
+
+
+def later_inputs(*parts: type) -> list[Any]:
+    """Inputs for the fields of these parts of the options that came after the first nodes: they go last."""
+    return [
+        _input(entry)
+        for part in parts
+        for name, entry in described(part).items()
+        if name not in _FIRST and name not in _WITHOUT
+    ]
+
+
+def _input(entry: Option) -> Any:
+    widget = _FIRST.get(entry.name) or _Widget(id=entry.name, optional=True)
+    values: dict[str, Any] = {"default": entry.default, "tooltip": entry.help}
+    if widget.optional:
+        values["optional"] = True
+    if entry.choices:
+        kind, values["options"] = io.Combo, list(entry.choices)
+        if entry.optional:
+            values |= {"options": [AUTO, *entry.choices], "default": AUTO}
+            values["tooltip"] += f" {AUTO}: {entry.none}."
+    elif entry.kind is bool:
+        kind = io.Boolean
+    elif entry.kind is str:
+        kind, values["default"] = io.String, entry.default or ""
+    else:
+        kind = io.Int if widget.whole or entry.kind is int else io.Float
+        number = int if kind is io.Int else float
+        low, high = entry.low, min(entry.high, _LARGEST)
+        if entry.optional:
+            values["default"] = low = UNSET
+            values["tooltip"] += f" {UNSET:g}: {entry.none}."
+        values |= {"default": number(values["default"]), "min": number(low), "max": number(high)}
+        if kind is io.Float:
+            values["step"] = widget.step or (entry.high - entry.low) / 20 if math.isfinite(entry.high) else 1.0
+            if not math.isclose(values["default"] / values["step"], round(values["default"] / values["step"])):
+                values["round"] = False
+    if widget.slider:
+        values["display_mode"] = io.NumberDisplay.slider
+    made = kind.Input(widget.id, **values)
+    return advanced(made) if widget.folded else made
+
+
+def options_of(values: Mapping[str, Any], *, keep_crops: bool = True) -> RestoreOptions:
+    """The core's options for the values of option inputs, by their ids. Raises ConfigError, naming the input."""
+    known = [_id(name) for part in _PARTS for name in described(part) if name not in _WITHOUT]
+    if unknown := sorted({*values} - {*known}):
+        raise ConfigError(f"no input is called {unknown[0]}; there are {', '.join(known)}")
+    options = _with_values(RestoreOptions(), values)
+    # A processor gains nothing by a batch; small ones keep progress and cancel lively.
+    return replace(options, batch_size=2 if compute_device().type == "cpu" else None, keep_crops=keep_crops)
+
+
+def _id(name: str) -> str:
+    return _FIRST[name].id if name in _FIRST else name
+
+
+def _with_values(options: Any, values: Mapping[str, Any]) -> Any:
+    changed = {}
+    for name, entry in described(type(options)).items():
+        if entry.kind in _PARTS:
+            changed[name] = _with_values(getattr(options, name), values)
+            continue
+        value = values.get(_id(name))
+        if value is None or (entry.optional and _stands_for_none(value)):
+            continue
+        changed[name] = entry.checked(value, _id(name))
+    return replace(options, **changed)
+
+
+def _stands_for_none(value: Any) -> bool:
+    return value in (AUTO, "") if isinstance(value, str) else isinstance(value, float | int) and value < 0
 
 
 def selection_inputs() -> list[Any]:
@@ -60,80 +164,12 @@ def selection_inputs() -> list[Any]:
 
 def detection_inputs() -> list[Any]:
     """When something counts as a face."""
-    return [
-        advanced(
-            io.Float.Input(
-                "detection_threshold",
-                default=0.9,
-                min=0.0,
-                max=1.0,
-                step=0.01,
-                tooltip="Least confidence of a face. Lower it when faces are missed, raise it when others are found.",
-            )
-        ),
-        advanced(
-            io.Int.Input(
-                "min_face_size",
-                default=0,
-                min=0,
-                max=8192,
-                tooltip="Faces whose box is shorter than this many pixels are left alone.",
-            )
-        ),
-    ]
+    return [option_input("threshold"), option_input("min_size")]
 
 
 def masking_inputs() -> list[Any]:
     """How the faces go back into the picture."""
-    return [
-        io.Combo.Input(
-            "mask_kind",
-            options=MASK_KINDS,
-            default="auto",
-            tooltip="What of a crop goes back. parser: the face and hair, by a parsing network. ellipse, box: a shape. "
-            "auto: parser where the model has one, else ellipse.",
-        ),
-        io.Combo.Input(
-            "colour_match",
-            options=COLOUR_MATCH,
-            default="none",
-            tooltip="The restored face takes on the mean and contrast of the picture around it (surroundings) or of "
-            "the whole crop before restoration (crop).",
-        ),
-        advanced(
-            io.Combo.Input(
-                "blend",
-                options=BLENDS,
-                default="alpha",
-                tooltip="alpha: one soft edge. laplacian: coarse structure over a wide edge, fine structure over a "
-                "narrow one.",
-            )
-        ),
-        advanced(
-            io.Float.Input(
-                "feather",
-                default=Masking().feather,
-                round=False,
-                min=0.0,
-                max=0.2,
-                step=0.005,
-                tooltip="Softness of the mask's edge, as a fraction of the crop's side.",
-            )
-        ),
-    ]
-
-
-def template_input() -> Any:
-    """Where the landmarks lie in a crop."""
-    return advanced(
-        io.Combo.Input(
-            "template",
-            options=TEMPLATES,
-            default="auto",
-            tooltip="Where eyes, nose and mouth lie in the crop given to the network. auto: what the model was "
-            "trained for.",
-        )
-    )
+    return [option_input(name) for name in ("kind", "colour_match", "blend", "feather")]
 
 
 def given_faces_inputs() -> list[Any]:
@@ -154,22 +190,6 @@ def given_faces_inputs() -> list[Any]:
     ]
 
 
-def sharpen_input() -> Any:
-    """How much firmer a restored face's edges get."""
-    return advanced(
-        io.Float.Input(
-            "sharpen",
-            optional=True,
-            default=-1.0,
-            min=-1.0,
-            max=20.0,
-            step=0.5,
-            tooltip="Firmer edges, by as much as the model had to change a face. 0: none. -1: what the model "
-            "recommends.",
-        )
-    )
-
-
 def smoothing_input() -> Any:
     """Whether frames follow one another."""
     return io.Boolean.Input(
@@ -177,36 +197,6 @@ def smoothing_input() -> Any:
         default=False,
         tooltip="The pictures are consecutive frames of a film: faces are followed and smoothed so that they do not "
         "jitter. Leave it off for unrelated pictures.",
-    )
-
-
-def selection_of(detection_threshold: float, min_face_size: int) -> Selection:
-    """The core's selection: what counts as a face; `choice_of` does the rest."""
-    return Selection(threshold=detection_threshold, min_size=float(min_face_size))
-
-
-def options_of(
-    *,
-    visibility: float = 1.0,
-    mask_kind: str = "auto",
-    colour_match: str = "none",
-    blend: str = "alpha",
-    feather: float = Masking().feather,
-    template: str = "auto",
-    sharpen: float | None = None,
-    selection: Selection | None = None,
-    keep_crops: bool = True,
-) -> RestoreOptions:
-    """The core's options for these values of the inputs above."""
-    return RestoreOptions(
-        selection=selection or Selection(),
-        masking=Masking(kind=mask_kind, feather=feather),
-        blending=Blending(strength=visibility, colour_match=colour_match, blend=blend),
-        template=None if template == "auto" else template,
-        sharpen=None if sharpen is None or sharpen < 0 else sharpen,
-        # A processor gains nothing by a batch; small ones keep progress and cancel lively.
-        batch_size=2 if compute_device().type == "cpu" else None,
-        keep_crops=keep_crops,
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..gpen_core.faces.types import Detection
-from ..gpen_core.options import RestoreOptions
+from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
 from . import inputs, pictures
 from .adapter import Progress, io, schema, trim_heap
@@ -41,11 +41,11 @@ class RestoreFaces(io.ComfyNode):
             inputs=[
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),
                 io.Image.Input("image", tooltip="One picture or a batch of frames."),
-                inputs.visibility(),
+                inputs.option_input("strength"),
                 *inputs.selection_inputs(),
                 *inputs.masking_inputs(),
                 *inputs.detection_inputs(),
-                inputs.template_input(),
+                inputs.option_input("template"),
                 inputs.smoothing_input(),
                 *inputs.given_faces_inputs(),
                 io.Mask.Input(
@@ -56,7 +56,8 @@ class RestoreFaces(io.ComfyNode):
                     optional=True,
                     tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
                 ),
-                inputs.sharpen_input(),
+                inputs.option_input("sharpen"),
+                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with their faces restored."),
@@ -73,48 +74,32 @@ class RestoreFaces(io.ComfyNode):
         cls,
         gpen_model: FaceModel,
         image: Tensor,
-        visibility: float,
         face_selection: str,
         sort_by: str,
         reverse_order: bool,
         take_start: int,
         take_count: int,
-        mask_kind: str,
-        colour_match: str,
-        blend: str,
-        feather: float,
-        detection_threshold: float,
-        min_face_size: int,
-        template: str,
         temporal_smoothing: bool,
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         segs: Any = None,
         mask: Tensor | None = None,
         upscale_model: Any = None,
-        sharpen: float | None = None,
+        **options: Any,
     ) -> Any:
         """The pictures, masks, crops before and after, boxes and count."""
         gpen_model.require("restoration", node="Restore Faces")
         images = pictures.check_images(image)
         limit = _limits(images, mask, segs)
-        options = inputs.options_of(
-            visibility=visibility,
-            mask_kind=mask_kind,
-            colour_match=colour_match,
-            blend=blend,
-            feather=feather,
-            template=template,
-            sharpen=sharpen,
-        )
+        settings = inputs.options_of(options)
         restorer = prepared_restorer(
-            gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images
+            gpen_model, settings.masking, detector=needs_detector(face_landmarks=face_landmarks), images=images
         )
         progress = Progress(2 * len(images))
         each = find_faces(
             gpen_model,
             images,
-            inputs.selection_of(detection_threshold, min_face_size),
+            settings.selection,
             bounding_boxes=bounding_boxes,
             face_landmarks=face_landmarks,
             segs=segs,
@@ -125,12 +110,12 @@ class RestoreFaces(io.ComfyNode):
         faces = _noted((chosen(faces) for faces in each), found)
         enlarge = None if upscale_model is None else enlarger(upscale_model, images)
         if enlarge is not None:
-            results = _enlarged(restorer, images, faces, options, enlarge)
+            results = _enlarged(restorer, images, faces, settings, enlarge)
         elif temporal_smoothing:
-            results = _beside(images, restored_smoothly(restorer, images, faces, options))
+            results = _beside(images, restored_smoothly(restorer, images, faces, settings))
         else:
             frames = (pictures.frame_at(images, index) for index in range(len(images)))
-            results = _beside(images, restorer.restore_many(frames, options, detections=faces))
+            results = _beside(images, restorer.restore_many(frames, settings, detections=faces))
         done = _collected(
             results,
             images,
@@ -143,9 +128,9 @@ class RestoreFaces(io.ComfyNode):
         return io.NodeOutput(*done, boxes_out(found), sum(len(faces) for faces in found))
 
 
-def prepared_restorer(model: FaceModel, *, mask_kind: str, detector: bool, images: Tensor) -> FaceRestorer:
+def prepared_restorer(model: FaceModel, masking: Masking, *, detector: bool, images: Tensor) -> FaceRestorer:
     """A restorer whose networks are on the compute device."""
-    parser = model.parser(needed=mask_kind == "parser") if mask_kind in ("auto", "parser") else None
+    parser = model.parser(needed=masking.kind == "parser") if masking.kind in ("auto", "parser") else None
     model.prepare(detector=detector, parser=parser is not None, frame_pixels=images.shape[1] * images.shape[2])
     return FaceRestorer(
         Watched(model.network),

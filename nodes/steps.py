@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..gpen_core.errors import InputError
+from ..gpen_core.options import Blending, Masking, Selection
 from ..gpen_core.restore import FaceRestorer
 from . import inputs, pictures
 from .adapter import Progress, io, schema
@@ -37,6 +38,7 @@ class DetectFaces(io.ComfyNode):
                 *inputs.selection_inputs(),
                 *inputs.detection_inputs(),
                 *inputs.given_faces_inputs(),
+                *inputs.later_inputs(Selection),
             ],
             outputs=[
                 GPENFaces.Output("faces", tooltip="Boxes, landmarks and scores of the faces of each picture."),
@@ -55,11 +57,10 @@ class DetectFaces(io.ComfyNode):
         reverse_order: bool,
         take_start: int,
         take_count: int,
-        detection_threshold: float,
-        min_face_size: int,
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         segs: Any = None,
+        **options: Any,
     ) -> Any:
         """The faces, their boxes and their number."""
         images = pictures.check_images(image)
@@ -69,7 +70,7 @@ class DetectFaces(io.ComfyNode):
         each = find_faces(
             gpen_model,
             images,
-            inputs.selection_of(detection_threshold, min_face_size),
+            inputs.options_of(options).selection,
             bounding_boxes=bounding_boxes,
             face_landmarks=face_landmarks,
             segs=segs,
@@ -97,7 +98,7 @@ class CropFaces(io.ComfyNode):
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model: it says size, pose and border of a crop."),
                 io.Image.Input("image", tooltip="The pictures in which the faces were detected."),
                 GPENFaces.Input("faces", tooltip="Faces from Detect Faces."),
-                inputs.template_input(),
+                inputs.option_input("template"),
             ],
             outputs=[
                 io.Image.Output(
@@ -110,16 +111,16 @@ class CropFaces(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, gpen_model: FaceModel, image: Tensor, faces: Faces, template: str) -> Any:
+    def execute(cls, gpen_model: FaceModel, image: Tensor, faces: Faces, **options: Any) -> Any:
         """The crops and the faces."""
         images = pictures.check_images(image)
         faces.check(images)
-        options = inputs.options_of(template=template)
+        settings = inputs.options_of(options)
         restorer = FaceRestorer(Watched(gpen_model.network))
         progress = Progress(len(images))
         crops = []
         for index, found in enumerate(faces.frames):
-            crops.append(restorer.align(pictures.frame_at(images, index), found, options))
+            crops.append(restorer.align(pictures.frame_at(images, index), found, settings))
             progress.step()
         size = gpen_model.config.in_size
         if faces.count:
@@ -144,14 +145,14 @@ class RestoreCrops(io.ComfyNode):
             inputs=[
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),
                 io.Image.Input("crops", tooltip="Straightened faces from Crop Faces; other sizes are resized."),
-                inputs.visibility(),
-                inputs.sharpen_input(),
+                inputs.option_input("strength"),
+                inputs.option_input("sharpen"),
             ],
             outputs=[io.Image.Output("crops", tooltip="The restored faces, in the size that the model gives.")],
         )
 
     @classmethod
-    def execute(cls, gpen_model: FaceModel, crops: Tensor, visibility: float, sharpen: float | None = None) -> Any:
+    def execute(cls, gpen_model: FaceModel, crops: Tensor, **options: Any) -> Any:
         """The restored crops."""
         gpen_model.require("restoration", node="Restore Crops")
         faces = pictures.crops_of(pictures.check_images(crops, name="crops"))
@@ -165,9 +166,9 @@ class RestoreCrops(io.ComfyNode):
             progress.step(finished - done)
             done = finished
 
-        options = inputs.options_of(sharpen=sharpen)
-        restored = restorer.run(pictures.resized(faces, size), options, progress=count).cpu()
-        if visibility < 1:
+        settings = inputs.options_of(options)
+        restored = restorer.run(pictures.resized(faces, size), settings, progress=count).cpu()
+        if (visibility := settings.blending.strength) < 1:
             restored = torch.lerp(pictures.resized(faces, restored.shape[-1]), restored, visibility)
         return io.NodeOutput(pictures.images_out(list(restored)))
 
@@ -189,8 +190,9 @@ class PasteFaces(io.ComfyNode):
                 io.Image.Input("image", tooltip="The pictures that the faces were cropped from."),
                 io.Image.Input("crops", tooltip="One square picture a face, in the order of Crop Faces, of any size."),
                 GPENFaces.Input("faces", tooltip="Faces from Crop Faces."),
-                inputs.visibility(),
+                inputs.option_input("strength"),
                 *inputs.masking_inputs(),
+                *inputs.later_inputs(Masking, Blending),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with the crops put back."),
@@ -205,11 +207,7 @@ class PasteFaces(io.ComfyNode):
         image: Tensor,
         crops: Tensor,
         faces: Faces,
-        visibility: float,
-        mask_kind: str,
-        colour_match: str,
-        blend: str,
-        feather: float,
+        **options: Any,
     ) -> Any:
         """The pictures and masks."""
         images = pictures.check_images(image)
@@ -220,10 +218,9 @@ class PasteFaces(io.ComfyNode):
             raise InputError(f"{len(changed)} crops came for {faces.count} faces; Paste Faces needs one crop a face")
         if changed.shape[1] != changed.shape[2]:
             raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
-        options = inputs.options_of(
-            visibility=visibility, mask_kind=mask_kind, colour_match=colour_match, blend=blend, feather=feather
-        )
-        parser = gpen_model.parser(needed=mask_kind == "parser") if mask_kind in ("auto", "parser") else None
+        settings = inputs.options_of(options)
+        kind = settings.masking.kind
+        parser = gpen_model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None
         if parser is not None and faces.count:
             gpen_model.prepare(network=False, parser=True)
         restorer = FaceRestorer(Watched(gpen_model.network), None, None if parser is None else Watched(parser))
@@ -236,7 +233,7 @@ class PasteFaces(io.ComfyNode):
                 continue
             part = pictures.crops_of(changed[first : first + len(frame)])
             first += len(frame)
-            result = restorer.paste(before, frame, part, restorer.masks(frame, part, options), options)
+            result = restorer.paste(before, frame, part, restorer.masks(frame, part, settings), settings)
             out.put(index, result.picture)
             out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))

@@ -46,14 +46,8 @@ class ColouriseFace(io.ComfyNode):
                 GPENModel.Input("gpen_model", tooltip="A colourisation model, for example GPEN-Colorization-1024."),
                 io.Image.Input("image", tooltip="Grey pictures; colours that are there are ignored."),
                 _kind_input(),
-                inputs.visibility(),
-                io.Combo.Input(
-                    "mask_kind",
-                    options=inputs.MASK_KINDS,
-                    default="auto",
-                    tooltip="How far around each face colours reach, in photographs. parser: face and hair. auto: "
-                    "parser where the model has one, else ellipse.",
-                ),
+                inputs.option_input("strength"),
+                inputs.option_input("kind"),
                 *inputs.detection_inputs(),
                 *inputs.given_faces_inputs(),
             ],
@@ -70,13 +64,10 @@ class ColouriseFace(io.ComfyNode):
         gpen_model: FaceModel,
         image: Tensor,
         picture_kind: str,
-        visibility: float,
-        mask_kind: str,
-        detection_threshold: float,
-        min_face_size: int,
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         segs: Any = None,
+        **options: Any,
     ) -> Any:
         """The pictures, masks and number of faces."""
         gpen_model.require("colorization", node="Colourise Face")
@@ -84,23 +75,27 @@ class ColouriseFace(io.ComfyNode):
         count, height, width = (int(n) for n in images.shape[:3])
         out, progress = pictures.Results(count, height, width), Progress(2 * count)
         network = Watched(gpen_model.network)
+        settings = inputs.options_of(options, keep_crops=False)
         if picture_kind == ALIGNED:
             gpen_model.prepare()
             for index in range(count):
                 frame = pictures.frame_at(images, index)
                 coloured = torch.from_numpy(colorize_face(frame, network))
-                out.put(index, torch.lerp(torch.from_numpy(frame), coloured, visibility), torch.ones(height, width))
+                out.put(
+                    index,
+                    torch.lerp(torch.from_numpy(frame), coloured, settings.blending.strength),
+                    torch.ones(height, width),
+                )
                 progress.step(2, picture=coloured)
             return io.NodeOutput(out.images, out.masks, count)
-        options = inputs.options_of(visibility=visibility, mask_kind=mask_kind, keep_crops=False)
         restorer = prepared_restorer(
-            gpen_model, mask_kind=mask_kind, detector=needs_detector(face_landmarks=face_landmarks), images=images
+            gpen_model, settings.masking, detector=needs_detector(face_landmarks=face_landmarks), images=images
         )
         found = list(
             find_faces(
                 gpen_model,
                 images,
-                inputs.selection_of(detection_threshold, min_face_size),
+                settings.selection,
                 bounding_boxes=bounding_boxes,
                 face_landmarks=face_landmarks,
                 segs=segs,
@@ -109,7 +104,7 @@ class ColouriseFace(io.ComfyNode):
         )
         for index, faces in enumerate(found):
             frame = pictures.frame_at(images, index)
-            result = colorize(frame, network, parser=restorer.parser, options=options, detections=faces)
+            result = colorize(frame, network, parser=restorer.parser, options=settings, detections=faces)
             out.put(index, result.picture)
             out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))
@@ -154,18 +149,18 @@ class InpaintFace(io.ComfyNode):
         gpen_model: FaceModel,
         image: Tensor,
         picture_kind: str,
-        detection_threshold: float,
-        min_face_size: int,
         mask: Tensor | None = None,
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         segs: Any = None,
+        **options: Any,
     ) -> Any:
         """The pictures, masks and number of faces."""
         gpen_model.require("inpainting", node="Inpaint Face")
         images = pictures.check_images(image)
         count, height, width = (int(n) for n in images.shape[:3])
         wanted = _wanted(images, mask)
+        settings = inputs.options_of(options, keep_crops=False)
         out, progress = pictures.Results(count, height, width), Progress(2 * count)
         network = Watched(gpen_model.network)
         if picture_kind == ALIGNED:
@@ -178,14 +173,13 @@ class InpaintFace(io.ComfyNode):
                 find_faces(
                     gpen_model,
                     images,
-                    inputs.selection_of(detection_threshold, min_face_size),
+                    settings.selection,
                     bounding_boxes=bounding_boxes,
                     face_landmarks=face_landmarks,
                     segs=segs,
                     progress=progress,
                 )
             )
-        options = inputs.options_of(keep_crops=False)
         for index, faces in enumerate(found):
             frame, fill = pictures.frame_at(images, index), wanted[index]
             if not faces or not bool(fill.any()):
@@ -194,7 +188,7 @@ class InpaintFace(io.ComfyNode):
             elif picture_kind == ALIGNED:
                 filled = inpaint_face(frame, network, mask=fill)
             else:
-                filled = inpaint(frame, network, mask=fill, options=options, detections=faces).picture
+                filled = inpaint(frame, network, mask=fill, options=settings, detections=faces).picture
             out.put(index, filled, fill)
             progress.step(picture=torch.from_numpy(filled))
         return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))

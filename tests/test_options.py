@@ -113,7 +113,8 @@ def test_flags_that_are_not_said_change_nothing() -> None:
         assert with_flags(base, parsed(part)) == base
 
 
-SAMPLES = "0,2 0=0.5 eyes=0.5 40 0.1 name size box crop laplacian hard ffhq reflect".split()
+WORDS = ["size", "box", "crop", "laplacian", "hard", "ffhq", "reflect"]
+SAMPLES = ["0,2", "0=0.5", "eyes=0.5", "40", "0.1", "name", *WORDS]
 
 
 @pytest.mark.parametrize("part", [Selection, Masking, Blending, RestoreOptions, FilmOptions])

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import node_texts
 import pytest
 import torch
 from face_stand_ins import SIZE
@@ -22,7 +23,7 @@ from nodes_under_test import Pack
 from pack_loader import ROOT, SHIPPED, load_pack, nodes_of, unload_pack
 
 SIGNATURES = Path(__file__).parent / "signatures.json"
-LANGUAGES = ("en", "zh", "ja", "ko")
+LANGUAGES = ("zh", "ja", "ko")
 
 
 def signature_of(node: Any) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def promised() -> dict[str, Any]:
 
 
 def test_node_signatures_only_grow(pack: Pack) -> None:
-    """`python tests/comfyui/test_pack.py` writes the new signatures once they are meant."""
+    """`PYTHONPATH=.:tests python tests/comfyui/test_pack.py` writes new ones once they are meant."""
     now = {name: signature_of(node) for name, node in pack.nodes.items()}
     for name, before in promised().items():
         assert name in now, f"{name} is gone; saved graphs hold it"
@@ -101,11 +102,17 @@ def test_every_input_and_output_has_a_tooltip(pack: Pack) -> None:
 def test_every_input_is_an_argument_of_execute_with_the_same_name(pack: Pack) -> None:
     for name, node in pack.nodes.items():
         arguments = inspect.signature(node.execute).parameters
-        if any(a.kind is a.VAR_KEYWORD for a in arguments.values()):
-            continue
-        assert {part.id for part in node.GET_SCHEMA().inputs} == set(arguments), name
+        taken = {name for name, argument in arguments.items() if argument.kind is not argument.VAR_KEYWORD}
+        ids = {part.id for part in node.GET_SCHEMA().inputs}
+        assert taken <= ids, name
+        if "options" in arguments:
+            # The rest are options, and each of them is one that the core knows.
+            defaults = {p.id: p.options["default"] for p in node.GET_SCHEMA().inputs if p.id not in taken}
+            pack.module("nodes.inputs").options_of(defaults)
+        elif taken == set(arguments):
+            assert ids == taken, name
         for part in node.GET_SCHEMA().inputs:
-            if part.optional:
+            if part.optional and part.id in taken:
                 assert arguments[part.id].default is None, f"{name}.{part.id}"
 
 
@@ -119,8 +126,16 @@ def test_every_node_has_a_help_page_that_names_its_inputs(pack: Pack) -> None:
     assert pages == set(pack.nodes)
 
 
+def test_english_texts_are_those_of_the_schemas(pack: Pack) -> None:
+    """`PYTHONPATH=.:tests python tests/comfyui/test_pack.py` writes the locale and the help pages' tables."""
+    assert node_texts.LOCALE.read_text(encoding="utf-8") == node_texts.english(pack.nodes)
+    for name, node in pack.nodes.items():
+        written = node_texts.page_of(name).read_text(encoding="utf-8")
+        assert written == node_texts.page(node, written), name
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_names_every_node_and_input(pack: Pack, language: str) -> None:
+def test_every_other_language_names_every_node_and_input(pack: Pack, language: str) -> None:
     texts = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
     assert set(texts) == set(pack.nodes)
     for name, node in pack.nodes.items():
@@ -218,7 +233,7 @@ def write_model(pack: Pack, path: Path, task: str = "restoration") -> None:
     config, card = pack.module("gpen_core.config"), None
     settings = config.GPENConfig.standard(SIZE, channel_multiplier=1, narrow=0.03125)
     card = config.ModelCard(name="tiny", task=task)
-    gpen = pack.module("gpen_core.architecture").GPEN(settings, card, generator=torch.Generator().manual_seed(0))
+    gpen = pack.module("gpen_core.weights").GPEN(settings, card, generator=torch.Generator().manual_seed(0))
     path.parent.mkdir(parents=True, exist_ok=True)
     pack.module("gpen_core.weights.checkpoint").write(path, gpen.state_dict(), settings, card)
 
@@ -327,3 +342,4 @@ if __name__ == "__main__":
         install(Engine(Path("nowhere")), patch)
         found = nodes_of(load_pack(ROOT))
         SIGNATURES.write_text(json.dumps({name: signature_of(node) for name, node in found.items()}, indent=1) + "\n")
+        node_texts.write(found)
