@@ -17,7 +17,6 @@ from gpen_core.faces.mask import (
     region_strength,
     soften,
 )
-from gpen_core.measures.seam import seam
 
 
 def slow_blur(line: np.ndarray, sigma: float) -> np.ndarray:
@@ -93,19 +92,3 @@ def test_strength_by_region_touches_its_labels_only() -> None:
 def test_strength_by_region_needs_labels() -> None:
     with pytest.raises(InputError, match="needs a parser that gives CelebAMask-HQ labels"):
         region_strength(torch.ones(1, 4, 4), {"eyes": 0.5})
-
-
-def test_the_seam_of_a_cut_is_high_and_of_an_untouched_picture_about_one() -> None:
-    distance = torch.hypot(*torch.meshgrid(torch.arange(96) - 47.5, torch.arange(96) - 47.5, indexing="ij"))
-    noise = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1)) * 0.02
-    hill = noise + 0.8 - 0.008 * distance
-    mask = soften(box_mask(96)[None], margin=0.2, sigma=0.03)[0]
-    mask = torch.nn.functional.interpolate(mask[None, None], (96, 96), mode="bilinear")[0, 0]
-    untouched = seam(hill, mask)
-    cut = seam(hill + 0.5 * (mask > 0.5), mask)
-    assert 0.8 < untouched < 1.25
-    assert cut > 2 * untouched
-
-
-def test_a_mask_without_an_edge_has_no_seam() -> None:
-    assert np.isnan(seam(torch.rand(3, 8, 8), torch.ones(8, 8)))

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ..faces.colour import luma
 
+#: Larger faces are looked at in this many pixels a side: what this costs depends on it alone.
+LONGEST_SIDE = 128
 #: The band that counts as the mask's edge.
 _EDGE = (0.25, 0.75)
 #: Gradients are averaged with their sign over patches of this fraction of the mask before they count: a seam runs on
@@ -16,35 +18,36 @@ _PATCH = 1 / 12
 
 
 def seam(picture: Tensor, mask: Tensor) -> float:
-    """Gradient of `picture` (3, h, w) across the edge of `mask` (h, w), over that just inside the edge.
+    """Gradient of `picture` (3, h, w) across the edge of `mask` (H, W), over that just inside the edge.
 
-    Across: along the mask's own slope, averaged along short stretches of the edge. Just inside: the same in the band
-    next to the edge, as wide. About 1 where nothing shows; NaN where the mask has no edge or no inside.
+    Where the picture has been shrunk (see `LONGEST_SIDE`), the mask is shrunk to it. Across: along the mask's own
+    slope, averaged along short stretches of the edge. Just inside: the same in the band next to the edge, as wide.
+    About 1 where nothing shows; NaN where the mask has no edge or no inside.
     """
+    if mask.shape != picture.shape[-2:]:
+        mask = F.interpolate(mask[None, None], picture.shape[-2:], mode="bilinear", antialias=True)[0, 0]
     edge = (mask > _EDGE[0]) & (mask < _EDGE[1])
     length = float(_slope(mask).sum())
     if length == 0:
         return float("nan")
     # The mask rises by one across its edge, so the sum of its slope is the edge's length, in pixels.
     width = max(1, round(float(edge.sum()) / length))
-    inside = F.max_pool2d(edge.float()[None, None], 4 * width + 1, 1, 2 * width)[0, 0].bool() & (mask > _EDGE[1])
-    inward_x, inward_y = torch.gradient(_blurred(mask, 4 * width + 1), dim=(1, 0))
+    near = _window_means(edge.float(), 4 * width + 1) > 1e-7
+    # Averaged twice, the mask slopes all through the band inside.
+    slope = _window_means(_window_means(mask, 4 * width + 1), 4 * width + 1)
+    inward_x, inward_y = torch.gradient(slope, dim=(1, 0))
     norm = torch.hypot(inward_x, inward_y)
-    known = norm > 1e-6
-    edge, inside = edge & known, inside & known
-    if not (bool(edge.any()) and bool(inside.any())):
+    bands = torch.stack([edge, near & (mask > _EDGE[1])]) & (norm > 1e-6)
+    if not bool(bands.flatten(1).any(1).all()):
         return float("nan")
     picture_x, picture_y = torch.gradient(luma(picture)[0], dim=(1, 0))
     across = (picture_x * inward_x + picture_y * inward_y) / norm.clamp_min(1e-12)
     patch = max(3, round(min(mask.shape) * _PATCH) // 2 * 2 + 1)
-    return _coherent(across, edge, patch) / max(_coherent(across, inside, patch), 1e-6)
-
-
-def _coherent(values: Tensor, where: Tensor, patch: int) -> float:
-    """Mean size of the patchwise signed means of `values` (h, w) in a band."""
-    band = where.float()
-    total, count = (F.avg_pool2d(plane[None, None], patch, 1, patch // 2)[0, 0] for plane in (values * band, band))
-    return float((total / count.clamp_min(1e-12)).abs()[where].mean())
+    within = bands.float()
+    signed, share = _window_means(torch.stack([across * within, within]), patch)
+    coherent = (signed / share.clamp_min(1e-9)).abs()
+    on_edge, inside = (float(plane[band].mean()) for plane, band in zip(coherent, bands, strict=True))
+    return on_edge / max(inside, 1e-6)
 
 
 def _slope(mask: Tensor) -> Tensor:
@@ -54,10 +57,17 @@ def _slope(mask: Tensor) -> Tensor:
     return torch.hypot(x, y)
 
 
-def _blurred(mask: Tensor, width: int) -> Tensor:
-    """Twice averaged over `width` px, so that it slopes all through the band inside."""
-    padding = width // 2
-    planes = mask[None, None]
-    for _ in range(2):
-        planes = F.avg_pool2d(planes, width, 1, padding, count_include_pad=False)
-    return planes[0, 0]
+def _window_means(planes: Tensor, width: int) -> Tensor:
+    """(..., h, w): means of the `width`×`width` px around each pixel of `planes` (..., h, w), of those that there are.
+
+    By two products with matrices of bands, so that a wide window costs what a narrow one does.
+    """
+    rows, columns = (_band(length, width) for length in planes.shape[-2:])
+    return rows @ planes @ columns.T
+
+
+def _band(length: int, width: int) -> Tensor:
+    """(length, length): rows that average the entries at most width // 2 beside the diagonal."""
+    position = torch.arange(length)
+    band = ((position[:, None] - position).abs() <= width // 2).float()
+    return band / band.sum(1, keepdim=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..faces.detect import RetinaFaceDetector
 from ..faces.duplicates import distinct
-from ..faces.planes import planes_of
+from ..faces.planes import shrunk_planes
 from ..faces.types import Detection
 from ..images import Picture
 from ..options import Selection
@@ -30,7 +28,7 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
 
     The picture is shrunk to `selection.longest_side`, else to the detector's `longest_side`, before it becomes floats.
     """
-    small = _shrunk(picture, selection.longest_side or getattr(detector, "longest_side", None))
+    small = shrunk_planes(picture.pixels, selection.longest_side or getattr(detector, "longest_side", None))
     image = small.to(device_of(detector))[None]
     height, width = image.shape[-2:]
     faces = _ask(detector, image, selection)
@@ -42,20 +40,6 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
             boxes, scores = torch.stack([f.box for f in faces]), torch.tensor([f.score for f in faces])
             faces = [faces[i] for i in distinct(boxes, scores, _OVERLAP)]
     return [face.scaled(picture.width / width, picture.height / height) for face in faces]
-
-
-def _shrunk(picture: Picture, longest_side: int | None) -> Tensor:
-    """(3, h, w) float32 in [0, 1], no side longer than `longest_side`."""
-    pixels = picture.pixels
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)  # 8 bits are enough to find a face
-    planes = planes_of(pixels)
-    longest = max(planes.shape[-2:])
-    if longest_side is not None and longest > longest_side:
-        ratio = longest_side / longest
-        size = (max(1, round(picture.height * ratio)), max(1, round(picture.width * ratio)))
-        planes = F.interpolate(planes[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
-    return planes.float().div(255) if planes.dtype == torch.uint8 else planes
 
 
 def _turned_back(face: Detection, turns: int, height: int, width: int) -> Detection:
