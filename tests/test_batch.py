@@ -1,5 +1,6 @@
 """Many pictures: every one once, in its place, reported; kills, broken files and full disks included."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,30 @@ def test_one_picture_may_name_its_result(tmp_path):
     assert collect([tmp_path / "a.png"], tmp_path / "b")[0].target == tmp_path / "b" / "a.png"
 
 
-def test_films_are_told_by_their_names():
+def test_films_are_told_by_their_names_and_else_by_what_they_begin_with(tmp_path):
     assert is_film("a.MP4")
+    assert is_film("phone.3gp")
     assert not is_film("a.jpg")
+    transport = b"".join(bytes(4) + b"\x47" + bytes(187) for _ in range(5))
+    for name, head in {
+        "matroska": b"\x1a\x45\xdf\xa3" + bytes(40),
+        "disc.dat": b"\x00\x00\x01\xba" + bytes(40),
+        "camera.mts": transport,
+        "moved.txt": bytes(4) + b"ftypisom" + bytes(40),
+    }.items():
+        (tmp_path / name).write_bytes(head)
+        assert is_film(tmp_path / name), name
+    for name, head in {
+        "module.ts": b"export const a = 'GGGGGGGG';\n" * 40,
+        "sound.m4a": bytes(4) + b"ftypM4A ",
+        "photo": bytes(4) + b"ftypheic",
+        "empty.ts": b"",
+    }.items():
+        (tmp_path / name).write_bytes(head)
+        assert not is_film(tmp_path / name), name
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_film(tmp_path / "pipe")
+    assert not is_film(tmp_path)
 
 
 # ---- the run

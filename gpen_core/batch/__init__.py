@@ -1,7 +1,8 @@
 """Many pictures: what to do, done in an overlapping, resumable way, and a report of it."""
 
-from .inputs import Item, collect, is_film
+from .inputs import Item, collect
 from .journal import Journal
+from .kinds import is_film
 from .processes import finding, restoring, restoring_aligned
 from .run import BatchOptions, BatchSummary, Process, run_batch
 

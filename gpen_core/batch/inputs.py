@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,6 @@ from ..errors import InputError
 from ..images import READABLE_SUFFIXES
 from ..images.writing import FORMATS, refuse_same_file
 
-FILM_SUFFIXES = frozenset(
-    (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv")
-)
 #: Formats that are read but not written (or not well): their results are PNG.
 _WRITTEN_AS_PNG = frozenset((".gif", ".mpo", ".pbm", ".j2k"))
 
@@ -25,11 +22,6 @@ class Item:
 
     source: Path
     target: Path
-
-
-def is_film(path: str | Path) -> bool:
-    """Whether a name is that of a film, by its suffix."""
-    return Path(path).suffix.lower() in FILM_SUFFIXES
 
 
 def collect(
@@ -43,10 +35,7 @@ def collect(
     Raises InputError when nothing is found, a file is missing, or two results would have the same name; PictureError
     when a result would be written over its own input and `overwrite` is not said.
     """
-    sources: dict[Path, Path] = {}  # absolute source → name of the result below `output`
-    for given in inputs:
-        for source, relative in _expand(given, output):
-            sources.setdefault(Path(os.path.abspath(source)), relative)
+    sources = sources_of(inputs, output, _is_picture)
     if not sources:
         raise InputError(
             f"no picture found in {', '.join(map(str, inputs))}; expected .jpg, .png, .webp, .tif and the like"
@@ -58,14 +47,34 @@ def collect(
     else:
         targets = [output / _renamed(relative, suffix) for relative in sources.values()]
     items = [Item(source=source, target=target) for source, target in zip(sources, targets, strict=True)]
-    _refuse_collisions(items)
+    refuse_collisions(items)
     if not overwrite:
         for item in items:
             refuse_same_file(item.source, item.target)
     return items
 
 
-def _expand(given: str | Path, output: Path) -> Iterable[tuple[Path, Path]]:
+def sources_of(
+    inputs: Sequence[str | Path], output: Path, wanted: Callable[[Path], bool], *, named: bool = True
+) -> dict[Path, Path]:
+    """Absolute path → name of the result below `output`, of all files that the inputs name and `wanted` takes.
+
+    named: files named one by one are taken whatever they are.
+    """
+    sources: dict[Path, Path] = {}
+    for given in inputs:
+        for source, relative in _expand(given, output, wanted, named):
+            sources.setdefault(Path(os.path.abspath(source)), relative)
+    return sources
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in READABLE_SUFFIXES
+
+
+def _expand(
+    given: str | Path, output: Path, wanted: Callable[[Path], bool], named: bool
+) -> Iterable[tuple[Path, Path]]:
     """(file, name of its result) for one argument."""
     path = Path(given)
     if path.is_dir():
@@ -76,15 +85,16 @@ def _expand(given: str | Path, output: Path) -> Iterable[tuple[Path, Path]]:
                 folders.clear()
                 continue
             for name in sorted(names):
-                if Path(name).suffix.lower() in READABLE_SUFFIXES and not name.startswith("."):
-                    file = Path(folder, name)
+                file = Path(folder, name)
+                if not name.startswith(".") and wanted(file):
                     yield file, file.relative_to(path)
     elif path.exists():
-        yield path, Path(path.name)
+        if named or wanted(path):
+            yield path, Path(path.name)
     elif glob.has_magic(str(given)):
         for name in sorted(glob.glob(str(given), recursive=True)):
             found = Path(name)
-            if found.is_file() and found.suffix.lower() in READABLE_SUFFIXES:
+            if found.is_file() and wanted(found):
                 yield found, Path(found.name)
     else:
         raise InputError(f"{given}: no such file or folder")
@@ -97,7 +107,8 @@ def _renamed(relative: Path, suffix: str | None) -> Path:
     return relative.with_suffix(".png") if own in _WRITTEN_AS_PNG or own not in FORMATS else relative
 
 
-def _refuse_collisions(items: Sequence[Item]) -> None:
+def refuse_collisions(items: Sequence[Item]) -> None:
+    """Raises InputError where two results would have the same name."""
     seen: dict[str, Path] = {}
     for item in items:
         key = os.path.normcase(os.path.abspath(item.target)).casefold()  # one file on systems that ignore case
