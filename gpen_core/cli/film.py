@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
+import errno
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from .flags import add_flags, with_flags
 
 if TYPE_CHECKING:
+    from ..batch import Item
     from ..film_options import FilmOptions
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
@@ -39,29 +41,60 @@ def film_options(arguments: argparse.Namespace) -> FilmOptions:
     return replace(options, smoothing=None) if arguments.no_smoothing else options
 
 
-def run_films(arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions) -> int:
-    """The exit status, after restoring every film that the command line names."""
-    output = Path(arguments.output)
-    if len(arguments.inputs) > 1 and output.suffix:
-        from ..errors import InputError
+def run_films(
+    arguments: argparse.Namespace,
+    films: Sequence[Item],
+    restorer: FaceRestorer,
+    options: RestoreOptions,
+    *,
+    alone: bool = True,
+) -> int:
+    """The exit status, 1 when a film failed, after restoring these; one that cannot be is named, and the others go on.
 
-        raise InputError(f"{len(arguments.inputs)} films cannot all become {output}; give a folder")
-    for name in arguments.inputs:
-        source = Path(name)
-        target = output if output.suffix else output / source.with_suffix(_suffix(source)).name
-        _one(arguments, source, target, restorer, options)
-    return 0
+    alone: no pictures were restored beside them, whose report --report is. Raises what concerns all of them: options
+    that contradict themselves, PyAV not installed, no space left.
+    """
+    from ..errors import GPENError, InputError
+    from ..video.library import load_av
+
+    load_av()
+    film = film_options(arguments)
+    if alone and arguments.report and len(films) > 1:
+        raise InputError("--report names one file; each of several films gets its own, beside its result")
+    reports = [Path(arguments.report)] if alone and arguments.report else _beside(films)
+    failed = 0
+    for item, report in zip(films, reports, strict=True):
+        try:
+            _one(arguments, item, report, restorer, options, film)
+        except (GPENError, OSError) as error:
+            if getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            failed += 1
+            print(f"gpen restore: {' '.join(str(error).split())}", file=sys.stderr)
+    if len(films) > 1:
+        print(f"{len(films)} films{f', {failed} failed' if failed else ''}")
+    return 1 if failed else 0
+
+
+def _beside(films: Sequence[Item]) -> list[Path]:
+    """Where each film's report goes: beside its result, under its name without the suffix where that is enough."""
+    short = [item.target.with_name(f"{item.target.stem}.report.json") for item in films]
+    long = [item.target.with_name(f"{item.target.name}.report.json") for item in films]
+    return [a if short.count(a) == 1 else b for a, b in zip(short, long, strict=True)]
 
 
 def _one(
-    arguments: argparse.Namespace, source: Path, target: Path, restorer: FaceRestorer, options: RestoreOptions
+    arguments: argparse.Namespace,
+    item: Item,
+    report: Path,
+    restorer: FaceRestorer,
+    options: RestoreOptions,
+    film: FilmOptions,
 ) -> None:
     from tqdm import tqdm
 
-    from ..images.writing import replacing
     from ..video import restore_film
 
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(unit="frame", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
 
         def moved(progress: FilmProgress) -> None:
@@ -70,32 +103,26 @@ def _one(
                 bar.reset(progress.frames)
             bar.update(progress.done - bar.n)
 
-        report = restore_film(
-            source,
-            target,
+        done = restore_film(
+            item.source,
+            item.target,
             restorer,
             options,
-            film=film_options(arguments),
+            film=film,
             masks=arguments.film_mask,
+            report=report,
             progress=moved,
         )
-    path = Path(arguments.report) if arguments.report else target.with_name(f"{target.stem}.report.json")
-    with replacing(path) as file:
-        file.write(json.dumps(report.to_dict(), ensure_ascii=False, indent=1).encode())
-    _say(report, path)
+    _say(done, report)
 
 
 def _say(report: FilmReport, path: Path) -> None:
+    if report.frames_before == report.frames:
+        print(f"{report.output}: done before; report: {path}")
+        return
     for note in report.notes:
-        print(f"gpen: {note}", file=sys.stderr)
+        print(f"gpen: {report.input}: {note}", file=sys.stderr)
     flicker = ""
     if report.flicker is not None and report.flicker_without_smoothing is not None:
         flicker = f", flicker {report.flicker:.2f} of 255 ({report.flicker_without_smoothing:.2f} without smoothing)"
     print(f"{report.output}: {report.frames} frames, {len(report.tracks)} faces followed{flicker}; report: {path}")
-
-
-def _suffix(source: Path) -> str:
-    """The source's own where films are written so, else that of MP4."""
-    from ..video.writing import CONTAINERS
-
-    return source.suffix if source.suffix.lower() in CONTAINERS else ".mp4"

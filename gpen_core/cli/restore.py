@@ -41,7 +41,7 @@ _GROUP_ON_DEVICE = 8
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.usage = "gpen restore INPUT… -o OUTPUT [options]"
-    add_files(parser, inputs="a picture, a film, a folder of pictures (with all it holds) or a pattern")
+    add_files(parser, inputs="a picture, a film, a folder (with all it holds) or a pattern")
     group = parser.add_argument_group("what is done")
     group.add_argument("--aligned", action="store_true", help="the pictures are straightened faces, nothing else")
     group.add_argument("--upscale", type=int, default=1, metavar="N", help="results N times as wide and high")
@@ -61,22 +61,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status: 1 when a picture failed."""
-    from ..batch import collect, is_film
+    from ..batch import collect
     from ..errors import InputError
     from ..measures.figures import face_figures
     from ..restore.run import device_of
+    from ..video.inputs import collect_films
 
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:
         raise InputError("--background MODEL needs --upscale N: how many times larger the results are")
-    films = [path for path in arguments.inputs if is_film(path)]
-    if films and len(films) < len(arguments.inputs):
-        raise InputError("films and pictures cannot be mixed in one run; give them one after the other")
+    films, inputs = collect_films(arguments.inputs, Path(arguments.output))
     if films:
         _refuse_for_films(arguments)
-        return run_films(arguments, _restorer(arguments, options)[0], options)
+        if not inputs:
+            return run_films(arguments, films, _restorer(arguments, options)[0], options)
     items = collect(
-        arguments.inputs,
+        inputs,
         Path(arguments.output),
         suffix=SUFFIXES[arguments.format] if arguments.format else None,
         overwrite=arguments.overwrite,
@@ -109,7 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
         group=group,
     )
     summary = run_with_progress(items, process, batch, quiet=arguments.quiet)
-    return conclude(summary, report, aligned=arguments.aligned)
+    status = conclude(summary, report, aligned=arguments.aligned)
+    return max(status, run_films(arguments, films, restorer, options, alone=False)) if films else status
 
 
 def _refuse_for_films(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
 """Films: read, followed face by face, restored, smoothed over time, written."""
 
 from ..film_options import FilmOptions, Smoothing
-from .film import FilmProgress, FilmReport, TrackReport, restore_film
+from .film import restore_film
 from .moments import restore_frames
+from .report import FilmProgress, FilmReport, TrackReport
 
 __all__ = [
     "FilmOptions",

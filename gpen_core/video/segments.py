@@ -1,4 +1,9 @@
-"""What an interrupted film leaves behind, so that the work goes on at the last finished segment."""
+"""What an interrupted film leaves behind, so that the work goes on at the last finished segment.
+
+A folder beside the output holds the finished segments, the state that the next one begins with, and at the very end
+the journal: the report, and what the finished film looks like. The order is fixed: journal, film, report, and only
+then the folder goes; so at whatever point a run is killed, the next one knows what is there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import InputError, PictureError
+from ..files import shortened
 from ..images.writing import replacing
+from .report import FilmReport, write_json
 
 _FORMAT = 1
 
@@ -24,17 +31,20 @@ _FORMAT = 1
 class Segments:
     """The folder beside the output that holds finished segments and what the next one begins with.
 
-    settings: all that the frames depend on, as JSON values; work begun with others is not gone on with.
+    settings: all that the frames depend on, as JSON values; work begun with others is not gone on with. report: where
+    the finished film's report goes, which then is its journal; None: nowhere. notes: what was found damaged.
     """
 
-    folder: Path
+    output: Path
     settings: Mapping[str, Any]
+    report: Path | None = None
     finished: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    @classmethod
-    def beside(cls, output: Path, settings: Mapping[str, Any]) -> Segments:
+    @property
+    def folder(self) -> Path:
         """The folder that belongs to `output`."""
-        return cls(folder=output.with_name(f".{output.name}.segments"), settings=settings)
+        return self.output.with_name(f".{shortened(self.output.name, less=10)}.segments")
 
     def begin(self) -> None:
         """An empty folder. Raises PictureError where it cannot be made."""
@@ -57,6 +67,7 @@ class Segments:
         values = {"format": _FORMAT, "settings": self.settings, **values}
         with replacing(self._state_path(number)) as file:
             file.write(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": json.dumps(values)}))
+            file.flush()
             os.fsync(file.fileno())
         path = self.folder / f"{number:06}.nut"
         os.replace(self.next_path(), path)
@@ -65,7 +76,7 @@ class Segments:
             self._state_path(number - 1).unlink(missing_ok=True)
 
     def take_up(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The state after the last finished segment, None where nothing is finished.
+        """The state after the last finished segment, None where nothing is finished or what is there is damaged.
 
         Raises InputError where the segments come from another film or other settings.
         """
@@ -74,37 +85,88 @@ class Segments:
             self.finished.append(path)
         if not self.finished:
             return None
-        tensors, values = _read(self._state_path(len(self.finished) - 1))
-        theirs = values["settings"]
+        state = _read(self._state_path(len(self.finished) - 1))
+        if state is None:
+            self.notes.append(f"what an earlier run left in {self.folder} is damaged; the film was begun anew")
+            self.finished = []
+            return None
+        self._refuse_other_settings(state[1]["settings"], self.folder)
+        return state
+
+    def seal(self, film: Path, report: FilmReport) -> None:
+        """Notes that `film`, still under its temporary name, is all there; to be called before it gets its own."""
+        write_json(self._journal_path, self._sealed(film, report))
+
+    def conclude(self) -> FilmReport | None:
+        """The report of the film, None where `output` is not what these settings gave.
+
+        Writes the report to its place and removes the folder: also after a kill in the middle of it. Raises InputError
+        where the output was made with other settings.
+        """
+        sealed = _read_json(self._journal_path)
+        if sealed is None and self.folder.exists() and any(self.folder.glob("*.nut")):
+            return None  # Under way; an older report says nothing of it.
+        sealed = sealed or (_read_json(self.report) if self.report is not None else None)
+        try:
+            journal = sealed.pop("journal") if sealed is not None else None
+            if sealed is None or journal is None or not self.output.exists():
+                return None
+            if journal["film"] != fingerprint(self.output):
+                return None
+            report = FilmReport.from_dict(sealed)
+        except (KeyError, TypeError, AttributeError):
+            return None
+        self._refuse_other_settings(journal["settings"], self.output)
+        if self.report is not None:
+            write_json(self.report, {**report.to_dict(), "journal": journal})
+        self.remove()
+        return report
+
+    def remove(self) -> None:
+        """Deletes the folder, the journal last."""
+        for path in [*self.folder.glob("*.nut*"), *self.folder.glob("*.safetensors"), *self.folder.glob(".*.part")]:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _sealed(self, film: Path, report: FilmReport) -> dict[str, Any]:
+        return {**report.to_dict(), "journal": {"settings": self.settings, "film": fingerprint(film)}}
+
+    def _refuse_other_settings(self, theirs: Mapping[str, Any], where: Path) -> None:
         ours = json.loads(json.dumps(self.settings))
         if theirs != ours:
             different = sorted(k for k in {*theirs, *ours} if theirs.get(k) != ours.get(k))
             raise InputError(
-                f"{self.folder} was begun with another {', '.join(different)}; give the same, or start anew without "
+                f"{where} was begun with another {', '.join(different)}; give the same, or start anew without "
                 "resume (--resume)"
             )
-        return tensors, values
 
-    def remove(self) -> None:
-        """Deletes the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    @property
+    def _journal_path(self) -> Path:
+        return self.folder / "journal.json"
 
     def _state_path(self, number: int) -> Path:
         return self.folder / f"{number:06}.safetensors"
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Tensors and values of a state; None where the file is damaged, or of another version."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="pt") as file:
             values = json.loads(file.metadata()["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — no mapping
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); start anew without resume (--resume)") from error
-    if values.get("format") != _FORMAT:
-        raise InputError(f"{path} is of another version; start anew without resume (--resume)")
-    return tensors, values
+        return (tensors, values) if values["format"] == _FORMAT else None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def fingerprint(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +30,8 @@ CONTAINERS = {
 _LOOKAHEAD = "12"
 #: Holds any codec and any time base exactly.
 _SEGMENT_CONTAINER = "nut"
+#: What a file says of itself, not of the film.
+_OF_THE_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,38 +146,41 @@ def no_space_named(path: Path) -> Iterator[None]:
         raise PictureError(f"{path} cannot be encoded: {error}") from error
 
 
-def join(segments: Sequence[Path], info: FilmInfo, output: Path, last_duration: int) -> tuple[str, ...]:
-    """Notes on streams that could not be kept. Writes `output`: the segments' pictures one after the other, with the
-    input's sound and subtitles as they are, packet by packet; to a temporary name that is renamed.
+def join(
+    segments: Sequence[Path],
+    info: FilmInfo,
+    output: Path,
+    last_duration: int,
+    *,
+    written: Callable[[Path, tuple[str, ...]], None],
+) -> None:
+    """Writes `output`: the segments' pictures one after the other, with the input's sound and subtitles as they are,
+    packet by packet; to a temporary name that is renamed.
 
-    last_duration: of the last picture, in the film's time base. Raises PictureError when it cannot be written.
+    last_duration: of the last picture, in the film's time base. written: told that temporary name when all is in it,
+    and notes on streams that could not be kept. Raises PictureError when it cannot be written.
     """
     av = load_av()
     notes: list[str] = []
     container_format = CONTAINERS[output.suffix.lower()][0]
-    with (
-        replacing(output) as file,
-        no_space_named(output),
-        av.open(str(segments[0])) as first,
-        open_film(info.path) as source,
-        av.open(file, "w", format=container_format) as target,
-    ):
-        target.metadata.update(
-            {
-                k: v
-                for k, v in source.metadata.items()
-                if k.lower() not in ("encoder", "major_brand", "minor_version", "compatible_brands")
-            }
-        )
-        pictures = target.add_stream_from_template(first.streams.video[0])
-        pictures.time_base = info.time_base
-        kept = _other_streams(source, picture_stream(source, info.path), target, notes)
-        # The file's own clock may begin anywhere; a film begins at zero.
-        origin = max(info.origin, Fraction(0))
-        moved = _moved(_sound(source, kept), origin)
-        for packet in _by_time(_moved(_pictures(segments, pictures, info, last_duration), origin), moved):
-            target.mux(packet)
-    return tuple(notes)
+    with replacing(output) as file, no_space_named(output):
+        with (
+            av.open(str(segments[0])) as first,
+            open_film(info.path) as source,
+            av.open(file, "w", format=container_format) as target,
+        ):
+            target.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in _OF_THE_FILE})
+            pictures = target.add_stream_from_template(first.streams.video[0])
+            pictures.time_base = info.time_base
+            kept = _other_streams(source, picture_stream(source, info.path), target, notes)
+            # The file's own clock may begin anywhere; a film begins at zero.
+            origin = max(info.origin, Fraction(0))
+            moved = _moved(_sound(source, kept), origin)
+            for packet in _by_time(_moved(_pictures(segments, pictures, info, last_duration), origin), moved):
+                target.mux(packet)
+        file.flush()
+        os.fsync(file.fileno())
+        written(Path(file.name), tuple(notes))
 
 
 def _other_streams(source: Any, picture: Any, target: Any, notes: list[str]) -> dict[int, Any]:

@@ -1,0 +1,46 @@
+"""The films among what a command line names, and where each result goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..batch.inputs import Item, refuse_collisions, sources_of
+from ..batch.kinds import FILM_SUFFIXES, is_film
+from ..errors import InputError
+from ..images import READABLE_SUFFIXES
+from ..images.writing import FORMATS
+from .writing import CONTAINERS
+
+
+def collect_films(inputs: Sequence[str | Path], output: Path) -> tuple[list[Item], list[str | Path]]:
+    """The films in a stable order, each once, and the inputs that hold something else: pictures, or nothing known.
+
+    output: a folder; or a file's name, when there is one film. Films keep their suffix where films are written so,
+    others become .mp4. Raises InputError when a file is missing, or two results would have the same name.
+    """
+    sources = sources_of(inputs, output, is_film, named=False)
+    rest = [given for given in inputs if not sources or _holds_others(given, output)]
+    is_file = output.suffix.lower() in {*FILM_SUFFIXES, *CONTAINERS, *FORMATS} and not output.is_dir()
+    if is_file and len(sources) > 1:
+        raise InputError(f"{len(sources)} films cannot all become {output}; give a folder")
+    if is_file and sources and rest:
+        raise InputError(f"films and pictures cannot all become {output}; give a folder")
+    items = [
+        Item(source=source, target=output if is_file else output / _renamed(relative))
+        for source, relative in sources.items()
+    ]
+    refuse_collisions(items)
+    return items, rest
+
+
+def _holds_others(given: str | Path, output: Path) -> bool:
+    """Whether something is to be done here that is no film."""
+    if Path(given).is_file():
+        return not is_film(given)
+    films = sources_of([given], output, is_film)
+    return not films or bool(sources_of([given], output, lambda path: path.suffix.lower() in READABLE_SUFFIXES))
+
+
+def _renamed(relative: Path) -> Path:
+    return relative if relative.suffix.lower() in CONTAINERS else relative.with_suffix(".mp4")

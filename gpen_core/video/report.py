@@ -1,0 +1,72 @@
+"""What was done to a film, as values that JSON can hold, and as the journal of a finished run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..images.writing import replacing
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmProgress:
+    """How far a film is. rate: frames a second; left: seconds, None before there is a rate."""
+
+    done: int
+    frames: int
+    rate: float
+    left: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackReport:
+    """One face along the film: frames first … last, in how many of them it was restored, mean score and size (the
+    box's shorter side, pixels)."""
+
+    number: int
+    first: int
+    last: int
+    frames: int
+    score: float
+    size: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmReport:
+    """What was done to a film. flicker: mean absolute second difference of the restored faces after alignment, levels
+    of 255, as pasted and as the network gave them; None where no face stayed for three frames. seconds: by step.
+    frames_before: frames that an earlier run had done."""
+
+    input: str
+    output: str
+    frames: int
+    faces: int
+    cuts: tuple[int, ...]
+    tracks: tuple[TrackReport, ...]
+    flicker: float | None
+    flicker_without_smoothing: float | None
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    frames_before: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FilmReport:
+        """The report whose `to_dict` this was. Raises TypeError, KeyError where it is none."""
+        tracks = tuple(TrackReport(**track) for track in values["tracks"])
+        return cls(**{**values, "cuts": tuple(values["cuts"]), "tracks": tracks, "notes": tuple(values["notes"])})
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes a JSON file whole, by way of a temporary name; it is on disk when this returns."""
+    with replacing(path) as file:
+        file.write(json.dumps(values, ensure_ascii=False, indent=1).encode())
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,218 @@
+"""One run over a film: decode, restore, encode, segment by segment."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PictureError
+from ..film_options import BLOCK, FilmOptions
+from ..options import RestoreOptions
+from ..restore import FaceRestorer
+from .colours import put_back, to_rgb, upright
+from .masks import MaskSource
+from .moments import DoneFrame, FrameRestoration
+from .reading import FilmFrame, FilmInfo, read_frames
+from .report import FilmProgress, FilmReport, TrackReport
+from .segments import Segments
+from .writing import Encoding, SegmentWriter, join
+
+
+class FilmWork:
+    """One run over a film: decode, restore, encode, segment by segment; it can be taken up again after each."""
+
+    def __init__(
+        self,
+        info: FilmInfo,
+        restorer: FaceRestorer,
+        options: RestoreOptions,
+        film: FilmOptions,
+        encoding: Encoding,
+        segments: Segments,
+        masks: MaskSource | None,
+        progress: Callable[[FilmProgress], None] | None,
+    ) -> None:
+        self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
+        self._masks, self._progress = masks, progress
+        self._frames = FrameRestoration(restorer, options, film.smoothing, owned=True)
+        # Frames of one size come and go: used again, they do not leave the memory between them in pieces.
+        self._spare: list[NDArray[Any]] = []
+        self._done, self._last_duration = 0, 1
+        self._next_pts: int | None = None
+        self._tracks: dict[int, list[float]] = {}
+        self._cuts: list[int] = []
+        self._waiting: dict[int, FilmFrame] = {}
+        self._began, self._at_start = time.perf_counter(), 0
+        self._seconds, self._seconds_before = {"decode": 0.0, "restore": 0.0, "encode": 0.0}, 0.0
+        self._writer: SegmentWriter | None = None
+
+    def run(self, target: Path, notes: tuple[str, ...]) -> FilmReport:
+        """The whole film, or what an earlier run left of it."""
+        state = self._segments.take_up() if self._film.resume else None
+        if state is None:
+            self._segments.begin()
+        else:
+            self._take_up(*state)
+        try:
+            if state is None or not state[1]["ended"]:
+                self._all_frames(state)
+        except BaseException:
+            if self._writer is not None:
+                self._writer.abandon()
+            raise
+        notes += tuple(self._segments.notes)
+        report: list[FilmReport] = []
+
+        def seal(film: Path, more: tuple[str, ...]) -> None:
+            report.append(self._report(target, notes + more))
+            self._segments.seal(film, report[0])
+
+        join(self._segments.finished, self._info, target, self._last_duration, written=seal)
+        return self._segments.conclude() or report[0]
+
+    def _all_frames(self, state: Any) -> None:
+        start_pts = state[1]["next_pts"] if state is not None else None
+        frames = read_frames(self._info, start=self._done, start_pts=start_pts, skip_damaged=self._film.allow_truncated)
+        for block in _blocks(self._timed(frames), BLOCK):
+            self._restored(self._frames.push([self._opened(frame) for frame in block]))
+        if not self._waiting and not self._done:
+            raise PictureError(f"{self._info.path}: none of its {self._info.frames} pictures can be decoded")
+        for done in self._frames.drain():
+            self._restored(done)
+        if self._writer is not None:
+            self._end_segment(ended=True)
+
+    def _timed(self, frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
+        while True:
+            began = time.perf_counter()
+            frame = next(frames, None)
+            if frame is None:
+                return
+            frame.frame = upright(frame.frame, self._info.rotation, self._encoding.pixel_format)
+            if (frame.frame.width, frame.frame.height) != (self._info.width, self._info.height):
+                raise PictureError(
+                    f"{self._info.path} changes size at frame {frame.index}, from {self._info.width}×"
+                    f"{self._info.height} to {frame.frame.width}×{frame.frame.height}; cut it there first"
+                )
+            self._seconds["decode"] += time.perf_counter() - began
+            yield frame
+
+    def _opened(self, frame: FilmFrame) -> tuple[int, float, NDArray[Any]]:
+        self._waiting[frame.index] = frame
+        return frame.index, float(frame.pts * self._info.time_base), self._pixels(frame)
+
+    def _pixels(self, frame: FilmFrame) -> NDArray[Any]:
+        return to_rgb(frame.frame, into=self._spare.pop() if self._spare else None)
+
+    def _restored(self, block: list[DoneFrame]) -> None:
+        began = time.perf_counter()
+        for done in block:
+            self._write(done)
+        if not block:
+            return
+        last = block[-1].index
+        # Blocks never straddle the end of a segment.
+        if (last + 1) % self._film.segment == 0:
+            following = self._waiting.get(last + 1)
+            self._next_pts = None if following is None else following.pts
+            self._end_segment(ended=following is None)
+        self._seconds["encode"] += time.perf_counter() - began
+        if self._progress is not None:
+            rate = (self._done - self._at_start) / max(1e-9, time.perf_counter() - self._began)
+            left = max(0, self._info.frames - self._done) / rate if rate else None
+            self._progress(FilmProgress(done=self._done, frames=self._info.frames, rate=rate, left=left))
+
+    def _write(self, done: DoneFrame) -> None:
+        source = self._waiting.pop(done.index)
+        if self._writer is None:
+            self._writer = SegmentWriter(self._segments.next_path(), self._info, self._encoding)
+        self._writer.write(self._shown(source, done), source.pts)
+        self._done = done.index + 1
+        self._last_duration = source.duration or max(1, round(1 / (self._info.rate * self._info.time_base)))
+        self._spare.append(done.result.decoded.pixels)
+        if done.cut:
+            self._cuts.append(done.index)
+        for number, face in zip(done.numbers, done.result.faces, strict=True):
+            first, _, count, score, size = self._tracks.get(number, [done.index, 0, 0, 0.0, 0.0])
+            self._tracks[number] = [first, done.index, count + 1, score + face.score, size + face.detection.size]
+
+    def _shown(self, source: FilmFrame, done: DoneFrame) -> Any:
+        """The frame to encode: the decoded one, but for what the faces changed."""
+        if not done.result.faces:
+            return source.frame
+        pixels = done.result.decoded.pixels
+        changes = [(face.rectangle, (face.mask > 0).numpy()) for face in done.result.faces if face.mask.numel()]
+        if self._masks is not None:
+            allowed = self._masks.at(source.index)
+            before = to_rgb(source.frame)
+            pixels = np.rint(before + allowed[..., None] * (pixels.astype(np.float32) - before)).astype(before.dtype)
+            changes = [((x1, y1, x2, y2), c & (allowed[y1:y2, x1:x2] > 0)) for (x1, y1, x2, y2), c in changes]
+        return put_back(source.frame, pixels, changes)
+
+    def _end_segment(self, *, ended: bool) -> None:
+        assert self._writer is not None
+        self._writer.close()
+        self._writer = None
+        tensors, values = self._frames.state()
+        self._segments.finish(
+            tensors,
+            {
+                "frames": values,
+                "done": self._done,
+                "next_pts": self._next_pts,
+                "ended": ended,
+                "last_duration": self._last_duration,
+                "cuts": self._cuts,
+                "tracks": {str(number): sums for number, sums in self._tracks.items()},
+                "seconds": self._all_seconds(),
+            },
+        )
+
+    def _take_up(self, tensors: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        self._frames.resume(tensors, values["frames"])
+        self._done = self._at_start = values["done"]
+        self._last_duration, self._cuts = values["last_duration"], list(values["cuts"])
+        self._tracks = {int(number): list(sums) for number, sums in values["tracks"].items()}
+        self._seconds = dict(values["seconds"])
+        self._seconds_before = sum(self._seconds.values())
+
+    def _all_seconds(self) -> dict[str, float]:
+        """Seconds by step, those of an earlier run among them; what is neither decoding nor encoding is restoring."""
+        whole = self._seconds_before + time.perf_counter() - self._began
+        return {**self._seconds, "restore": whole - self._seconds["decode"] - self._seconds["encode"]}
+
+    def _report(self, target: Path, notes: tuple[str, ...]) -> FilmReport:
+        tracks = tuple(
+            TrackReport(number=n, first=int(a), last=int(b), frames=int(k), score=score / k, size=size / k)
+            for n, (a, b, k, score, size) in sorted(self._tracks.items())
+        )
+        flicker = self._frames.flicker
+        if self._film.smoothing is None:
+            plain = smooth = flicker.without_smoothing
+        else:
+            plain, smooth = flicker.without_smoothing, flicker.with_smoothing
+        seconds = self._all_seconds()
+        return FilmReport(
+            input=str(self._info.path),
+            output=str(target),
+            frames=self._done,
+            faces=sum(track.frames for track in tracks),
+            cuts=tuple(self._cuts),
+            tracks=tracks,
+            flicker=smooth,
+            flicker_without_smoothing=plain,
+            notes=notes,
+            seconds=seconds,
+            frames_before=self._at_start,
+        )
+
+
+def _blocks(frames: Iterator[FilmFrame], size: int) -> Iterator[list[FilmFrame]]:
+    while block := list(itertools.islice(frames, size)):
+        yield block

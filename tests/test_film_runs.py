@@ -1,0 +1,198 @@
+"""Several films in one run: taken up again wherever it was killed, and none kept from its turn by another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_films import KnownFaces, Sharpener, decoded, frames_of, write_film
+from small_models import small_model
+
+from gpen_core import weights
+from gpen_core.cli.main import main
+from gpen_core.config import GPENConfig, ModelCard
+from gpen_core.errors import InputError
+from gpen_core.files import claimed
+from gpen_core.images import as_picture
+from gpen_core.restore import FaceRestorer
+from gpen_core.video import FilmOptions, restore_film
+from gpen_core.video.inputs import collect_films
+from gpen_core.weights import checkpoint
+
+STILL = (12.0, 14.0)
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+#: A film killed before its n-th file operation, and taken up again: n goes up until nothing is left to kill.
+_KILLS = """
+import itertools, os, sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from test_film_runs import run
+
+film, base, step = Path({film!r}), Path({base!r}), {step}
+
+def child(work):
+    number = os.fork()
+    if number == 0:
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+
+def killed_at(last, folder):
+    seen = 0
+    def before(event, args):
+        nonlocal seen
+        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir") and str(folder) in str(args[0]):
+            seen += 1
+            if seen == last:
+                os.kill(os.getpid(), 9)
+    sys.addaudithook(before)
+    run(film, folder / "out.mp4", resume=True)
+
+for last in itertools.count(1, step):
+    folder = base / str(last)
+    folder.mkdir(parents=True)
+    status = child(lambda: killed_at(last, folder))
+    assert status in (0, -9), status
+    assert child(lambda: run(film, folder / "out.mp4", resume=True)) == 0, last
+    print(last, flush=True)
+    if status == 0:
+        break
+"""
+
+
+def run(film: Path, out: Path, *, resume: bool = False):
+    """The film with a face that stays where it is, so that the detector need not know where a run begins."""
+    restorer = FaceRestorer(Sharpener(), KnownFaces([[STILL]] * 60))
+    options = FilmOptions(segment=8, resume=resume, preset="ultrafast", quality=10)
+    return restore_film(film, out, restorer, film=options, report=out.with_suffix(".report.json"))
+
+
+def figures(report: Path) -> dict:
+    values = json.loads(report.read_text())
+    kept = ("frames", "faces", "cuts", "tracks", "flicker", "flicker_without_smoothing", "notes")
+    return {key: values[key] for key in kept}
+
+
+def still_film(path: Path, count: int = 17) -> Path:
+    return write_film(path, frames_of([STILL] * count, noise=4), sound=True)
+
+
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_film_killed_at_any_file_operation_is_gone_on_with_to_the_same_file(tmp_path, step):
+    film = still_film(tmp_path / "in.mp4")
+    run(film, tmp_path / "whole.mp4")
+    here = Path(__file__).parent
+    code = _KILLS.format(path=[str(here), str(here.parent)], film=str(film), base=str(tmp_path / "k"), step=step)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, env=ONE_THREAD)
+    assert done.returncode == 0, done.stderr
+    points = done.stdout.split()
+    assert len(points) > 30 / step
+    for point in points:
+        folder = tmp_path / "k" / point
+        assert sorted(p.name for p in folder.iterdir()) == ["out.mp4", "out.report.json"], point
+        assert (folder / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes(), point
+        assert figures(folder / "out.report.json") == figures(tmp_path / "whole.report.json"), point
+
+
+def test_a_finished_film_is_known_again_and_not_with_other_settings(tmp_path):
+    film, out = still_film(tmp_path / "in.mp4", 9), tmp_path / "out.mp4"
+    first = run(film, out)
+    assert first.frames_before == 0
+    again = run(film, out, resume=True)
+    assert again.frames_before == again.frames == 9
+    assert again.tracks == first.tracks
+    restorer = FaceRestorer(Sharpener(), KnownFaces([[STILL]] * 60))
+    with pytest.raises(InputError, match="begun with another encoding"):
+        restore_film(film, out, restorer, film=FilmOptions(segment=8, resume=True), report=tmp_path / "out.report.json")
+    still_film(film, 10)
+    with pytest.raises(InputError, match="begun with another film"):
+        run(film, out, resume=True)
+
+
+def test_a_damaged_journal_is_a_fresh_start_and_is_said_so(tmp_path):
+    film, out = still_film(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    restorer = FaceRestorer(Sharpener(), KnownFaces([[STILL]] * 60))
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    options = FilmOptions(segment=8, preset="ultrafast", quality=10)
+    with pytest.raises(KeyboardInterrupt):
+        restore_film(film, out, restorer, film=options, progress=stop)
+    for state in (tmp_path / ".out.mp4.segments").glob("*.safetensors"):
+        state.write_bytes(state.read_bytes()[:40])
+    report = run(film, out, resume=True)
+    assert report.frames == 17
+    assert any("damaged; the film was begun anew" in note for note in report.notes)
+
+
+def test_two_runs_never_write_one_film(tmp_path):
+    film, out = still_film(tmp_path / "in.mp4", 9), tmp_path / "out.mp4"
+    with claimed(out), pytest.raises(InputError, match="another run is writing"):
+        run(film, out)
+    run(film, out)
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    network = small_model(GPENConfig.standard(32, narrow=1 / 32, style_dim=16, n_mlp=2))
+    checkpoint.write(tmp_path / "small.safetensors", network.state_dict(), network.config, ModelCard(name="small"))
+    monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": KnownFaces([[STILL]] * 200))
+
+    def call(*inputs, output="out", more=()):
+        given = ["restore", *inputs, "-o", tmp_path / output, "--model", tmp_path / "small.safetensors"]
+        return main([str(w) for w in [*given, "--device", "cpu", "--quiet", "--preset", "ultrafast", *more]])
+
+    return call
+
+
+def test_a_broken_film_and_a_finished_one_keep_none_from_its_turn(tmp_path, words, capsys):
+    films = [still_film(tmp_path / "a.mp4", 9), tmp_path / "b.mp4", still_film(tmp_path / "c.mkv", 9)]
+    films[1].write_text("no film")
+    assert words(films[0]) == 0
+    assert words(*films, more=["--resume"]) == 1
+    said = capsys.readouterr()
+    assert "a.mp4: done before" in said.out
+    assert "3 films, 1 failed" in said.out
+    assert "b.mp4 cannot be opened as a film" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("a.mp4", "a.report.json", "c.mkv", "c.report.json")
+    ]
+    assert len(decoded(tmp_path / "out" / "c.mkv")[0]) == 9
+
+
+def test_two_films_never_become_one(tmp_path, words, capsys):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        still_film(tmp_path / folder / "x.mp4", 9)
+    given = [tmp_path / "a" / "x.mp4", tmp_path / "b" / "x.mp4"]
+    assert words(*given, more=["--overwrite"]) == 1
+    assert "would both become" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert words(*given, output="out.mp4") == 1
+    assert "2 films cannot all become" in capsys.readouterr().err
+    assert words(*given, more=["--overwrite", "--report", "r.json"]) == 1
+    still_film(tmp_path / "a" / "x.mkv", 9)
+    assert words(tmp_path / "a") == 0
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["x.mkv", "x.mkv.report.json", "x.mp4", "x.mp4.report.json"]
+
+
+def test_a_folder_gives_its_pictures_and_its_films_whatever_they_are_called(tmp_path, words, capsys):
+    inside = tmp_path / "in" / "deep"
+    inside.mkdir(parents=True)
+    as_picture(frames_of([STILL])[0]).save(tmp_path / "in" / "photo.png")
+    still_film(tmp_path / "f.mp4", 9).rename(inside / "clip.dat")
+    (tmp_path / "in" / "notes.ts").write_text("export {}")
+    assert words(tmp_path / "in") == 0
+    names = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    assert names == ["deep/clip.mp4", "deep/clip.report.json", "photo.png", "report.json"]
+    assert words(inside / "clip.dat", output="named.mp4") == 0
+    items, rest = collect_films([tmp_path / "in", inside], tmp_path / "out")
+    assert [item.source.name for item in items] == ["clip.dat"]
+    assert rest == [tmp_path / "in"]
