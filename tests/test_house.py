@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "losses": {"errors", "config", "architecture", "images"},
     "data": {"errors", "config", "files", "images", "faces"},
     "trainer": {"errors", "config", "files", "architecture", "images", "losses", "data", "weights", "measures"},
-    "measures": {"errors", "config", "files", "images", "faces", "options", "weights", "restore"},
+    "measures": {"errors", "config", "files", "images", "faces", "options", "weights", "losses", "restore"},
 }
 """Parts of gpen_core and what they may import of it. A part that is not named is free, but nobody imports `cli`."""
 

@@ -51,10 +51,17 @@ def recipe(stage: str = "finetune", **tables: Any) -> Recipe:
 
 
 def loop(
-    made: Recipe, faces: Path, out: Path, *, processes: Any = None, rank: int = 0, sources: Sources | None = None
+    made: Recipe,
+    faces: Path,
+    out: Path,
+    *,
+    processes: Any = None,
+    rank: int = 0,
+    sources: Sources | None = None,
+    **parts: Any,
 ) -> Loop:
     device = torch.device("cpu")
-    stage = build_stage(made, device)
+    stage = build_stage(made, device, **parts)
     facts = load_sources(stage, sources or Sources())
     stepper = Stepper(stage, made, processes or OneProcess(), device)
     ranges = made.data.degradation if stage.paired else "none"

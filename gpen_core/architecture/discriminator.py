@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,11 +15,14 @@ from .gpen import check_input
 from .layers import ConvLayer, EqualizedLinear
 from .operators import minibatch_deviation
 
+Scores = Tensor | Sequence[Tensor]
+"""(B, 1) of a whole picture, or of each of several heads (B, positions); real pictures score higher."""
+
 
 class Judgement(NamedTuple):
-    """Scores (B, 1) and the output of every block, largest resolution first."""
+    """Scores, and the output of every block, largest resolution first."""
 
-    scores: Tensor
+    scores: Scores
     features: list[Tensor]
 
 
@@ -74,7 +78,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (B, 1) of pictures (B, 3, out_size, out_size) in [-1, 1]."""
-        return self.features(x).scores
+        scores = self.features(x).scores
+        assert isinstance(scores, Tensor)
+        return scores
 
 
 def discriminator_shapes(config: GPENConfig) -> dict[str, tuple[int, ...]]:

@@ -44,7 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--smaller-discriminator", type=Path, metavar="FILE", help="the smaller network's discriminator"
     )
     parser.add_argument("--identity", type=Path, metavar="FILE", help="ArcFace weights, for losses.identity")
-    parser.add_argument("--perceptual", type=Path, metavar="FILE", help="VGG-16 weights, for losses.perceptual")
+    parser.add_argument(
+        "--perceptual",
+        type=Path,
+        metavar="FILE",
+        help="weights of the recipe's [backbone]: VGG-16, or EfficientNet-Lite0 (default: those of its package)",
+    )
     parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, with everything written")
     parser.add_argument("--max-images", type=int, metavar="N", help="stop once N images have been seen in all")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps … (default: what accelerate finds)")

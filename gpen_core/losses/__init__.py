@@ -1,20 +1,41 @@
 """What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
 
-from .adversarial import discriminator_logistic, emphasise, generator_nonsaturating
+from .adversarial import (
+    ADVERSARIAL,
+    Form,
+    discriminator_hinge,
+    discriminator_logistic,
+    emphasise,
+    generator_hinge,
+    generator_nonsaturating,
+    mean_score,
+)
 from .content import Norm, Reduction, content, feature_matching
+from .efficientnet import EfficientNetLite0
 from .embedding import Embedding, EmbeddingLoss
+from .perceptual import PerceptualLoss, perceptual_distance
+from .projected import ProjectedDiscriminator
 from .regularisers import path_length_penalty, r1_penalty
 
 __all__ = [
+    "ADVERSARIAL",
+    "EfficientNetLite0",
     "Embedding",
     "EmbeddingLoss",
+    "Form",
     "Norm",
+    "PerceptualLoss",
+    "ProjectedDiscriminator",
     "Reduction",
     "content",
+    "discriminator_hinge",
     "discriminator_logistic",
     "emphasise",
     "feature_matching",
+    "generator_hinge",
     "generator_nonsaturating",
+    "mean_score",
     "path_length_penalty",
+    "perceptual_distance",
     "r1_penalty",
 ]

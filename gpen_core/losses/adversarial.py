@@ -1,21 +1,56 @@
-"""The logistic GAN loss (Goodfellow et al. 2014, with the generator's non-saturating form), and what is looked at."""
+"""The logistic GAN loss (Goodfellow et al. 2014, with the generator's non-saturating form) and the hinge loss."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..architecture.discriminator import Scores
 from ..images.fine import fine_structure
 
+Form = Literal["logistic", "hinge"]
 
-def discriminator_logistic(real_score: Tensor, fake_score: Tensor) -> Tensor:
+
+class AdversarialLoss(NamedTuple):
+    """Both sides of one game: of (scores of real pictures, of made ones), and of (scores of made ones)."""
+
+    discriminator: Callable[[Scores, Scores], Tensor]
+    generator: Callable[[Scores], Tensor]
+
+
+def discriminator_logistic(real_score: Scores, fake_score: Scores) -> Tensor:
     """Scalar: mean softplus(-real) + mean softplus(fake), in float32 or better. Scores are unbounded logits."""
-    return F.softplus(-_at_least_float32(real_score)).mean() + F.softplus(_at_least_float32(fake_score)).mean()
+    return _mean(real_score, lambda s: F.softplus(-s)) + _mean(fake_score, F.softplus)
 
 
-def generator_nonsaturating(fake_score: Tensor) -> Tensor:
+def generator_nonsaturating(fake_score: Scores) -> Tensor:
     """Scalar: mean softplus(-fake); its gradient does not fade when the discriminator is sure of itself."""
-    return F.softplus(-_at_least_float32(fake_score)).mean()
+    return _mean(fake_score, lambda s: F.softplus(-s))
+
+
+def discriminator_hinge(real_score: Scores, fake_score: Scores) -> Tensor:
+    """Scalar: mean max(0, 1 − real) + mean max(0, 1 + fake) (Lim and Ye 2017); what is told apart well enough rests."""
+    return _mean(real_score, lambda s: F.relu(1 - s)) + _mean(fake_score, lambda s: F.relu(1 + s))
+
+
+def generator_hinge(fake_score: Scores) -> Tensor:
+    """Scalar: the negative mean score."""
+    return -mean_score(fake_score)
+
+
+def mean_score(scores: Scores) -> Tensor:
+    """Scalar mean in float32 or better; heads count alike, however many positions they judge."""
+    return _mean(scores, lambda s: s)
+
+
+ADVERSARIAL: dict[Form, AdversarialLoss] = {
+    "logistic": AdversarialLoss(discriminator_logistic, generator_nonsaturating),
+    "hinge": AdversarialLoss(discriminator_hinge, generator_hinge),
+}
 
 
 def emphasise(pictures: Tensor, amount: float) -> Tensor:
@@ -29,5 +64,6 @@ def emphasise(pictures: Tensor, amount: float) -> Tensor:
     return pictures + amount * fine_structure(pictures, 5)
 
 
-def _at_least_float32(score: Tensor) -> Tensor:
-    return score if score.itemsize >= 4 else score.float()
+def _mean(scores: Scores, of: Callable[[Tensor], Tensor]) -> Tensor:
+    heads = [scores] if isinstance(scores, Tensor) else list(scores)
+    return torch.stack([of(h if h.itemsize >= 4 else h.float()).mean() for h in heads]).mean()

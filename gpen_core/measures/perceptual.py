@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ..losses import perceptual_distance
 from ..weights.load import load_detector
 from ..weights.zoo import OPEN_DETECTOR
 
@@ -26,11 +26,7 @@ def feature_distance(features: Features) -> Callable[[Tensor, Tensor], Tensor]:
 
     def distance(result: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
-            depths = [
-                1 - F.cosine_similarity(own, wanted, dim=1).flatten(1).mean(1)
-                for own, wanted in zip(features(result.float()), features(target.float()), strict=True)
-            ]
-        return torch.stack(depths).mean(0)
+            return perceptual_distance(features(result.float()), features(target.float()))
 
     return distance
 

@@ -43,8 +43,3 @@ class Vgg(nn.Module):
             x = block(x)
             features.append(x)
         return features
-
-
-def perceptual_loss(path: Path, device: torch.device) -> EmbeddingLoss:
-    """Mean absolute difference of VGG-16's features, summed over four blocks; path: torchvision's vgg16 weights."""
-    return EmbeddingLoss(Vgg(path).to(device), distance="l1")

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+CONTENT = ("content", "fine")
+"""The terms of the loss that compare pixels."""
+
 
 class Processes(Protocol):
     """What training asks of accelerate."""
@@ -73,6 +76,30 @@ def finite_step(optimiser: torch.optim.Optimizer, processes: Processes, *, clip:
         optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return finite
+
+
+def gradient_at(
+    picture: Tensor, terms: Mapping[str, Tensor], shares: Mapping[str, float]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """(gradient of the loss at `picture`, its terms): a term with a share above 0 is scaled until its gradient is that
+    many times as long as the content's (cf. the adaptive weight of VQGAN, Esser et al. 2021).
+
+    A weight that fits when a run begins is too large at its end: the content's gradient falls, the others' do not.
+    """
+    asked = {name: share for name, share in shares.items() if share and name in terms}
+    free = torch.stack([term for name, term in terms.items() if name not in asked]).sum()
+    (total,) = torch.autograd.grad(free, picture, retain_graph=bool(asked))
+    if not asked:
+        return total, dict(terms)
+    content = torch.stack([terms[name] for name in CONTENT if name in terms]).sum()
+    (measure,) = torch.autograd.grad(content, picture, retain_graph=True)
+    scaled = dict(terms)
+    for name, share in asked.items():
+        (gradient,) = torch.autograd.grad(terms[name], picture, retain_graph=True)
+        factor = share * measure.norm() / gradient.norm().clamp(min=1e-20)
+        total = total + factor * gradient
+        scaled[name] = factor * terms[name]
+    return total, scaled
 
 
 def average_weights(average: nn.Module, current: nn.Module, decay: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -11,9 +12,10 @@ from ..config import GPENConfig, ModelCard, Task, prior_options
 from ..data.compression import Backend
 from ..data.presets import find_preset
 from ..errors import ConfigError
-from ..losses import Norm, Reduction
+from ..losses import Form, Norm, Reduction
 from .fields import fill, read_toml
 
+BackboneName = Literal["vgg16", "efficientnet-lite0"]
 StageName = Literal["prior", "embed", "finetune"]
 Precision = Literal["fp32", "bf16", "fp64"]
 
@@ -145,6 +147,11 @@ class LossRecipe:
     fine: weight of the content distance between the fine structures (of 5×5 pixels) alone; 0 as in the paper.
     emphasis: how much stronger the discriminator is shown the fine structure of all pictures (`losses.emphasise`); 0 as
     in the paper.
+    form: of the adversarial loss, logistic as in the paper or hinge.
+    discriminator: stylegan2 as in the paper, or projected: heads over the frozen network of `[backbone]`, which see at
+    once what another has to learn; r1 and feature_matching must then be 0 (`perceptual` compares features).
+    adversarial_share, perceptual_share: that term's gradient at the picture is given this many times the length of the
+    content's, whatever its weight; 0: its weight decides.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
     independent_noise: whether the two inputs of a block of the prior get noise of their own.
     """
@@ -160,6 +167,10 @@ class LossRecipe:
     adversarial_from: int = 0
     fine: float = 0.0
     emphasis: float = 0.0
+    form: Form = "logistic"
+    discriminator: Literal["stylegan2", "projected"] = "stylegan2"
+    adversarial_share: float = 0.0
+    perceptual_share: float = 0.0
     r1: float = 10.0
     r1_every: int = 16
     path_length: float = 2.0
@@ -180,11 +191,37 @@ class LossRecipe:
             "perceptual",
             "fine",
             "emphasis",
+            "adversarial_share",
+            "perceptual_share",
             "r1",
             "path_length",
             "mixing",
         )
         _at_least(self, 1, "r1_every", "path_every", "path_shrink")
+        if self.discriminator == "projected":
+            given = [name for name in ("r1", "feature_matching") if getattr(self, name)]
+            if given:
+                raise ConfigError(f"a projected discriminator takes no {' and no '.join(given)}; set them to 0")
+        for term in ("adversarial", "perceptual"):
+            if getattr(self, f"{term}_share") and not (getattr(self, term) and (self.content or self.fine)):
+                raise ConfigError(
+                    f"{term}_share is a share of the content's gradient; {term} and content must be above 0"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneRecipe:
+    """The frozen network that the perceptual loss and a projected discriminator look with; no part of what is trained.
+
+    sha256: of its file; empty: the one known for this name. See `trainer.backbones`.
+    """
+
+    name: BackboneName = "vgg16"
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sha256 and re.fullmatch("[0-9a-f]{64}", self.sha256) is None:
+            raise ConfigError(f"backbone.sha256 is {self.sha256!r}; it must be 64 hexadecimal digits, or empty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +295,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     rates: RateRecipe = field(default_factory=RateRecipe)
     losses: LossRecipe = field(default_factory=LossRecipe)
+    backbone: BackboneRecipe = field(default_factory=BackboneRecipe)
     augmentation: AugmentRecipe = field(default_factory=AugmentRecipe)
     run: RunRecipe = field(default_factory=RunRecipe)
 

@@ -14,18 +14,18 @@ import torch
 from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
-from ..losses import EmbeddingLoss
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
 from ..weights import GPEN
 from ..weights.description import Header, encode
 from ..weights.tensors import save_tensors
+from .backbones import perceptual_loss, projected_discriminator
 from .checkpoint import list_checkpoints
-from .embedders import identity_loss, perceptual_loss
+from .embedders import identity_loss
 from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, write_results
-from .stages import Stage, build_stage
+from .stages import PairLoss, Stage, build_stage
 from .start import change_range, embed_prior, grow, load_discriminator, load_generator, read_network, same_config
 from .step import Stepper
 from .validation import Measure, Validation
@@ -38,8 +38,8 @@ class Sources:
     prior: of stage 1, embedded into a new GPEN. generator: a prior (stage prior) or GPEN that goes on, its averaged
     weights become the trained ones.
     discriminator: None leaves a fresh one. smaller: a network of half the size or less, to grow from;
-    smaller_discriminator: its discriminator. identity, perceptual: weights of the networks of those
-    losses (ArcFace, VGG-16).
+    smaller_discriminator: its discriminator. identity: ArcFace's weights. perceptual: those of the recipe's backbone,
+    for its perceptual loss and a projected discriminator; None: where an installed package brings them.
     """
 
     prior: Path | None = None
@@ -95,7 +95,11 @@ def train(
         shutil.rmtree(places.out / "tensorboard", ignore_errors=True)
     processes.wait_for_everyone()
     places.out.mkdir(parents=True, exist_ok=True)
-    stage = build_stage(recipe, target, extra_losses(recipe, sources, target))
+    judge = None
+    if recipe.losses.discriminator == "projected":
+        drawn = torch.Generator().manual_seed(recipe.seed)
+        judge = projected_discriminator(recipe, sources.perceptual, target, drawn)
+    stage = build_stage(recipe, target, extra_losses(recipe, sources, target), discriminator=judge)
     going_on = bool(list_checkpoints(places.out / CHECKPOINTS))
     facts = {} if going_on else load_sources(stage, sources)
     stepper = Stepper(stage, recipe, processes, target)
@@ -151,18 +155,18 @@ def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
     return {}
 
 
-def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict[str, tuple[float, EmbeddingLoss]]:
+def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict[str, tuple[float, PairLoss]]:
     """The identity and perceptual losses that the recipe weighs. Raises ConfigError where a network is not given."""
-    made = {}
-    for name, weight, path, build in (
-        ("identity", recipe.losses.identity, sources.identity, identity_loss),
-        ("perceptual", recipe.losses.perceptual, sources.perceptual, perceptual_loss),
-    ):
-        if not weight:
-            continue
-        if path is None:
-            raise ConfigError(f"losses.{name} is {weight}; name its network's weights with --{name}, or set it to 0")
-        made[name] = (weight, build(path, device))
+    made: dict[str, tuple[float, PairLoss]] = {}
+    losses = recipe.losses
+    if losses.identity:
+        if sources.identity is None:
+            raise ConfigError(
+                f"losses.identity is {losses.identity}; name its network's weights with --identity, or set it to 0"
+            )
+        made["identity"] = (losses.identity, identity_loss(sources.identity, device))
+    if losses.perceptual:
+        made["perceptual"] = (losses.perceptual, perceptual_loss(recipe, sources.perceptual, device))
     return made
 
 

@@ -15,16 +15,19 @@ from ..data import Batch
 from ..errors import TrainingError
 from ..images.fine import fine_structure
 from ..losses import (
-    EmbeddingLoss,
+    ADVERSARIAL,
+    ProjectedDiscriminator,
     content,
     emphasise,
     feature_matching,
-    generator_nonsaturating,
 )
 from ..weights import GPEN
 from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
+PairLoss = Callable[[Tensor, Tensor], Tensor]
+"""Scalar of (result, original), both (B, 3, S, S) in [-1, 1]."""
+Judge = Discriminator | ProjectedDiscriminator
 
 
 class Stage(ABC):
@@ -33,8 +36,9 @@ class Stage(ABC):
     paired = False
     """Whether a result has an original to be compared with."""
 
-    def __init__(self, generator: nn.Module, discriminator: Discriminator, losses: LossRecipe) -> None:
+    def __init__(self, generator: nn.Module, discriminator: Judge, losses: LossRecipe) -> None:
         self.generator, self.discriminator, self.losses = generator, discriminator, losses
+        self.game = ADVERSARIAL[losses.form]
 
     def shown(self, pictures: Tensor) -> Tensor:
         """`pictures` as the discriminator sees them."""
@@ -60,7 +64,7 @@ class Stage(ABC):
         """The weighted terms of the generator's loss; their sum is minimised."""
         return {
             "adversarial": self.losses.adversarial
-            * generator_nonsaturating(self.discriminator(self.shown(augment(fake) if augment else fake)))
+            * self.game.generator(self.discriminator(self.shown(augment(fake) if augment else fake)))
         }
 
 
@@ -71,7 +75,7 @@ class PriorStage(Stage):
 
     generator: Prior
 
-    def __init__(self, generator: Prior, discriminator: Discriminator, losses: LossRecipe) -> None:
+    def __init__(self, generator: Prior, discriminator: Judge, losses: LossRecipe) -> None:
         super().__init__(generator, discriminator, losses)
         if losses.mixing:
             generator.require("mix styles")
@@ -113,9 +117,9 @@ class FinetuneStage(Stage):
     def __init__(
         self,
         generator: GPEN,
-        discriminator: Discriminator,
+        discriminator: Judge,
         losses: LossRecipe,
-        extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None,
+        extra: Mapping[str, tuple[float, PairLoss]] | None = None,
     ) -> None:
         super().__init__(generator, discriminator, losses)
         _check_path_length(generator.generator, losses)
@@ -171,7 +175,7 @@ class FinetuneStage(Stage):
                 if seen is not None and augment is None
                 else self.discriminator(self.shown(augment(fake) if augment else fake))
             )
-            terms["adversarial"] = weights.adversarial * generator_nonsaturating(scores)
+            terms["adversarial"] = weights.adversarial * self.game.generator(scores)
         if seen is not None:
             with torch.no_grad():
                 wanted = self.discriminator.features(self.shown(batch.clean)).features
@@ -195,16 +199,22 @@ class FinetuneStage(Stage):
 
 
 def build_stage(
-    recipe: Recipe, device: torch.device, extra: Mapping[str, tuple[float, EmbeddingLoss]] | None = None
+    recipe: Recipe,
+    device: torch.device,
+    extra: Mapping[str, tuple[float, PairLoss]] | None = None,
+    *,
+    discriminator: Judge | None = None,
 ) -> Stage:
-    """The stage with networks drawn from the recipe's seed. Raises TrainingError for a stage that has no training
-    ("embed"), ConfigError for one that asks of a prior what it cannot do.
+    """The stage with networks drawn from the recipe's seed. discriminator: instead of the paper's.
+
+    Raises TrainingError for a stage that has no training ("embed"), ConfigError for one that asks of a prior what it
+    cannot do.
     """
     config, source = recipe.network.config, torch.Generator().manual_seed(recipe.seed)
-    discriminator = Discriminator(config, generator=source).to(device)
+    judge = discriminator or Discriminator(config, generator=source).to(device)
     if recipe.stage == "prior":
-        return PriorStage(build_prior(config, generator=source).to(device), discriminator, recipe.losses)
+        return PriorStage(build_prior(config, generator=source).to(device), judge, recipe.losses)
     if recipe.stage == "finetune":
         generator = GPEN(config, recipe.card(), generator=source).to(device)
-        return FinetuneStage(generator, discriminator, recipe.losses, extra)
+        return FinetuneStage(generator, judge, recipe.losses, extra)
     raise TrainingError(f"stage {recipe.stage!r} trains nothing; it copies a prior into a new GPEN")

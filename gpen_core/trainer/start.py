@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..architecture import DECODER, Discriminator, Prior, embed
+from ..architecture import DECODER, Prior, embed
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, TrainingError
 from ..weights import GPEN
@@ -51,7 +51,7 @@ def change_range(network: GPEN, before: tuple[float, float], after: tuple[float,
     network.generator.change_range(scale, after[0] - before[0] * scale)
 
 
-def load_discriminator(network: Discriminator, state: Mapping[str, Tensor], *, name: str) -> None:
+def load_discriminator(network: nn.Module, state: Mapping[str, Tensor], *, name: str) -> None:
     """Raises TrainingError when the tensors do not fit."""
     _check_fit(state, network.state_dict(), name)
     network.load_state_dict(dict(state))

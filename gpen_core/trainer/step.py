@@ -12,13 +12,14 @@ from torch import Generator, Tensor
 
 from ..data import Batch
 from ..errors import TrainingError
-from ..losses import discriminator_logistic, path_length_penalty, r1_penalty
+from ..losses import mean_score, path_length_penalty, r1_penalty
 from .augment import Augmentation
 from .optimise import (
     Processes,
     adam,
     average_weights,
     finite_step,
+    gradient_at,
     lazy_share,
     require_gradients,
     set_rates,
@@ -59,6 +60,7 @@ class Stepper:
             beta2=rates.beta2,
             lazy_every=losses.r1_every if self.r1_on else None,
         )
+        self._shares = {"adversarial": losses.adversarial_share, "perceptual": losses.perceptual_share}
         self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
         self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
 
@@ -114,14 +116,16 @@ class Stepper:
                 augment = self._augment(batch, _AUGMENT_D)
                 real_score = discriminator(stage.shown(augment(batch.clean)))
                 fake_score = discriminator(stage.shown(augment(fake.detach())))
-            loss = discriminator_logistic(real_score, fake_score)
+            loss = stage.game.discriminator(real_score, fake_score)
             torch.autograd.backward(loss / len(batches))
             if keep:
                 kept.append(fake)
-            _note(log, d=loss, real_score=real_score.float().mean(), fake_score=fake_score.float().mean())
+            _note(log, d=loss, real_score=mean_score(real_score), fake_score=mean_score(fake_score))
             if self._augmentation is not None:
-                self.progress.sign_sum += float(real_score.detach().sign().sum())
-                self.progress.sign_count += len(real_score)
+                heads = [real_score] if isinstance(real_score, Tensor) else real_score
+                signs = torch.cat([head.detach().sign().flatten() for head in heads])
+                self.progress.sign_sum += float(signs.sum())
+                self.progress.sign_count += len(signs)
         self._step(self.discriminator_adam)
         return kept
 
@@ -144,10 +148,12 @@ class Stepper:
             with self.autocast():
                 fake = kept[turn] if kept else stage.pictures(batch, self.source(batch.position, _FAKES))
                 augment = self._augment(batch, _AUGMENT_G) if self._augmentation is not None else None
-                terms = stage.loss(fake, batch, adversarial=adversarial, matching=matching, augment=augment)
-            total = torch.stack(list(terms.values())).sum()
-            torch.autograd.backward(total / len(batches))
-            _note(log, g=total, **terms)
+                # Losses meet the picture alone: their gradient there goes once through the generator.
+                picture = fake.detach().requires_grad_(True)
+                terms = stage.loss(picture, batch, adversarial=adversarial, matching=matching, augment=augment)
+            gradient, terms = gradient_at(picture, terms, self._shares)
+            torch.autograd.backward(fake, gradient / len(batches))
+            _note(log, g=torch.stack(list(terms.values())).sum(), **terms)
         self._step(self.generator_adam)
 
     def _path_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
