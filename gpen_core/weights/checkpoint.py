@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from torch import Tensor
 from ..architecture import Network
 from ..config import GPENConfig, ModelCard, Task
 from ..errors import WeightsError
+from ..files import sweep
 from . import zoo
 from .cache import converted_path, sha256_of
 from .description import (
@@ -59,16 +61,14 @@ def load(located: Located, kind: type[Kind], *, task: Task | None = None, trust_
         return _network(kind, _with_config_beside(read_tensors(path), path), path, task=task, entry=entry)
     sha256 = sha256_of(path)
     entry = zoo.with_hash(sha256) or entry
-    converted = converted_path(sha256)
-    if not converted.is_file():
-        network = _network(kind, read_tensors(path, trust_pickle=trust_pickle), path, task=task, entry=entry)
-        # The card stays out: whether it was known or guessed may differ the next time.
-        state_dict = dict(network.state_dict())
-        metadata = encode(Header(network.config, None, tensors_sha256(state_dict)))
-        if not _keep(converted, RawFile(state_dict, metadata)):
-            return network
-        del network, state_dict
-    return _network(kind, read_tensors(converted), path, task=task, entry=entry)
+    converted = _kept(sha256)
+    if converted is not None:
+        return _network(kind, converted, path, task=task, entry=entry)
+    network = _network(kind, read_tensors(path, trust_pickle=trust_pickle), path, task=task, entry=entry)
+    # The card stays out: whether it was known or guessed may differ the next time.
+    state_dict = dict(network.state_dict())
+    _keep(sha256, RawFile(state_dict, encode(Header(network.config, None, tensors_sha256(state_dict)))))
+    return network
 
 
 def read_state_dict(located: Located, *, part: str | None = None, trust_pickle: bool = False) -> dict[str, Tensor]:
@@ -77,16 +77,16 @@ def read_state_dict(located: Located, *, part: str | None = None, trust_pickle: 
     part: the wrapper's key to open (`d` of a training checkpoint); a pickle without it is converted once.
     """
     path = located.path
-    cache = converted_path(sha256_of(path)) if part is None and is_pickle(path) and path.is_file() else None
-    if cache is not None and cache.is_file():
-        return read_tensors(cache).tensors
+    sha256 = sha256_of(path) if part is None and is_pickle(path) and path.is_file() else None
+    converted = None if sha256 is None else _kept(sha256)
+    if converted is not None:
+        return converted.tensors
     raw = read_tensors(path, part=part, trust_pickle=trust_pickle)
     for name, tensor in raw.tensors.items():
         if not is_finite(tensor):
             raise WeightsError(f"{name} in {path} holds NaN or infinite values; get the file again")
-    if cache is not None:
-        tensors = {name: tensor.contiguous() for name, tensor in raw.tensors.items()}
-        _keep(cache, RawFile(tensors, {"format": "pt"}))
+    if sha256 is not None:
+        _keep(sha256, RawFile(raw.tensors, {"format": "pt"}))
     return raw.tensors
 
 
@@ -172,10 +172,23 @@ def _with_config_beside(raw: RawFile, path: Path) -> RawFile:
     return RawFile(raw.tensors, {**found, **raw.metadata})
 
 
-def _keep(path: Path, raw: RawFile) -> bool:
+def _kept(sha256: str) -> RawFile | None:
+    """What an earlier conversion of the file of this content kept; None where there is none that can be read."""
+    path = converted_path(sha256)
+    if not path.is_file():
+        return None
+    try:
+        return read_tensors(path)
+    except WeightsError:  # damaged since: made anew
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+
+
+def _keep(sha256: str, raw: RawFile) -> None:
+    path = converted_path(sha256)
+    sweep(path.parent)
     try:
         save_tensors(path, raw.tensors, raw.metadata)
     except WeightsError as error:
         warnings.warn(f"the converted weights are not kept, so every load converts again: {error}", stacklevel=2)
-        return False
-    return True
