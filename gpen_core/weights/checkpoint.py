@@ -13,9 +13,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..architecture import Network
+from ..architecture import PRIORS, Network, Prior, build_prior, config_from_shapes, prior_config
 from ..config import GPENConfig, ModelCard, Task
-from ..errors import WeightsError
+from ..errors import ConfigError, WeightsError
 from ..files import sweep
 from . import zoo
 from .cache import converted_path, sha256_of
@@ -27,6 +27,7 @@ from .description import (
     choose_card,
     decode,
     encode,
+    foreign,
     mismatch,
     recognise,
     shapes_of,
@@ -125,7 +126,34 @@ def _network(kind: type[Kind], raw: RawFile, path: Path, *, task: Task | None, e
     return network.eval()
 
 
-def _complete(tensors: Mapping[str, Tensor], network: Network, where: str) -> dict[str, Tensor]:
+def read_prior(path: Path, *, trust_pickle: bool = False) -> Prior:
+    """The generator in a file of one of `PRIORS`, under the names that are usual for it: float32 on the CPU, checked.
+
+    Raises WeightsError for anything else, and names what it is.
+    """
+    where = str(path)
+    raw = read_tensors(path, trust_pickle=trust_pickle)
+    stated, shapes = decode(raw.metadata, where).config, shapes_of(raw.tensors)
+    try:
+        found = prior_config(shapes)
+        if found is None:
+            is_model = config_from_shapes(shapes) is not None
+            known = "a GPEN network; load_model reads it" if is_model else foreign(shapes) or "none that is known"
+            raise WeightsError(f"{where} holds no generator of {', '.join(PRIORS)}: it is {known}")
+        if stated is not None:
+            found = agreed_config(stated, replace(found, in_size=stated.in_size), where)
+        with torch.device("meta"):
+            prior = build_prior(found)
+        tensors = _complete(prior.adapted(raw.tensors), prior, where)
+    except ConfigError as error:
+        raise WeightsError(f"{where} looks like a generator but fits no configuration: {error}") from error
+    prior.load_state_dict(tensors, strict=True, assign=True)
+    prior.requires_grad_(False).eval()
+    prior.settle(raw.tensors)
+    return prior
+
+
+def _complete(tensors: Mapping[str, Tensor], network: Network | Prior, where: str) -> dict[str, Tensor]:
     """All tensors of a network without memory, in float32, absent constants filled in. Raises WeightsError."""
     # What has values there is a blur kernel: the same in every network, and absent from some files.
     constants = {name: buffer for name, buffer in network.named_buffers() if not buffer.is_meta}
@@ -144,7 +172,7 @@ def _complete(tensors: Mapping[str, Tensor], network: Network, where: str) -> di
         stored = complete.setdefault(name, expected)
         if stored is not expected and not torch.allclose(stored, expected, rtol=0, atol=_KERNEL_TOLERANCE):
             raise WeightsError(
-                f"the blur kernel {name} in {where} is not the one of GPEN ([1, 3, 3, 1]²): another network's weights"
+                f"the blur kernel {name} in {where} is not the one of {network.config.prior}: another network's weights"
             )
     return complete
 

@@ -25,7 +25,7 @@ from .description import UNREADABLE, damaged
 from .entry import PICKLES, SUFFIXES
 
 # In the order in which they are looked for: averaged weights before the last ones.
-WRAPPERS = ("g_ema", "params_ema", "params", "state_dict")
+WRAPPERS = ("g_ema", "generator_smooth", "params_ema", "params", "state_dict", "generator")
 _PREFIXES = ("module.", "_orig_mod.")
 # Below it weights_only can be got round (CVE-2025-32434).
 _SAFE_TORCH = (2, 6)
@@ -75,6 +75,12 @@ def read_tensors(path: Path, *, part: str | None = None, trust_pickle: bool = Fa
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
     suffix = path.suffix.lower()
+    if suffix == ".pkl":
+        raise WeightsError(
+            f"{path} is a pickle of NVIDIA's own classes, which opening it would run; write its state dict with"
+            " convert_weight.py of rosinality/stylegan2-pytorch (StyleGAN2) or convert_model.py of genforce/genforce"
+            " (StyleGAN, PGGAN), and give that file"
+        )
     if suffix not in SUFFIXES:
         raise WeightsError(f"{path} is not a file of weights that can be read; they end in {', '.join(SUFFIXES)}")
     _refuse_impostors(path)
