@@ -79,6 +79,7 @@ class PictureWork:
             shares,
             self.picture.full_scale,
             blend=blending.blend,
+            grain=blending.grain,
             rounded=options.eight_bits,
             in_place=in_place,
         )

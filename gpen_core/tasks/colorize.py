@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..faces.colour import LUMA
+from ..fields import refuse
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, Model, RestoredPicture
@@ -53,6 +54,9 @@ def colorize(
     """
     check_task(model, "colorization")
     options = options or RestoreOptions()
+    refuse(
+        options, ("blending.grain",), "colourising keeps the grain as it keeps every pixel's brightness; leave it out"
+    )
     given = as_picture(picture)
     restorer = FaceRestorer(TaskNetwork(model, prepare=to_grey), detector, parser)
     coloured = given.with_pixels(given.pixels, grey=False)
