@@ -106,6 +106,17 @@ def test_importing_the_core_brings_no_heavy_package() -> None:
     assert in_a_fresh_interpreter(code).split() == []
 
 
+def test_restoring_with_what_ships_waits_for_no_heavy_package() -> None:
+    code = """
+import sys, numpy as np
+from gpen_core import FaceRestorer, load_detector, load_model
+restorer = FaceRestorer(load_model("gpen-open-256", device="cpu"), load_detector(device="cpu"))
+restorer.restore(np.zeros((64, 64, 3), np.uint8))
+print(*[name for name in ("torchvision", "facexlib", "cv2", "sympy", "torch._dynamo") if name in sys.modules])
+"""
+    assert in_a_fresh_interpreter(code).split() == []
+
+
 def test_judging_does_not_bring_the_trainer() -> None:
     code = """
 import pkgutil, sys, gpen_core.measures as wing

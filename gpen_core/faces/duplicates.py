@@ -28,3 +28,19 @@ def distinct(boxes: Tensor, scores: Tensor, overlap: float) -> list[int]:
         if not bool(same.any()):
             kept.append(i)
     return sorted(kept, key=lambda i: -float(scores[i]))
+
+
+def strongest(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    """(M,) indices of the boxes (K, 4) that overlap none of a higher score (K,) by more than `overlap` (intersection
+    over union), best first: non-maximum suppression."""
+    order = scores.argsort(descending=True, stable=True)
+    boxes, kept = boxes[order], []
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    while len(order):
+        kept.append(order[0])
+        low, high = torch.maximum(boxes[:, :2], boxes[0, :2]), torch.minimum(boxes[:, 2:], boxes[0, 2:])
+        common = (high - low).clamp(min=0).prod(1)
+        apart = common <= overlap * (area + area[0] - common)
+        apart[0] = False
+        order, boxes, area = order[apart], boxes[apart], area[apart]
+    return torch.stack(kept) if kept else order
