@@ -1,6 +1,6 @@
 """The rest of the picture, enlarged: by an upscaling network of the user's or the zoo's (through spandrel), or plainly.
 
-Faces are found and cut from the original resized bilinearly (`resized`), never from what the upscaler made, and
+Faces are found and cut from the original resized bilinearly (`enlarged`), never from what the upscaler made, and
 pasted into its result.
 """
 
@@ -144,16 +144,16 @@ def load_upscaler(source: str, *, device: str = "auto", tile: int = 256, trust_p
     return Upscaler(network=found.to(chosen).eval(), device=chosen, tile=tile)
 
 
-def resized(picture: Picture, scale: int) -> Picture:
+def enlarged(picture: Picture, scale: int) -> Picture:
     """The picture `scale` times as wide and high, bilinearly, in its own depth; itself where `scale` is 1."""
     _check_scale(scale)
     if scale == 1:
         return picture
     size = (picture.width * scale, picture.height * scale)
     planes = picture.pixels[..., :1] if picture.grey else picture.pixels
-    enlarged = np.stack([_resize_plane(planes[..., c], size) for c in range(planes.shape[2])], axis=2)
+    larger = np.stack([_resize_plane(planes[..., c], size) for c in range(planes.shape[2])], axis=2)
     alpha = None if picture.alpha is None else _resize_plane(picture.alpha, size)
-    return picture.with_pixels(np.repeat(enlarged, 3, axis=2) if picture.grey else enlarged, alpha=alpha)
+    return picture.with_pixels(np.repeat(larger, 3, axis=2) if picture.grey else larger, alpha=alpha)
 
 
 def _resize_plane(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -125,13 +125,6 @@ class Blending:
     smooth_below: float = option(
         0.0, low=0, form="PX", help="Restored faces whose box is shorter than this many pixels are smoothed a little."
     )
-    grain: float = option(
-        0.0,
-        low=0,
-        high=1,
-        help="How much of the picture's own grain is laid back over restored faces, so that they do not look pasted "
-        "in. 0: none, 1: as much as around them.",
-    )
     keep_grey: bool = option(False, help="Faces that are grey stay grey, also in a picture with colours.")
 
     def __post_init__(self) -> None:
@@ -185,14 +178,16 @@ class RestoreOptions:
         check(self)
 
     @classmethod
-    def reference(cls, *, strength: float = 1.0) -> RestoreOptions:
+    def reference(cls, *, strength: float = 1.0, aligned: bool = False) -> RestoreOptions:
         """What GPEN's own pipeline does: its parser's mask with a 26 px border, blurred twice with sigma 4 at 512 px,
-        8 bits between the steps, faces under 100 px smoothed, the larger mask winning where faces meet."""
+        8 bits between the steps, faces under 100 px smoothed, the larger mask winning where faces meet. aligned: for
+        faces that are straightened already, which it gives back whole."""
+        parsed = Masking(kind="parser", margin=26 / 512, feather=math.hypot(4, 4) / 512, least_feather=0)
         return cls(
-            masking=Masking(kind="parser", margin=26 / 512, feather=math.hypot(4, 4) / 512, least_feather=0),
+            masking=Masking() if aligned else parsed,
             blending=Blending(strength=strength, overlap="hard", smooth_below=100),
-            template="gpen",
-            border="black",
+            template=None if aligned else "gpen",
+            border=None if aligned else "black",
             antialias=False,
             eight_bits=True,
             sharpen=0,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..gpen_core.background import Upscaler, resized
+from ..gpen_core.background import Upscaler, enlarged
 from ..gpen_core.errors import InputError
-from ..gpen_core.faces.types import Detection
 from ..gpen_core.images import as_picture
-from ..gpen_core.options import RestoreOptions
-from ..gpen_core.restore import FaceRestorer, RestoredPicture
 from . import adapter
 from .run import Watched
 
@@ -23,31 +19,21 @@ _BYTES_PER_PIXEL = 4 * 384
 
 
 class Enlarge:
-    """Restores faces in a picture `scale` times as large, whose background an upscaling network made."""
+    """Enlarges pictures `scale` times: by an upscaling network, and plainly."""
 
     def __init__(self, descriptor: Any, scale: int) -> None:
         self.scale = scale
         self._upscale = Upscaler(network=Watched(descriptor), device=adapter.compute_device())
 
     def canvas(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(H·scale, W·scale, 3): the enlarged picture before its faces are pasted."""
+        """(H·scale, W·scale, 3): the enlarged picture that its faces are pasted into."""
         pixels: NDArray[np.float32] = self._upscale(as_picture(frame), self.scale).pixels
         return pixels
 
-    def __call__(
-        self,
-        restorer: FaceRestorer,
-        frame: NDArray[np.float32],
-        canvas: NDArray[np.float32],
-        faces: Sequence[Detection],
-        options: RestoreOptions,
-    ) -> RestoredPicture:
-        """The canvas with the restored faces of `frame`, which are cut from the frame resized plainly."""
-        plain = resized(as_picture(frame), self.scale)
-        larger = [face.scaled(self.scale, self.scale) for face in faces]
-        crops = restorer.align(plain, larger, options)
-        restored = restorer.run(crops.crops, options)
-        return restorer.paste(canvas, crops, restored, restorer.masks(crops, restored, options), options)
+    def plain(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(H·scale, W·scale, 3): the picture that its faces are cut from."""
+        pixels: NDArray[np.float32] = enlarged(as_picture(frame), self.scale).pixels
+        return pixels
 
 
 def enlarger(upscale_model: Any, images: Tensor) -> Enlarge:

@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..gpen_core.contracts import parser_size
 from ..gpen_core.errors import InputError
 from ..gpen_core.faces.geometry import invert_affine, moved_origin, rectangle_of, resize_affine
-from ..gpen_core.faces.mask import box_mask, ellipse_mask, region_strength, resized, soften
+from ..gpen_core.faces.mask import box_mask, ellipse_mask, region_strength, soften
 from ..gpen_core.faces.types import Detection, FaceCrops
 from ..gpen_core.faces.warp import warp
+from ..gpen_core.images.resize import resize
 from ..gpen_core.restore import FaceRestorer
 from ..gpen_core.restore.run import BatchSizer, run_network
 from . import pictures
@@ -123,7 +125,7 @@ def parsed_crops(model: FaceModel, frame: NDArray[np.float32], found: Sequence[D
     Raises InputError where the parser gives no labels. The parser must have been prepared.
     """
     crops, parser = cropped(model, frame, found), Watched(model.parser(needed=True))
-    parsed = run_network(parser, resized(crops.crops, getattr(parser, "size", 512)), BatchSizer()).cpu()
+    parsed = run_network(parser, resize(crops.crops, parser_size(parser), antialias=False), BatchSizer()).cpu()
     if parsed.is_floating_point():
         raise InputError("regions need a parser that tells them apart; choose parsenet in Load GPEN Model")
     return crops, parsed

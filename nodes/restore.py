@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..gpen_core.faces.types import Detection
+from ..gpen_core.film_options import Smoothing
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
+from ..gpen_core.video.moments import restore_frames
 from . import inputs, pictures
 from .adapter import Progress, io, schema, trim_heap
 from .boxes import boxes_out
@@ -21,7 +24,6 @@ from .find import find_faces, needs_detector
 from .model import FaceModel
 from .run import Watched
 from .segs import check_segs, mask_of
-from .smooth import restored_smoothly
 from .wires import BoundingBoxes, GPENModel, UpscaleModel
 
 
@@ -112,7 +114,9 @@ class RestoreFaces(io.ComfyNode):
         if enlarge is not None:
             results = _enlarged(restorer, images, faces, settings, enlarge)
         elif temporal_smoothing:
-            results = _beside(images, restored_smoothly(restorer, images, faces, settings))
+            frames = (pictures.frame_at(images, index) for index in range(len(images)))
+            smoothing = Smoothing()
+            results = _beside(images, restore_frames(frames, restorer, settings, smoothing=smoothing, detections=faces))
         else:
             frames = (pictures.frame_at(images, index) for index in range(len(images)))
             results = _beside(images, restorer.restore_many(frames, settings, detections=faces))
@@ -162,10 +166,17 @@ def _enlarged(
     enlarge: Enlarge,
 ) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
     """Each result with the enlarged picture that its faces were pasted into, (H·scale, W·scale, 3)."""
-    for index, faces in enumerate(found):
-        frame = pictures.frame_at(images, index)
-        canvas = enlarge.canvas(frame)
-        yield canvas, enlarge(restorer, frame, canvas, faces, options)
+    bases: deque[NDArray[np.float32]] = deque()
+
+    def canvases() -> Iterator[NDArray[np.float32]]:
+        for index in range(len(images)):
+            bases.append(enlarge.canvas(pictures.frame_at(images, index)))
+            yield bases[-1]
+
+    plain = (enlarge.plain(pictures.frame_at(images, index)) for index in range(len(images)))
+    larger = ([face.scaled(enlarge.scale, enlarge.scale) for face in faces] for faces in found)
+    for result in restorer.restore_many(plain, options, detections=larger, canvases=canvases()):
+        yield bases.popleft(), result
 
 
 def _collected(

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..gpen_core.restore.run import device_of
+from ..gpen_core.contracts import device_of
+from ..gpen_core.errors import DeviceError
 from . import adapter
 
 
 class Watched:
     """A network, detector or parser that can be cancelled between two calls, and is else like the one inside.
 
-    It is no `nn.Module`: the core must not move what ComfyUI's patcher keeps account of.
+    ComfyUI's patcher keeps account of where it is: it cannot be moved from here.
     """
 
     def __init__(self, part: Any) -> None:
@@ -29,6 +30,10 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         """What the core asks of the part: its configuration, card, or the size it works at."""
         return getattr(self._part, name)
+
+    def to(self, device: torch.device | str) -> Any:
+        """Raises DeviceError: it is ComfyUI that moves networks."""
+        raise DeviceError(f"{self.device} has not enough memory for one face; start ComfyUI with --lowvram or --cpu")
 
     def __call__(self, inputs: Tensor) -> Any:
         """What the part gives. Memory running out is raised as the core knows it, so that it halves the batch."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from gpen_core.background import Upscaler, load_upscaler, resized
+from gpen_core.background import Upscaler, enlarged, load_upscaler
 from gpen_core.errors import ConfigError, DeviceError, InputError, WeightsError
 from gpen_core.images import Picture, as_picture
 from gpen_core.images.picture import to_depth
@@ -61,7 +61,7 @@ def test_tiles_bound_what_the_network_sees():
     assert network.largest == 48
 
 
-def test_a_network_of_another_scale_is_resized_to_the_one_asked_for():
+def test_a_network_of_another_scale_is_enlarged_to_the_one_asked_for():
     picture = Picture(pixels=np.full((20, 30, 3), 77, np.uint8))
     for scale in (1, 2, 3):
         larger = Upscaler(network=Nearest(4))(picture, scale)
@@ -106,18 +106,18 @@ def test_a_tile_that_does_not_fit_is_halved_until_none_does():
 def test_enlarging_plainly_is_bilinear_in_every_depth():
     eight = noise(21, 34)
     expected = np.asarray(Image.fromarray(eight).resize((102, 63), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(resized(as_picture(eight), 3).pixels, expected)
+    np.testing.assert_array_equal(enlarged(as_picture(eight), 3).pixels, expected)
     sixteen = as_picture(to_depth(eight, np.uint16))
-    larger = resized(sixteen, 3)
+    larger = enlarged(sixteen, 3)
     assert larger.pixels.dtype == np.uint16
     assert np.abs(to_depth(larger.pixels, np.uint8).astype(int) - expected).max() <= 1
-    assert resized(sixteen, 1) is sixteen
-    assert resized(as_picture(noise(5, 5, 2)), 2).grey
+    assert enlarged(sixteen, 1) is sixteen
+    assert enlarged(as_picture(noise(5, 5, 2)), 2).grey
 
 
 def test_sizes_out_of_range_are_refused():
     with pytest.raises(InputError, match="scale is 9"):
-        resized(as_picture(noise(5, 5)), 9)
+        enlarged(as_picture(noise(5, 5)), 9)
     with pytest.raises(InputError, match="scale is 0"):
         Upscaler(network=Nearest(2))(as_picture(noise(5, 5)), 0)
     with pytest.raises(ConfigError, match="tile is 8"):

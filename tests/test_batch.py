@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from small_batches import OPTIONS, RESTORER, one_face, photograph, report_of, run
 
-from gpen_core.batch import collect, finding, is_film, restoring, restoring_aligned
+from gpen_core.batch import collect, finding, is_film, restoring
 from gpen_core.errors import FaceError, InputError, PictureError
 from gpen_core.images import Picture, as_picture, read_picture
 from gpen_core.images.metadata import Provenance
@@ -205,7 +205,9 @@ def test_larger_results_are_cut_from_the_plainly_enlarged_picture(tmp_path):
 def test_aligned_faces_go_through_at_their_own_size(tmp_path):
     photograph(tmp_path / "in" / "face.png", 1, size=(64, 64))
     photograph(tmp_path / "in" / "wide.png", 2)
-    summary = run(collect([tmp_path / "in"], tmp_path / "out"), tmp_path / "out", restoring_aligned(RESTORER, OPTIONS))
+    summary = run(
+        collect([tmp_path / "in"], tmp_path / "out"), tmp_path / "out", restoring(RESTORER, OPTIONS, aligned=True)
+    )
     before, after = (read_picture(tmp_path / name / "face.png").pixels for name in ("in", "out"))
     assert np.abs(255 - before.astype(int) - after).max() <= 1
     assert "an aligned face is square" in str(summary.failed[0].reason)

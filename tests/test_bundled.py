@@ -12,9 +12,11 @@ from training_scripts import TRAINING
 
 from gpen_core.architecture import Discriminator
 from gpen_core.faces.geometry import fit_similarity, template
+from gpen_core.faces.select import select
 from gpen_core.faces.warp import crop_faces
 from gpen_core.images import read_picture
 from gpen_core.measures.metrics import psnr, ssim
+from gpen_core.options import Selection
 from gpen_core.trainer import read_recipe
 from gpen_core.trainer.start import load_discriminator, read_network
 from gpen_core.weights import load_detector, load_model
@@ -38,8 +40,8 @@ def test_there_are_examples_and_they_are_small() -> None:
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda p: p.stem)
 def test_the_open_detector_finds_the_one_face_of_an_example(path: Path) -> None:
-    found = load_detector(DETECTOR, device="cpu")(_image(path))[0]
-    original = load_detector(DETECTOR, device="cpu")(_image(GOLDEN))[0]
+    found = select(load_detector(DETECTOR, device="cpu")(_image(path))[0], Selection())
+    original = select(load_detector(DETECTOR, device="cpu")(_image(GOLDEN))[0], Selection())
     assert len(found) == len(original) == 1
     eyes = (original[0].landmarks[1] - original[0].landmarks[0]).norm()
     assert (found[0].landmarks - original[0].landmarks).norm(dim=1).mean() < 0.15 * eyes
@@ -48,8 +50,8 @@ def test_the_open_detector_finds_the_one_face_of_an_example(path: Path) -> None:
 def test_the_open_detector_finds_nothing_where_there_is_no_face() -> None:
     detector = load_detector(DETECTOR, device="cpu")
     noise = torch.rand(1, 3, 200, 240, generator=torch.Generator().manual_seed(0))
-    assert detector(noise)[0] == []
-    assert detector(torch.full((1, 3, 160, 160), 0.6))[0] == []
+    assert select(detector(noise)[0], Selection()) == []
+    assert select(detector(torch.full((1, 3, 160, 160), 0.6))[0], Selection()) == []
 
 
 def test_the_open_detector_is_small_and_its_card_complete() -> None:

@@ -9,7 +9,7 @@ from task_models import Painter, face_at
 from gpen_core.errors import ConfigError
 from gpen_core.faces.geometry import template
 from gpen_core.images import as_picture
-from gpen_core.measures.identity import Identity, restore_keeping_identity
+from gpen_core.measures.identity import Identity
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 
@@ -50,7 +50,7 @@ def test_landmarks_land_where_arcface_wants_them():
 def test_strength_falls_until_the_identity_holds(least):
     identity = Identity(coarse, "gpen")
     free = restorer().restore(photograph(), RestoreOptions())
-    held = restore_keeping_identity(restorer(), photograph(), RestoreOptions(), identity, least)
+    held = restorer().restore(photograph(), strength_of=identity.keeping(least))
     face = free.faces[0]
     strength = identity.strength_for(face.crop, face.restored, least)
     blended = torch.lerp(face.crop, face.restored, strength)
@@ -63,7 +63,7 @@ def test_strength_falls_until_the_identity_holds(least):
 def test_a_face_that_stays_the_same_person_keeps_its_strength():
     options = RestoreOptions(blending=Blending(strength=0.5))
     free = restorer().restore(photograph(), options)
-    held = restore_keeping_identity(restorer(), photograph(), options, Identity(coarse, "gpen"), -1.0)
+    held = restorer().restore(photograph(), options, strength_of=Identity(coarse, "gpen").keeping(-1.0))
     np.testing.assert_array_equal(held.picture, free.picture)
 
 
@@ -82,4 +82,4 @@ def test_the_report_names_the_identity_and_warns_of_another_person():
 
 def test_a_least_identity_is_a_cosine():
     with pytest.raises(ConfigError, match="min_identity is 2; expected a cosine"):
-        restore_keeping_identity(restorer(), photograph(), RestoreOptions(), Identity(coarse, "gpen"), 2.0)
+        Identity(coarse, "gpen").keeping(2.0)

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from gpen_core.cli.flags import add_flags, with_flags
 from gpen_core.errors import ConfigError
-from gpen_core.faces.detect import DetectOptions
 from gpen_core.fields import Option, changed, described
 from gpen_core.film_options import FilmOptions, Smoothing
 from gpen_core.options import Blending, Masking, RestoreOptions, Selection
 
-PARTS = (Selection, Masking, Blending, RestoreOptions, FilmOptions, Smoothing, DetectOptions)
+PARTS = (Selection, Masking, Blending, RestoreOptions, FilmOptions, Smoothing)
 EVERY = [(part, entry) for part in PARTS for entry in described(part).values()]
 
 

@@ -3,7 +3,7 @@
 from .inputs import Item, collect
 from .journal import Journal
 from .kinds import is_film
-from .processes import finding, restoring, restoring_aligned
+from .processes import finding, restoring
 from .run import BatchOptions, BatchSummary, Process, run_batch
 
 __all__ = [
@@ -16,6 +16,5 @@ __all__ = [
     "finding",
     "is_film",
     "restoring",
-    "restoring_aligned",
     "run_batch",
 ]

@@ -23,14 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status: 1 when a picture failed."""
-    from ..batch.processes import Outcome
-    from ..tasks import colorize, colorize_face
+    from ..tasks import colorize
 
     model = load_for(arguments, "colorization")
 
     def process(options: RestoreOptions) -> Process:
-        if arguments.aligned:
-            return lambda pictures: [Outcome(picture=colorize_face(p, model), changed=True) for p in pictures]
         networks = networks_of(arguments)
         return lambda pictures: [colorize(p, model, options=options, **networks) for p in pictures]
 

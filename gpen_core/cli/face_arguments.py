@@ -50,7 +50,9 @@ def options_from(arguments: argparse.Namespace) -> RestoreOptions:
     """The options that the command line says, over the defaults or over --reference. Raises ConfigError."""
     from ..options import RestoreOptions
 
-    base = RestoreOptions.reference() if getattr(arguments, "reference", False) else RestoreOptions()
+    base = RestoreOptions()
+    if getattr(arguments, "reference", False):
+        base = RestoreOptions.reference(aligned=arguments.aligned)
     return with_flags(base, arguments)
 
 

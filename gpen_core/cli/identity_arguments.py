@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..batch import Process
     from ..measures.identity import Identity
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
@@ -39,18 +38,3 @@ def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options
         return None
     network = read_arcface(locate(arguments.identity, kind="recognition").path)
     return Identity(network, options.template or restorer.model.card.template)
-
-
-def keeping_identity(
-    arguments: argparse.Namespace, process: Process, restorer: FaceRestorer, options: RestoreOptions, identity: Any
-) -> Process:
-    """`process`, or one that holds strength back where --min-identity asks for it."""
-    from ..errors import InputError
-    from ..measures.identity import restore_keeping_identity
-
-    least = arguments.min_identity
-    if identity is None or least is None:
-        return process
-    if arguments.aligned or arguments.upscale != 1:
-        raise InputError("--min-identity works on photographs at their own size; leave --aligned and --upscale out")
-    return lambda pictures: [restore_keeping_identity(restorer, p, options, identity, least) for p in pictures]

@@ -9,7 +9,6 @@ from .task_run import add_task, load_for, networks_of, run_task
 
 if TYPE_CHECKING:
     from ..batch import Process
-    from ..images import Picture
     from ..options import RestoreOptions
 
 NAME = "inpaint"
@@ -32,9 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status: 1 when a picture failed."""
-    from ..batch.processes import Outcome
     from ..images import read_picture
-    from ..tasks import inpaint, inpaint_face
+    from ..tasks import inpaint
 
     mask = None if arguments.mask is None else read_picture(arguments.mask)
     # The options have a mask of another kind under that name.
@@ -42,12 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_for(arguments, "inpainting")
 
     def process(options: RestoreOptions) -> Process:
-        if arguments.aligned:
-
-            def filled(picture: Picture) -> Outcome:
-                return Outcome(picture=inpaint_face(picture, model, mask=mask), changed=True)
-
-            return lambda pictures: [filled(picture) for picture in pictures]
         networks = networks_of(arguments)
         return lambda pictures: [inpaint(p, model, mask=mask, options=options, **networks) for p in pictures]
 

@@ -18,11 +18,12 @@ from .file_arguments import (
     run_with_progress,
 )
 from .film import add_film, run_films
-from .identity_arguments import add_identity, keeping_identity, read_identity
+from .identity_arguments import add_identity, read_identity
 
 if TYPE_CHECKING:
     from ..batch import Process
     from ..images.metadata import Provenance
+    from ..measures.identity import Identity
     from ..options import RestoreOptions
     from ..report import FaceFigures
     from ..restore import FaceRestorer
@@ -62,14 +63,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The exit status: 1 when a picture failed."""
     from ..batch import collect
+    from ..contracts import device_of
     from ..errors import InputError
     from ..measures.figures import face_figures
-    from ..restore.run import device_of
     from ..video.inputs import collect_films
 
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:
         raise InputError("--background MODEL needs --upscale N: how many times larger the results are")
+    if arguments.aligned and (arguments.dry_run or arguments.detector):
+        name = "--dry-run" if arguments.dry_run else "--detector"
+        raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
     films, inputs = collect_films(arguments.inputs, Path(arguments.output))
     if films:
         _refuse_for_films(arguments)
@@ -93,9 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
         identity = read_identity(arguments, restorer, options)
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
-        process = keeping_identity(arguments, _process(arguments, restorer, options), restorer, options, identity)
-        if not arguments.aligned:
-            figures = (face_figures,) if identity is None else (face_figures, identity.figures)
+        process = _process(arguments, restorer, options, identity)
+        figures = (face_figures,) if identity is None else (face_figures, identity.figures)
         group = 1 if device_of(restorer.model).type == "cpu" else _GROUP_ON_DEVICE
     batch = batch_options(
         arguments,
@@ -143,11 +146,11 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
     return FaceRestorer(model, detector, parser), provenance
 
 
-def _process(arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions) -> Process:
-    from ..batch import restoring, restoring_aligned
+def _process(
+    arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions, identity: Identity | None
+) -> Process:
+    from ..batch import restoring
 
-    if arguments.aligned:
-        return restoring_aligned(restorer, options, scale=arguments.upscale)
     upscaler = None
     if arguments.background:
         from ..background import load_upscaler
@@ -155,4 +158,12 @@ def _process(arguments: argparse.Namespace, restorer: FaceRestorer, options: Res
         upscaler = load_upscaler(
             arguments.background, device=arguments.device, tile=arguments.tile, trust_pickle=arguments.trust_pickle
         )
-    return restoring(restorer, options, scale=arguments.upscale, upscaler=upscaler)
+    least = arguments.min_identity
+    return restoring(
+        restorer,
+        options,
+        scale=arguments.upscale,
+        upscaler=upscaler,
+        aligned=arguments.aligned,
+        strength_of=None if identity is None or least is None else identity.keeping(least),
+    )

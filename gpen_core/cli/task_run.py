@@ -54,11 +54,12 @@ def load_for(arguments: argparse.Namespace, task: Task) -> Any:
 
 
 def networks_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Detector and parser, as the functions of `gpen_core.tasks` take them."""
+    """Detector and parser, and whether none is asked for faces, as the functions of `gpen_core.tasks` take them."""
     from ..weights import load_detector, load_parser
 
     return {
-        "detector": load_detector(arguments.detector, device=arguments.device),
+        "aligned": arguments.aligned,
+        "detector": None if arguments.aligned else load_detector(arguments.detector, device=arguments.device),
         "parser": load_parser(arguments.parser, device=arguments.device) if arguments.parser else None,
     }
 
@@ -68,8 +69,11 @@ def run_task(
 ) -> int:
     """The exit status, 1 when a picture failed. settings: what results depend on beside what all verbs share."""
     from ..batch import collect
+    from ..restore.align import check_aligned
 
     options = options_from(arguments)
+    if arguments.aligned:
+        check_aligned(options)
     items = collect(
         arguments.inputs,
         Path(arguments.output),

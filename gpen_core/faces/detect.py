@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -12,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ..errors import InputError, WeightsError
-from ..fields import check, option
 from .anchors import anchors, decode_boxes, decode_landmarks
-from .duplicates import distinct, strongest
+from .duplicates import distinct
 from .library import build, fold_batch_norms, library_class
-from .retinaface import MobileRetinaFace
 from .types import Detection
 
+#: Least confidence of what is reported: below it lies all manner of things, and hardly a face.
+FLOOR = 0.05
 Backbone = Literal["mobile0.25", "resnet50"]
 
 #: Mean of blue, green and red that the networks were trained to have subtracted, of 255.
@@ -32,79 +31,52 @@ _WIDEST = 400.0
 _MOST = 5000
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectOptions:
-    """What counts as a face."""
-
-    threshold: float = option(0.9, low=0, high=1, help="Least confidence of a face.")
-    nms: float = option(
-        0.4, low=0, high=1, help="Boxes that overlap more than this (intersection over union) are one face."
-    )
-    min_size: float = option(0.0, low=0, help="Of the box's shorter side, pixels.")
-    longest_side: int = option(1600, low=32, help="Larger pictures are shrunk to it.")
-
-    def __post_init__(self) -> None:
-        check(self)
-
-
-def _resnet() -> nn.Module:
-    network: nn.Module = library_class("facexlib.detection.retinaface", "RetinaFace")(
-        network_name="resnet50", device=torch.device("meta")
-    )
-    return network
-
-
-_NETWORKS = {"mobile0.25": MobileRetinaFace, "resnet50": _resnet}
-
-
 class RetinaFaceDetector(nn.Module):
-    """A detector of faces with five landmarks, for pictures (B, 3, H, W) RGB in [0, 1].
+    """A detector of faces with five landmarks; see `contracts.Detector` for what it guarantees.
 
     A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it.
-    state_dict: facexlib's names. backbone: None reads it off the weights. Raises WeightsError where they do not fit,
-    for a ResNet-50 MissingPackageError or DeviceError where facexlib or what it stands on does not load.
+    state_dict: facexlib's names. backbone: None reads it off the weights. floor: least confidence of what is reported.
+    nms: boxes that overlap more than this (intersection over union) are one face. longest_side: at which pictures are
+    wanted. Raises WeightsError where the weights do not fit, MissingPackageError or DeviceError where facexlib or what
+    it stands on does not load.
     """
 
     def __init__(
         self,
         state_dict: Mapping[str, Tensor],
         backbone: Backbone | None = None,
-        options: DetectOptions | None = None,
+        *,
+        floor: float = FLOOR,
+        nms: float = 0.4,
+        longest_side: int = 1600,
     ) -> None:
         super().__init__()
         self.backbone = backbone or backbone_of(state_dict)
         if self.backbone not in get_args(Backbone):
             raise WeightsError(f"the backbone is {backbone!r}; expected one of {', '.join(get_args(Backbone))}")
-        self.options = options or DetectOptions()
-        built = build(f"RetinaFace {self.backbone}", _NETWORKS[self.backbone], state_dict)
+        self.floor, self.nms, self.longest_side = floor, nms, longest_side
+        kind = library_class("facexlib.detection.retinaface", "RetinaFace")
+        self._nms = library_class("torchvision.ops", "nms")
+        name, device = self.backbone, torch.device("meta")
+        built = build(f"RetinaFace {name}", lambda: kind(network_name=name, device=device), state_dict)
         self.network = convert_conv2d_weight_memory_format(fold_batch_norms(built), torch.channels_last)
 
-    @property
-    def longest_side(self) -> int:
-        """Pictures may be shrunk to it before they come here."""
-        return self.options.longest_side
-
-    def forward(self, images: Tensor, options: DetectOptions | None = None) -> list[list[Detection]]:
-        """For each of `images` (B, 3, H, W) its faces, best score first, in its pixels."""
+    def forward(self, images: Tensor) -> list[list[Detection]]:
+        """For each of `images` (B, 3, H, W) RGB in [0, 1] its faces, best score first, in its pixels."""
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise InputError(
                 f"the detector was given {images.dtype} of shape {tuple(images.shape)}; expected floats (B, 3, H, W)"
             )
-        options = options or self.options
-        looks = [self._look(images, size, options) for size in _look_sizes(images.shape[-2:], options.longest_side)]
+        looks = [self._look(images, *look) for look in _looks(images.shape[-2:])]
         found: list[list[Detection]] = []
         for index in range(len(images)):
             boxes, landmarks, scores = (torch.cat([look[index][part] for look in looks]) for part in range(3))
-            kept = distinct(boxes, scores, options.nms)
-            kept = [i for i in kept if float((boxes[i, 2:] - boxes[i, :2]).min()) >= options.min_size]
-            found.append([Detection(box=boxes[i], landmarks=landmarks[i], score=float(scores[i])) for i in kept])
+            kept = distinct(boxes, scores, self.nms)
+            found.append([Detection(box=boxes[i], landmarks=landmarks[i], score=score) for i, score in kept])
         return found
 
-    def _look(
-        self, images: Tensor, size: tuple[int, int, bool], options: DetectOptions
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _look(self, images: Tensor, height: int, width: int, coarsest: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (K, 4), landmarks (K, 5, 2) and scores (K,) of each image, on the CPU, in the images' own pixels."""
-        height, width, coarsest = size
         parameter = next(self.network.parameters())
         x = images.to(parameter)
         if (height, width) != tuple(images.shape[-2:]):
@@ -117,7 +89,7 @@ class RetinaFaceDetector(nn.Module):
         ratio = torch.tensor([images.shape[-1] / width, images.shape[-2] / height])
         found = []
         for index in range(len(images)):
-            order = (scores[index] >= options.threshold).nonzero()[:, 0]
+            order = (scores[index] >= self.floor).nonzero()[:, 0]
             order = order[scores[index, order].argsort(descending=True, stable=True)][:_MOST]
             boxes = decode_boxes(offsets[index, order], anchor[order])
             marks = decode_landmarks(points[index, order], anchor[order])
@@ -127,7 +99,7 @@ class RetinaFaceDetector(nn.Module):
             if not coarsest:
                 usable &= (boxes[:, 2:] - boxes[:, :2]).amax(1) <= _WIDEST
             boxes, marks, score = boxes[usable], marks[usable], score[usable]
-            kept = strongest(boxes, score, options.nms)
+            kept = self._nms(boxes, score, self.nms)
             boxes = ((boxes[kept].view(-1, 2, 2) + 0.5) * ratio - 0.5).view(-1, 4)
             found.append((boxes, (marks[kept] + 0.5) * ratio - 0.5, score[kept]))
         return found
@@ -145,10 +117,10 @@ def backbone_of(state_dict: Mapping[str, Tensor]) -> Backbone:
     )
 
 
-def _look_sizes(size: tuple[int, ...], longest_side: int) -> list[tuple[int, int, bool]]:
+def _looks(size: tuple[int, ...]) -> list[tuple[int, int, bool]]:
     """Height, width, and whether it is the coarsest, of each size at which a picture (height, width) is looked at."""
     longest = max(size)
-    sides = [min(longest, longest_side)]
+    sides = [longest]
     while sides[-1] > _STEP / 2 * _COARSEST:
         sides.append(max(round(sides[-1] / _STEP), _COARSEST))
     return [

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import FaceError, InputError
@@ -127,11 +126,3 @@ def blur_matrix(size: int, sigma: float) -> Tensor:
     source = (torch.arange(size)[:, None] + offsets[None]).abs()
     source = torch.where(source >= size, 2 * (size - 1) - source, source)
     return torch.zeros(size, size).scatter_add_(1, source, weights.expand(size, -1))
-
-
-def resized(planes: Tensor, size: int) -> Tensor:
-    """`planes` (N, C, S, S) at `size` px, bilinear, as OpenCV's resize does it: no filter against aliasing beyond
-    that of two pixels."""
-    if planes.shape[-1] == size:
-        return planes
-    return F.interpolate(planes, (size, size), mode="bilinear", align_corners=False)

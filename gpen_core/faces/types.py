@@ -65,13 +65,14 @@ class FaceCrops:
     """Straightened faces of one picture, and how they came out of it.
 
     crops: (N, 3, S, S) sRGB in [0, 1]. affines: (N, 2, 3) float64, picture pixels → crop pixels.
-    picture_size: (height, width) of the picture.
+    picture_size: (height, width) of the picture. whole: the one crop is all of the picture, an aligned face.
     """
 
     crops: Tensor
     affines: Tensor
     detections: Sequence[Detection]
     picture_size: tuple[int, int]
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if self.crops.ndim != 4 or self.crops.shape[1] != 3 or self.crops.shape[2] != self.crops.shape[3]:

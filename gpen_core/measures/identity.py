@@ -3,8 +3,7 @@ is not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,18 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import Template
+from ..contracts import Embedder, device_of
 from ..errors import ConfigError
 from ..faces.geometry import fit_similarity, template
 from ..faces.warp import crop_faces
 from ..images import Picture
 from ..images.resize import resize
-from ..options import RestoreOptions
-from ..restore import FaceRestorer
-from ..restore.result import RestoredFace, RestoredPicture
-from ..restore.run import device_of
-
-#: Faces (N, 3, 112, 112) RGB in [-1, 1], aligned as ArcFace wants them, to embeddings (N, D).
-Embedder = Callable[[Tensor], Tensor]
+from ..restore.paste import StrengthOf
+from ..restore.result import RestoredFace
 
 _SIZE = 112
 #: Cosine of ArcFace embeddings under which two photographs are usually taken for two people's.
@@ -73,6 +68,15 @@ class Identity:
             low, high = (middle, high) if holds(strength * middle / _STEPS) else (low, middle)
         return strength * low / _STEPS
 
+    def keeping(self, least: float) -> StrengthOf:
+        """For `FaceRestorer.restore_many`: each face no stronger than keeps its similarity to what it was at `least`.
+
+        Raises ConfigError for a `least` beyond -1 … 1.
+        """
+        if not -1 <= least <= 1:
+            raise ConfigError(f"min_identity is {least:g}; expected a cosine, -1 to 1 (0.5 is usual)")
+        return lambda crop, restored, strength: self.strength_for(crop, restored, least, strength)
+
     def figures(self, face: RestoredFace, result: Picture) -> Mapping[str, Any]:
         """Fields of `FaceReport`: identity, at the strength with which the face was put back, and a warning where it is
         likely another person's."""
@@ -85,23 +89,3 @@ class Identity:
             return {"identity": found}
         said = f"the restored face is likely another person's (identity {found:.2f}); lower the strength"
         return {"identity": found, "warnings": (said,)}
-
-
-def restore_keeping_identity(
-    restorer: FaceRestorer, picture: Any, options: RestoreOptions, identity: Identity, least: float
-) -> RestoredPicture:
-    """The picture with its faces restored, each no stronger than keeps its similarity to what it was at `least`.
-
-    Raises ConfigError for a `least` beyond -1 … 1, and as `FaceRestorer.restore`.
-    """
-    if not -1 <= least <= 1:
-        raise ConfigError(f"min_identity is {least:g}; expected a cosine, -1 to 1 (0.5 is usual)")
-    faces = restorer.align(picture, restorer.detect(picture, options.selection), options)
-    restored = restorer.run(faces.crops, options)
-    blending = options.blending
-    held = {
-        index: identity.strength_for(crop, face, least, blending.strength_of(index)) / max(blending.strength, 1e-9)
-        for index, (crop, face) in enumerate(zip(faces.crops, restored, strict=True))
-    }
-    options = replace(options, blending=replace(blending, face_strength={i: min(s, 1.0) for i, s in held.items()}))
-    return restorer.paste(picture, faces, restored, restorer.masks(faces, restored, options), options)

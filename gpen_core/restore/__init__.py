@@ -1,5 +1,8 @@
-"""The one road for a face: detect, align, run, mask, paste."""
+"""The one road for a face: detect, align, run, mask, paste; photographs, tasks, films and nodes all walk it."""
 
-from .restorer import CropMasks, Detection, FaceCrops, FaceRestorer, Model, RestoredFace, RestoredPicture
+from ..faces.types import Detection, FaceCrops
+from .masks import CropMasks
+from .restorer import FaceRestorer
+from .result import RestoredFace, RestoredPicture
 
-__all__ = ["CropMasks", "Detection", "FaceCrops", "FaceRestorer", "Model", "RestoredFace", "RestoredPicture"]
+__all__ = ["CropMasks", "Detection", "FaceCrops", "FaceRestorer", "RestoredFace", "RestoredPicture"]

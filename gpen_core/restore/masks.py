@@ -1,28 +1,25 @@
-"""What happens to a restored crop before it is put back."""
+"""Fourth step: how much of each restored face goes back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from ..contracts import Parser, parser_size
 from ..errors import InputError
-from ..faces.colour import are_grey, luma, match_crop, match_surroundings
 from ..faces.geometry import scale_of
-from ..faces.levels import round_, smoothed
-from ..faces.mask import box_mask, ellipse_mask, face_mask, region_strength, resized, soften
+from ..faces.mask import box_mask, ellipse_mask, face_mask, region_strength, soften
 from ..faces.types import FaceCrops
+from ..images.resize import resize
 from ..options import Masking, RestoreOptions
 from .run import BatchSizer, run_network
 
-Parser = Callable[[Tensor], Tensor]
-
-#: ParseNet and BiSeNet were trained at this size.
-PARSER_SIZE = 512
 #: Shapes that no parser drew are smooth enough for this.
 _SHAPE_SIZE = 256
+#: An aligned face goes back whole where nothing else is asked.
+_WHOLE = Masking(kind="box", margin=0, feather=0, least_feather=0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,23 +42,26 @@ def masks_for(
     Raises InputError where the options need a parser and there is none.
     """
     masking, regions = options.masking, options.blending.region_strength
-    kind = masking.kind if masking.kind != "auto" else ("parser" if parser is not None else "ellipse")
+    sigmas = [_edge(masking, affine, faces.crops.shape[-1]) for affine in faces.affines]
+    region_sigmas, kind = sigmas, masking.kind
+    if faces.whole and masking == Masking():
+        masking, kind, sigmas = _WHOLE, "box", [0.0] * len(sigmas)
+    elif kind == "auto":
+        kind = "parser" if parser is not None else "box" if faces.whole else "ellipse"
     parsed = None
     if kind == "parser" or regions:
         if parser is None:
             raise InputError("a mask or strength by region needs a parser; give FaceRestorer one, or another mask kind")
-        size = getattr(parser, "size", PARSER_SIZE)
-        parsed = run_network(parser, resized(restored, size), sizer)
+        parsed = run_network(parser, resize(restored, parser_size(parser), antialias=False), sizer)
     if parsed is not None and kind == "parser":
         plain = face_mask(parsed)
     else:
         shape = ellipse_mask(_SHAPE_SIZE) if kind == "ellipse" else box_mask(_SHAPE_SIZE)
         plain = shape.to(restored.device).expand(len(restored), -1, -1)
-    sigmas = [_edge(masking, affine, faces.crops.shape[-1]) for affine in faces.affines]
     masks = _each_softened(plain, sigmas, masking.margin)
     if not regions or parsed is None:
         return CropMasks(masks=masks)
-    return CropMasks(masks=masks, strengths=_each_softened(region_strength(parsed, regions), sigmas, 0.0))
+    return CropMasks(masks=masks, strengths=_each_softened(region_strength(parsed, regions), region_sigmas, 0.0))
 
 
 def _edge(masking: Masking, affine: Tensor, crop_size: int) -> float:
@@ -73,48 +73,3 @@ def _each_softened(planes: Tensor, sigmas: Sequence[float], margin: float) -> li
     if len(set(sigmas)) <= 1:
         return list(soften(planes, margin=margin, sigma=sigmas[0])) if sigmas else []
     return [soften(plane[None], margin=margin, sigma=sigma)[0] for plane, sigma in zip(planes, sigmas, strict=True)]
-
-
-def finished(
-    faces: FaceCrops,
-    restored: Tensor,
-    masks: CropMasks,
-    options: RestoreOptions,
-    *,
-    first: int = 0,
-    grey: bool = False,
-) -> list[Tensor]:
-    """Restored faces, (3, T, T) each, as they are to be put back: made grey, matched in colour, smoothed, as asked.
-
-    With `options.eight_bits` strength is mixed into the crop and rounded, as the reference does, at the crop's size.
-    first: index of the first face, for `Blending.face_strength`. grey: all of them lose their colour.
-    """
-    blending = options.blending
-    restored = _without_colour(faces.crops, restored, every=grey, where_crop_is_grey=blending.keep_grey)
-    if blending.colour_match != "none":
-        crops = resized(faces.crops, restored.shape[-1])
-        size = restored.shape[-1]
-        whole = torch.stack([resized(mask[None, None], size)[0, 0] for mask in masks.masks])
-        match = match_surroundings if blending.colour_match == "surroundings" else match_crop
-        restored = match(restored, crops, whole)
-    size = faces.crops.shape[-1]
-    result = []
-    for index, face in enumerate(restored):
-        # One by one: what stays in the cache is done in a fraction of the time.
-        if faces.detections[index].size < blending.smooth_below:
-            face = smoothed(face)
-            face = round_(face) if options.eight_bits else face
-        if options.eight_bits:
-            face = resized(face[None], size)[0]
-            alpha = blending.strength_of(first + index)
-            face = round_(torch.lerp(faces.crops[index], face, alpha)) if alpha < 1 else face
-        result.append(face)
-    return result
-
-
-def _without_colour(crops: Tensor, restored: Tensor, *, every: bool, where_crop_is_grey: bool) -> Tensor:
-    if every:
-        return luma(restored).expand_as(restored)
-    if not where_crop_is_grey:
-        return restored
-    return torch.where(are_grey(crops)[:, None, None, None], luma(restored), restored)

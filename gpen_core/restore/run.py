@@ -1,17 +1,22 @@
-"""Faces through a network in batches sized to memory and to about a second of work."""
+"""Third step: faces through a network, in batches sized to memory and to about a second of work."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from itertools import chain
 
 import torch
 from torch import Tensor
 
-from ..errors import DeviceError
+from ..contracts import Model, device_of
+from ..errors import DeviceError, InputError
+from ..faces import levels
+from ..faces.sharpen import sharpened
+from ..options import RestoreOptions
 
 Network = Callable[[Tensor], Tensor]
+#: Crops (N, 3, S, S) in [0, 1] to what a network is shown of them, alike.
+Prepare = Callable[[Tensor], Tensor]
 
 #: One batch should take about this long, so that progress and cancel stay lively.
 _SECONDS = 1.0
@@ -47,22 +52,11 @@ class BatchSizer:
         self._limit = max(1, faces // 2)
 
 
-def device_of(network: object) -> torch.device:
-    """Where a network computes: its `device`, else where its first parameter or buffer lies, else the CPU."""
-    device = getattr(network, "device", None)
-    if isinstance(device, torch.device | str):
-        return torch.device(device)
-    if isinstance(network, torch.nn.Module):
-        for tensor in chain(network.parameters(), network.buffers()):
-            return tensor.device
-    return torch.device("cpu")
-
-
 def run_network(network: Network, inputs: Tensor, sizer: BatchSizer) -> Tensor:
     """The network's outputs for `inputs` (N, C, S, S), on the device of `inputs`.
 
     When a CUDA device's memory does not hold the batch, it is halved; one face that is too much runs on the CPU, with
-    a warning. Raises DeviceError where it cannot.
+    a warning, where the network can be moved (`to`). Raises DeviceError where it cannot.
     """
     device = device_of(network)
     try:
@@ -75,12 +69,37 @@ def run_network(network: Network, inputs: Tensor, sizer: BatchSizer) -> Tensor:
     if count > 1:
         sizer.halve(count)
         return torch.cat([run_network(network, part, sizer) for part in inputs.tensor_split(2)])
-    if not isinstance(network, torch.nn.Module):
-        raise DeviceError(f"{device} has not enough memory for one face of {size} px; use the CPU") from shortage
-    warnings.warn(f"{device} has not enough memory for one face of {size} px, which runs on the CPU", stacklevel=2)
+    said = f"{device} has not enough memory for one face of {size} px"
+    move = getattr(network, "to", None)
+    if move is None:
+        raise DeviceError(f"{said}; use the CPU") from shortage
+    warnings.warn(f"{said}, which runs on the CPU", stacklevel=2)
+    move("cpu")
     try:
         with torch.no_grad():
-            outputs: Tensor = network.to("cpu")(inputs.to("cpu"))
-            return outputs.to(inputs.device)
+            return network(inputs.to("cpu")).to(inputs.device)
     finally:
-        network.to(device)
+        move(device)
+
+
+def run_faces(
+    model: Model, crops: Tensor, options: RestoreOptions, sizer: BatchSizer, prepare: Prepare | None = None
+) -> Tensor:
+    """Restored faces (N, 3, T, T) in [0, 1] of one batch of crops (N, 3, S, S) in [0, 1].
+
+    prepare: what the network is shown of them, the crops themselves without it. Raises InputError where the network
+    gives another shape than it says, DeviceError where its result is not finite.
+    """
+    card, size = model.card, model.config.out_size
+    outputs = run_network(model, card.into_range(crops if prepare is None else prepare(crops)), sizer)
+    if tuple(outputs.shape) != (len(crops), 3, size, size):
+        raise InputError(
+            f"the network gave shape {tuple(outputs.shape)}; its configuration says {(len(crops), 3, size, size)}"
+        )
+    if not bool(torch.isfinite(outputs.sum(dtype=torch.float32))):  # NaN and infinity survive a sum
+        raise DeviceError("the network's result is not finite; load the model with precision='fp32'")
+    restored = card.out_of_range(outputs).clamp_(0, 1)
+    amount = card.sharpen if options.sharpen is None else options.sharpen
+    if amount:
+        restored = sharpened(restored, crops, amount)
+    return levels.truncate_(restored) if options.eight_bits else restored

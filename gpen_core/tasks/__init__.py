@@ -4,12 +4,11 @@ from ..faces.palette import PALETTE, paint, read_labels
 from .colorize import colorize, colorize_face
 from .inpaint import inpaint, inpaint_face, white_strokes
 from .luma import keep_luma
-from .network import TaskNetwork, check_task
+from .network import check_task
 from .synthesize import as_labels, edit_faces, map_picture, parse_face, parse_faces, synthesize_face
 
 __all__ = [
     "PALETTE",
-    "TaskNetwork",
     "as_labels",
     "check_task",
     "colorize",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,20 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..faces.colour import LUMA
-from ..fields import refuse
+from ..contracts import Detector, Model, Parser
+from ..errors import ConfigError
+from ..faces.colour import luma
+from ..faces.types import Detection
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
-from ..restore import FaceRestorer, Model, RestoredPicture
-from .aligned import run_aligned
+from ..restore import FaceRestorer, RestoredPicture
 from .luma import keep_luma
-from .network import TaskNetwork, check_task
+from .network import check_task
 
 
 def to_grey(crops: Tensor) -> Tensor:
     """(N, 3, S, S): the BT.601 luma of `crops`, three times: what the network was trained to colour."""
-    weights = crops.new_tensor(LUMA)[:, None, None]
-    return (crops * weights).sum(1, keepdim=True).expand_as(crops)
+    return luma(crops).expand_as(crops)
 
 
 def colorize_face(picture: Any, model: Model) -> Any:
@@ -31,38 +32,32 @@ def colorize_face(picture: Any, model: Model) -> Any:
     Every pixel keeps the input's luma to within rounding, at every size. Raises WeightsError for a model of another
     task, InputError where the picture is not square.
     """
-    check_task(model, "colorization")
-    given = as_picture(picture)
-    coloured = run_aligned(TaskNetwork(model, prepare=to_grey), given.pixels)
-    result = given.with_pixels(keep_luma(given.pixels, coloured), grey=False)
-    return convert_like(result, _as_rgb(picture))
+    return colorize(picture, model, aligned=True).picture
 
 
 def colorize(
     picture: Any,
     model: Model,
     *,
-    detector: Any = None,
-    parser: Any = None,
+    detector: Detector | None = None,
+    parser: Parser | None = None,
     options: RestoreOptions | None = None,
-    detections: Any = None,
+    detections: Sequence[Detection] | None = None,
+    aligned: bool = False,
 ) -> RestoredPicture:
     """The photograph `picture` with its faces coloured; all else, and the luma of every pixel, as it was.
 
-    detector, parser, options, detections: as `FaceRestorer` takes them. Raises as `colorize_face` and
-    `FaceRestorer.restore`.
+    detector, parser, options, detections, aligned: as `FaceRestorer` takes them. Raises as `colorize_face` and
+    `FaceRestorer.restore`; ConfigError for `keep_grey`.
     """
     check_task(model, "colorization")
     options = options or RestoreOptions()
-    refuse(
-        options, ("blending.grain",), "colourising keeps the grain as it keeps every pixel's brightness; leave it out"
-    )
+    if options.blending.keep_grey:
+        raise ConfigError("keep_grey: a face that is to be coloured cannot stay grey; leave one of the two out")
     given = as_picture(picture)
-    restorer = FaceRestorer(TaskNetwork(model, prepare=to_grey), detector, parser)
+    restorer = FaceRestorer(model, detector, parser, prepare=to_grey)
     coloured = given.with_pixels(given.pixels, grey=False)
-    restored = restorer.restore(
-        coloured, replace(options, blending=replace(options.blending, keep_grey=False)), detections=detections
-    )
+    restored = restorer.restore(coloured, options, detections=detections, aligned=aligned)
     pixels = given.pixels.copy()
     for face in restored.faces:
         x1, y1, x2, y2 = face.rectangle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from ..errors import FaceError, InputError
+from ..contracts import Detector, Model, Parser
+from ..errors import ConfigError, FaceError, InputError
+from ..faces.types import Detection
 from ..images import Picture, as_picture, convert_like
 from ..images.picture import FULL_SCALE, to_depth
 from ..options import Masking, RestoreOptions
-from ..restore import FaceRestorer, Model, RestoredPicture
-from .aligned import run_aligned
-from .network import TaskNetwork, check_task
+from ..restore import FaceRestorer, RestoredPicture
+from .network import check_task
 
 #: White strokes, also after JPEG: no channel below this, of 255.
 _WHITE = 250
@@ -67,11 +69,7 @@ def inpaint_face(picture: Any, model: Model, *, mask: Any = None) -> Any:
     Raises WeightsError for a model of another task; InputError where the picture is not square, the mask is another
     picture's, or nothing is to be filled.
     """
-    check_task(model, "inpainting")
-    given = as_picture(picture)
-    marked = _marked(given, mask)
-    filled = run_aligned(TaskNetwork(model), _whitened(given.pixels, marked))
-    return convert_like(given.with_pixels(_merged(given.pixels, filled, marked), grey=False), picture)
+    return inpaint(picture, model, mask=mask, aligned=True).picture
 
 
 def inpaint(
@@ -79,28 +77,32 @@ def inpaint(
     model: Model,
     *,
     mask: Any = None,
-    detector: Any = None,
-    parser: Any = None,
+    detector: Detector | None = None,
+    parser: Parser | None = None,
     options: RestoreOptions | None = None,
-    detections: Any = None,
+    detections: Sequence[Detection] | None = None,
+    aligned: bool = False,
 ) -> RestoredPicture:
     """The photograph `picture` with the masked part of its faces filled; all else is the input's to the bit.
 
-    mask: (H, W) of the photograph, see `as_mask`; None: what is painted white. detector, parser, options, detections:
-    as `FaceRestorer` takes them; the options' masking is not used. A warning says how much of the mask lies outside
-    every face and stays; FaceError is raised where all of it does. Raises besides as `inpaint_face`.
+    mask: (H, W) of the photograph, see `as_mask`; None: what is painted white. detector, parser, options, detections,
+    aligned: as `FaceRestorer` takes them. A warning says how much of the mask lies outside every face and stays;
+    FaceError is raised where all of it does, ConfigError for masking among the options: the mask is the mask. Raises
+    besides as `inpaint_face`.
     """
     check_task(model, "inpainting")
     given = as_picture(picture)
     marked = _marked(given, mask)
     options = options or RestoreOptions()
-    restorer = FaceRestorer(TaskNetwork(model), detector, parser)
-    if detections is None:
+    if options.masking != Masking():
+        raise ConfigError("masking (kind, margin, feather): what is filled is what the mask says; leave it out")
+    restorer = FaceRestorer(model, detector, parser)
+    if detections is None and not aligned:
         detections = restorer.detect(given, options.selection)
     # A soft edge would mix the white paint in; the mask's own edge is the only one.
     whole = Masking(kind="box", margin=0, feather=0, least_feather=0)
     painted = given.with_pixels(_whitened(given.pixels, marked), grey=False)
-    restored = restorer.restore(painted, replace(options, masking=whole), detections=detections)
+    restored = restorer.restore(painted, replace(options, masking=whole), detections=detections, aligned=aligned)
     reached = np.zeros_like(marked)
     for face in restored.faces:
         x1, y1, x2, y2 = face.rectangle

@@ -11,24 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import Template
+from ..config import ModelCard, Template
+from ..contracts import Detector, Model, Parser, parser_size
 from ..errors import InputError
-from ..faces.geometry import fit_similarity, template
 from ..faces.mask import LABELS
 from ..faces.palette import paint, picture_labels, resize_labels
-from ..faces.select import select
 from ..faces.types import Detection
-from ..faces.warp import crop_faces
-from ..images import Picture, as_picture, to_srgb
+from ..images import Picture, as_picture
 from ..images.picture import to_depth
 from ..images.resize import resize
 from ..options import RestoreOptions, Selection
-from ..restore import FaceRestorer, Model, RestoredPicture
-from ..restore.detect import Detector, find_faces
-from ..restore.masks import PARSER_SIZE, Parser
-from ..restore.run import device_of
-from .aligned import run_unit
-from .network import TaskNetwork, check_task
+from ..restore import FaceRestorer, RestoredPicture
+from ..restore.align import align_faces
+from ..restore.detect import find_faces
+from ..restore.run import BatchSizer, run_network
+from .network import check_task
 
 #: A map of labels (S, S), integers 0 to 18, and the face's index to the map that is wanted instead.
 Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
@@ -56,7 +53,7 @@ def synthesize_face(labels: Any, model: Model) -> NDArray[np.uint8]:
     wanted = as_labels(labels)
     if wanted.shape[0] != wanted.shape[1]:
         raise InputError(f"a map of a face's regions is square; this one is {wanted.shape[1]}×{wanted.shape[0]}")
-    face = run_unit(model, _painted([wanted], model.config.in_size))[0].clamp(0, 1)
+    face = FaceRestorer(model).run(_painted([wanted], model.config.in_size))[0]
     pixels: NDArray[np.uint8] = np.rint(face.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     return pixels
 
@@ -82,13 +79,11 @@ def parse_faces(
 
     face_template: where the landmarks lie in the crop that is parsed; that of the model which is to read the map.
     """
-    given, size = as_picture(picture), getattr(parser, "size", PARSER_SIZE)
-    faces = select(find_faces(detector, given, Selection()), Selection()) if detections is None else list(detections)
-    if not faces:
-        return []
-    affines = fit_similarity([face.landmarks for face in faces], template(face_template, size))
-    crops = crop_faces(torch.from_numpy(given.pixels).permute(2, 0, 1), affines, size) / given.full_scale
-    return _parsed(to_srgb(crops, given.icc_profile), parser)
+    given = as_picture(picture)
+    faces = find_faces(detector, given, Selection()) if detections is None else list(detections)
+    card = ModelCard(template=face_template)
+    crops = align_faces(given, faces, parser_size(parser), card, RestoreOptions()).crops
+    return _parsed(crops, parser) if faces else []
 
 
 def edit_faces(
@@ -97,9 +92,9 @@ def edit_faces(
     edit: Edit,
     *,
     parser: Parser,
-    detector: Any = None,
+    detector: Detector | None = None,
     options: RestoreOptions | None = None,
-    detections: Any = None,
+    detections: Sequence[Detection] | None = None,
 ) -> RestoredPicture:
     """The photograph `picture` with each face parsed, its map changed by `edit`, and the face made anew from it.
 
@@ -117,9 +112,7 @@ def edit_faces(
 
     # One at a time: a batch that had to be halved for want of memory must not ask for the same edits twice.
     options = replace(options or RestoreOptions(), batch_size=1)
-    return FaceRestorer(TaskNetwork(model, prepare=to_map), detector, parser).restore(
-        picture, options, detections=detections
-    )
+    return FaceRestorer(model, detector, parser, prepare=to_map).restore(picture, options, detections=detections)
 
 
 def map_picture(labels: NDArray[np.uint8]) -> Picture:
@@ -134,8 +127,7 @@ def _painted(maps: list[NDArray[np.uint8]], size: int) -> Tensor:
 
 
 def _parsed(crops: Tensor, parser: Parser) -> list[NDArray[np.uint8]]:
-    with torch.inference_mode():
-        parsed = parser(resize(crops, getattr(parser, "size", PARSER_SIZE)).to(device_of(parser)))
+    parsed = run_network(parser, resize(crops, parser_size(parser)), BatchSizer())
     if parsed.is_floating_point():
         raise InputError(
             f"a map of regions needs a parser that gives {len(LABELS)} labels (integers); this one gives a float mask"

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..contracts import device_of
 from ..faces.types import Detection
 from ..film_options import BLOCK, Smoothing
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from ..restore.masks import CropMasks
-from ..restore.run import device_of
 from .flicker import Flicker
 from .neighbours import Moment, between, run_of, spacing
 from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
@@ -64,9 +64,15 @@ class FrameRestoration:
         self._trackers: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
         self.flicker = Flicker()
 
-    def push(self, frames: Sequence[tuple[int, float, Any]]) -> list[DoneFrame]:
-        """Takes the next block: (index, time in seconds, picture) per frame; gives the block that is done, if any."""
-        self._blocks.append([self._observe(index, time, pixels) for index, time, pixels in frames])
+    def push(
+        self, frames: Sequence[tuple[int, float, Any]], detections: Sequence[Sequence[Detection]] | None = None
+    ) -> list[DoneFrame]:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives the block that is done, if any.
+
+        detections: the faces of each frame, instead of the detector's.
+        """
+        known = [None] * len(frames) if detections is None else detections
+        self._blocks.append([self._observe(*frame, faces) for frame, faces in zip(frames, known, strict=True)])
         self._trackers.append(self._tracker.state())
         if self._restored_blocks < len(self._blocks) - 1:
             self._restore(self._restored_blocks)
@@ -81,10 +87,11 @@ class FrameRestoration:
         while self._done_blocks < len(self._blocks):
             yield self._finish()
 
-    def _observe(self, index: int, time: float, frame: Any) -> Moment:
+    def _observe(self, index: int, time: float, frame: Any, faces: Sequence[Detection] | None) -> Moment:
         picture = as_picture(frame)
-        detections = self._restorer.detect(picture, self._options.selection)
-        found, cut = self._tracker.follow(index, picture.pixels, detections)
+        if faces is None:
+            faces = self._restorer.detect(picture, self._options.selection)
+        found, cut = self._tracker.follow(index, picture.pixels, faces)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
 
     def _restore(self, number: int) -> None:
@@ -250,11 +257,13 @@ def restore_frames(
     *,
     smoothing: Smoothing | None = None,
     rate: float = 25.0,
+    detections: Iterable[Sequence[Detection]] | None = None,
 ) -> Iterator[RestoredPicture]:
     """The frames with their faces restored, in order, smoothed along each face's track.
 
     frames: each anything that `FaceRestorer.restore` takes; `picture` of a result is of the same kind.
-    smoothing: None is no smoothing. rate: frames a second. A few dozen frames are held at a time.
+    smoothing: None is no smoothing. rate: frames a second. detections: the faces of each frame, instead of the
+    detector's. A few dozen frames are held at a time.
     """
     run = FrameRestoration(restorer, options, smoothing)
     given: deque[Any] = deque()
@@ -263,9 +272,10 @@ def restore_frames(
         for frame in done:
             yield replace(frame.result, picture=convert_like(frame.result.decoded, given.popleft()))
 
-    numbered = enumerate(frames)
+    numbered, known = enumerate(frames), None if detections is None else iter(detections)
     while block := list(itertools.islice(numbered, BLOCK)):
         given.extend(frame for _, frame in block)
-        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block]))
+        faces = None if known is None else list(itertools.islice(known, len(block)))
+        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces))
     for rest in run.drain():
         yield from in_kind(rest)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from gpen_core.faces.detect import DetectOptions, RetinaFaceDetector
+from gpen_core.faces.detect import RetinaFaceDetector
 from gpen_core.faces.types import Detection
 from gpen_core.images import read_picture
 from gpen_core.options import Selection
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("faces", type=Path)
     parser.add_argument("labels", type=Path)
     parser.add_argument("--teacher", type=Path, required=True, help="says where the faces of a photograph are")
-    parser.add_argument("--threshold", type=float, default=DetectOptions().threshold)
+    parser.add_argument("--threshold", type=float, default=Selection().threshold)
     parser.add_argument("--scenes", type=int, default=40)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -93,7 +93,7 @@ def main() -> None:
         hit = int((shared.max(0, initial=0) > 0.4).sum())
         least = min([face.score for face in found], default=0.0)
         print(f"{path.name}: {hit} of {len(truth)}, {len(found) - hit} other; least score {least:.3f}")
-    detector.options = DetectOptions(threshold=options.threshold)
+    detector.floor = options.threshold
     faces, photographs = Faces(options.faces, options.labels), read_photographs()
     seeds = range(options.scenes)
     print("hard scenes, as in training:")

@@ -1,0 +1,91 @@
+"""Second step: each face straightened, at the network's input size, in sRGB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..config import ModelCard
+from ..errors import ConfigError, InputError
+from ..faces import levels
+from ..faces.geometry import fit_similarity, template
+from ..faces.planes import planes_of
+from ..faces.types import Detection, FaceCrops
+from ..faces.warp import crop_faces
+from ..images import Picture, to_srgb
+from ..images.resize import resize
+from ..options import RestoreOptions, Selection
+
+
+def align_faces(
+    picture: Picture, detections: Sequence[Detection], size: int, card: ModelCard, options: RestoreOptions
+) -> FaceCrops:
+    """The crops of these faces of a photograph, `size` px a side, with the template and border of `card` unless the
+    options name others."""
+    picture_size = (picture.height, picture.width)
+    if not detections:
+        empty = torch.zeros(0, 2, 3, dtype=torch.float64)
+        return FaceCrops(crops=torch.zeros(0, 3, size, size), affines=empty, detections=(), picture_size=picture_size)
+    target = template(options.template or card.template, size)
+    affines = fit_similarity([face.landmarks for face in detections], target, options.fit)
+    crops = crop_faces(
+        planes_of(picture.pixels),
+        affines,
+        size,
+        options.border or card.border,
+        antialias=options.antialias,
+        full_scale=picture.full_scale,
+    )
+    crops = to_srgb(crops, picture.icc_profile)
+    if options.eight_bits:
+        levels.round_(crops)
+    return FaceCrops(crops=crops, affines=affines, detections=tuple(detections), picture_size=picture_size)
+
+
+def whole_face(picture: Picture, card: ModelCard) -> Detection:
+    """The face that an aligned picture is. Raises InputError where it is not square."""
+    if picture.width != picture.height:
+        raise InputError(
+            f"{picture.path or 'the picture'} is {picture.width}×{picture.height}; an aligned face is square; "
+            "leave --aligned out for photographs"
+        )
+    side = picture.width
+    return Detection(box=torch.tensor([0, 0, side, side]), landmarks=template(card.template, side) - 0.5)
+
+
+def take_whole(
+    picture: Picture, detections: Sequence[Detection], size: int, card: ModelCard, options: RestoreOptions
+) -> FaceCrops:
+    """The crop of an aligned face, the one of `detections`: all of its picture, at `size` px."""
+    side = picture.width
+    planes = planes_of(picture.pixels)[None].float().div(picture.full_scale)
+    crops = resize(to_srgb(planes, picture.icc_profile), size, antialias=options.antialias)
+    if options.eight_bits:
+        levels.round_(crops)
+    ratio = size / side
+    offset = 0.5 * ratio - 0.5
+    affine = torch.tensor([[[ratio, 0.0, offset], [0.0, ratio, offset]]], dtype=torch.float64)
+    return FaceCrops(crops=crops, affines=affine, detections=tuple(detections), picture_size=(side, side), whole=True)
+
+
+#: What is for photographs only, by field; at the shell two are called otherwise.
+_FOR_PHOTOGRAPHS = {
+    "indices": "indices (--faces)",
+    "longest_side": "longest_side (--detect-size)",
+    **{name: name for name in ("threshold", "min_size", "max_size", "order", "largest", "rotations")},
+}
+_FOR_CROPPING = ("template", "border", "fit")
+
+
+def check_aligned(options: RestoreOptions) -> None:
+    """Raises ConfigError, naming it, for an option that an aligned face cannot honour: nothing is looked for in it, and
+    nothing straightened."""
+    refused = [said for name, said in _FOR_PHOTOGRAPHS.items() if _changed(options.selection, Selection(), name)]
+    refused += [name for name in _FOR_CROPPING if _changed(options, RestoreOptions(), name)]
+    if refused:
+        raise ConfigError(f"{', '.join(refused)}: for photographs; an aligned face is taken as it is, leave that out")
+
+
+def _changed(options: object, usual: object, name: str) -> bool:
+    return bool(getattr(options, name) != getattr(usual, name))
