@@ -70,9 +70,9 @@ def examine() -> list[Finding]:
         Finding(what="python", state="ok", value=f"{platform.python_version()} on {platform.platform()}"),
         *(_package(name) for name in ("torch", "safetensors", "huggingface_hub", "numpy", "PIL")),
         *_devices(),
-        _works("torchvision", "torchvision operators", _torchvision_operators, _TORCHVISION_REMEDY),
-        _works("cv2", "OpenCV", lambda: importlib.import_module("cv2"), _OPENCV_REMEDY),
-        _works("facexlib", "facexlib", lambda: importlib.import_module("facexlib.version"), "pip install facexlib"),
+        _optional("torchvision", "torchvision operators", _torchvision_operators, _TORCHVISION_REMEDY),
+        _optional("cv2", "OpenCV", lambda: importlib.import_module("cv2"), _OPENCV_REMEDY),
+        _optional("facexlib", "facexlib", lambda: importlib.import_module("facexlib.version"), "pip install facexlib"),
         _compiler(),
         *(_extra(module, purpose, extra) for module, (purpose, extra) in _EXTRAS.items()),
         *_cache(),
@@ -102,6 +102,14 @@ def _works(module: str, what: str, attempt: Callable[[], object], remedy: str) -
         lines = str(error).strip().splitlines()
         return Finding(what=what, state="broken", value=lines[0] if lines else type(error).__name__, remedy=remedy)
     return Finding(what=what, state="ok", value=_version(module))
+
+
+def _optional(module: str, what: str, attempt: Callable[[], object], remedy: str) -> Finding:
+    """What only facexlib's own networks need: missing, it is no fault; broken, it is one."""
+    if importlib.util.find_spec(module) is None:
+        purpose = "for ParseNet, ArcFace and the ResNet-50 detector"
+        return Finding(what=what, state="missing", value=purpose, remedy="pip install facexlib")
+    return _works(module, what, attempt, remedy)
 
 
 def _torchvision_operators() -> None:

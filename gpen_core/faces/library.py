@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import DeviceError, MissingPackageError, WeightsError
 
-_ADVICE = "run `gpen doctor` for what to install"
+# Inside ComfyUI there may be no `gpen` command, and often more than one Python: this one is meant.
+_INSTALL = f"`{sys.executable} -m pip install"
 
 
 def library_class(module: str, name: str) -> Any:
@@ -28,12 +30,15 @@ def library_class(module: str, name: str) -> Any:
             warnings.simplefilter("ignore")  # facexlib and torchvision warn of their own old habits
             return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        missing = error.name or module
+        missing = (error.name or module).split(".")[0]
         raise MissingPackageError(
-            f"{module} needs the package {missing!r}, which is not installed; {_ADVICE}"
+            f"{module} needs the package {missing!r}, which is not installed: {_INSTALL} {missing}` brings it"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
-        raise DeviceError(f"{module} is installed but does not load ({_first_line(error)}); {_ADVICE}") from error
+        raise DeviceError(
+            f"{module} is installed but does not load ({_first_line(error)}): {_INSTALL} --upgrade facexlib "
+            "torch torchvision opencv-python-headless` brings what fits together"
+        ) from error
 
 
 class _WithoutInitialisation(TorchFunctionMode):

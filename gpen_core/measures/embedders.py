@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import MissingPackageError, WeightsError
+from ..errors import WeightsError
+from ..faces.library import library_class
 from ..weights.tensors import read_tensors
 from .metrics import identity_similarity
 
@@ -21,13 +22,10 @@ _FFHQ_REGION = (0.22, 0.86, 0.18, 0.82)
 def read_arcface(path: Path) -> nn.Module:
     """facexlib's ArcFace (IR-SE50) with the weights in `path`: (B, 3, 112, 112) in [-1, 1] → unit embeddings (B, 512).
 
-    Raises MissingPackageError without facexlib, WeightsError when the file holds another network.
+    Raises MissingPackageError without facexlib, DeviceError where it does not load, WeightsError when the file holds another network.
     """
-    try:
-        from facexlib.recognition.arcface_arch import Backbone
-    except ImportError as error:
-        raise MissingPackageError(f"identity needs facexlib, which does not load ({error}); see gpen doctor") from error
-    network: nn.Module = Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se")
+    kind = library_class("facexlib.recognition.arcface_arch", "Backbone")
+    network: nn.Module = kind(num_layers=50, drop_ratio=0.6, mode="ir_se")
     try:
         network.load_state_dict(read_tensors(path).tensors)
     except RuntimeError as error:
