@@ -35,7 +35,7 @@ def test_weights_decide_how_often_a_picture_comes():
 
 
 def test_the_ranks_together_take_every_position_once():
-    ranks = [plan(100, size=2, accumulate=2, rank=r, ranks=3) for r in range(3)]
+    ranks = [plan(100, size=2, step=12, rank=r, ranks=3) for r in range(3)]
     taken = [p for rank in ranks for positions in itertools.islice(rank, 4) for p in positions]
     assert sorted(taken) == list(range(100, 124))
 

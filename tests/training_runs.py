@@ -15,6 +15,7 @@ from gpen_core.trainer.recipe import Recipe
 from gpen_core.trainer.run import Sources, begin, load_sources
 from gpen_core.trainer.stages import build_stage
 from gpen_core.trainer.step import Stepper
+from gpen_core.trainer.validation import Validation
 
 SIZE = 16
 
@@ -58,6 +59,8 @@ def loop(
     processes: Any = None,
     rank: int = 0,
     sources: Sources | None = None,
+    validation: Validation | None = None,
+    allow_changed: bool = False,
     **parts: Any,
 ) -> Loop:
     device = torch.device("cpu")
@@ -66,9 +69,9 @@ def loop(
     stepper = Stepper(stage, made, processes or OneProcess(), device)
     ranges = made.data.degradation if stage.paired else "none"
     feed = Feed(FaceFolder(faces, made.network.size), Degradation(ranges), seed=made.seed)
-    made_loop = Loop(stepper, feed, out, rank=rank)
+    made_loop = Loop(stepper, feed, out, rank=rank, validation=validation)
     out.mkdir(parents=True, exist_ok=True)
-    if not made_loop.resume():
+    if not made_loop.resume(allow_changed=allow_changed):
         begin(stepper, facts)
     return made_loop
 

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..data import PRESETS, Degradation, FaceFolder
     from ..errors import ConfigError
-    from ..trainer.results import save_picture
+    from ..trainer.validation import save_picture
 
     if arguments.out is None and arguments.sheet is None:
         raise ConfigError(

@@ -58,6 +58,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value, as data.batch=4"
     )
     parser.add_argument("--fresh", action="store_true", help="throw away the checkpoints in --out and begin again")
+    parser.add_argument(
+        "--allow-changed",
+        action="store_true",
+        help="go on with another seed, loss, damage or set of faces than before; the card will tell",
+    )
     parser.add_argument("--half", action="store_true", help="write the finished weights as float16")
 
 
@@ -105,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
                 report,
                 device=arguments.device,
                 fresh=arguments.fresh,
+                allow_changed=arguments.allow_changed,
                 half=arguments.half,
             )
     finally:

@@ -2,7 +2,7 @@
 
 from .compression import Backend
 from .degradation import Degradation
-from .feed import Batch, Feed, Pictures, plan
+from .feed import Batch, Feed, Pictures, plan, shares
 from .folder import FaceFolder, read_weights
 from .maps import MappedFaces
 from .presets import PRESETS, find_preset
@@ -22,4 +22,5 @@ __all__ = [
     "find_preset",
     "plan",
     "read_weights",
+    "shares",
 ]

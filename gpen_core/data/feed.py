@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -9,15 +10,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import TrainingError
 from .degradation import Degradation
 from .maps import MappedFaces
 from .order import Order
 
 
 class Pictures(Protocol):
-    """Where faces come from: a folder, shards, or anything with these three."""
+    """Where faces come from: a folder, shards, or anything with these four."""
 
     weights: list[float] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this set of pictures from another."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -44,6 +51,11 @@ class Feed(Dataset[Batch]):
     def __init__(self, pictures: Pictures, degradation: Degradation, *, seed: int, on_device: bool = False) -> None:
         self._pictures, self._degradation, self._seed, self._on_device = pictures, degradation, seed, on_device
         self._order = Order(len(pictures), seed, pictures.weights)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the pictures."""
+        return self._pictures.fingerprint
 
     def __getitem__(self, positions: Sequence[int]) -> Batch:
         if isinstance(self._pictures, MappedFaces):
@@ -101,14 +113,30 @@ class _Plan:
         return self._plan
 
 
-def plan(start: int, *, size: int, accumulate: int = 1, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
+def plan(start: int, *, size: int, step: int | None = None, rank: int = 0, ranks: int = 1) -> Iterator[list[int]]:
     """Positions of this rank's batches from `start` on, without end; together the ranks take every position once.
 
-    A step takes accumulate × ranks consecutive batches of `size`; one process that accumulates 2 sees those of two
-    processes.
+    A step takes `step` consecutive positions (default: `size` for each rank), whatever the number of ranks; one process
+    that accumulates two batches sees those of two processes.
     """
+    step = size * ranks if step is None else step
+    mine = shares(step, size, ranks)[rank]
     while True:
-        for turn in range(accumulate):
-            first = start + (turn * ranks + rank) * size
-            yield list(range(first, first + size))
-        start += accumulate * ranks * size
+        yield from (list(range(start + first, start + last)) for first, last in mine)
+        start += step
+
+
+def shares(step: int, size: int, ranks: int) -> list[list[tuple[int, int]]]:
+    """For each rank the batches (first, last + 1) that it takes of the pictures 0 … step − 1, as many for every rank.
+
+    No batch is larger than `size`, and they differ by one picture at most. Raises TrainingError where there are more
+    ranks than pictures.
+    """
+    turns = -(-step // (size * ranks))
+    if step < turns * ranks:
+        raise TrainingError(
+            f"a step of {step} pictures cannot be divided among {ranks} processes; start fewer, or take a larger batch"
+        )
+    bounds = [step * i // (turns * ranks) for i in range(turns * ranks + 1)]
+    batches = list(itertools.pairwise(bounds))
+    return [batches[rank::ranks] for rank in range(ranks)]

@@ -37,6 +37,11 @@ class MappedFaces:
         for entry in faces.entries[:: -(-len(faces) // _CHECKED)]:
             self._labels(entry)
 
+    @property
+    def fingerprint(self) -> str:
+        """That of the faces."""
+        return self._faces.fingerprint
+
     def __len__(self) -> int:
         return len(self._faces)
 

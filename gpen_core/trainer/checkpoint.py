@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +16,58 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import TrainingError
+from ..files import replacing
 
 STATE = "state.json"
 _PIECE = "#"
+# Between two versions of a folder the names of the parts alternate, so that both are there for a moment.
+_SECOND, _SUFFIX = "-b", ".safetensors"
 _HEADER_BYTES = 512
 
 
 def write_checkpoint(
     folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, part_bytes: int = 0
 ) -> None:
-    """Writes `folder` in one move: a crash or a full disk leaves what was there before.
+    """Makes `folder` hold this and nothing else, in one move: a crash or a full disk leaves what was there before.
 
     state: JSON values. part_bytes: largest part (a tensor that is larger is cut); 0: one part.
     Raises TrainingError when it cannot be written.
     """
-    temporary = folder.with_name(f".{folder.name}.writing")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        parts = list(_parts(tensors, part_bytes))
-        for number, part in enumerate(parts, 1):
-            path = temporary / f"part-{number:04d}-of-{len(parts):04d}.safetensors"
-            save_file(part, path)
-            _flush(path)
-        shapes = {name: list(t.shape) for name, t in tensors.items()}
-        (temporary / STATE).write_text(json.dumps({"state": state, "shapes": shapes}), encoding="utf-8")
-        _flush(temporary / STATE)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
-        _flush(folder.parent)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise TrainingError(
-            f"the checkpoint {folder} cannot be written ({error});"
-            " the one before it is whole: make room and run the same command again"
-        ) from error
+    parts = list(_parts(tensors, part_bytes))
+    shapes = {name: list(t.shape) for name, t in tensors.items()}
+    with _replacing(folder) as mark:
+        names = [f"part-{n:04d}-of-{len(parts):04d}{mark}{_SUFFIX}" for n in range(1, len(parts) + 1)]
+        for name, part in zip(names, parts, strict=True):
+            save_file(part, folder / name)
+            _flush(folder / name)
+        _commit(folder, {"state": state, "shapes": shapes, "parts": names})
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Makes `target` hold what `source` does, in one move: the same files under a second name, where the file system
+    can.
+    """
+    record = _record(source)
+    with _replacing(target) as mark:
+        names = []
+        for part in record["parts"]:
+            name = part.removesuffix(_SUFFIX).removesuffix(_SECOND) + mark + _SUFFIX
+            try:
+                os.link(source / part, target / name)
+            except OSError:
+                shutil.copyfile(source / part, target / name)
+                _flush(target / name)
+            names.append(name)
+        _commit(target, {**record, "parts": names})
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors on the CPU, state). Raises TrainingError when files are missing or damaged."""
     try:
-        record = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        record = _record(folder)
         pieces: dict[str, list[Tensor]] = {}
-        for path in sorted(folder.glob("part-*.safetensors")):
-            with safe_open(path, "pt") as file:
+        for part in record["parts"]:
+            with safe_open(folder / part, "pt") as file:
                 for key in file.keys():  # noqa: SIM118 - a safetensors handle is no mapping
                     name, _, number = key.partition(_PIECE)
                     place = pieces.setdefault(name, [])
@@ -84,21 +93,63 @@ def list_checkpoints(root: Path) -> list[Path]:
 
 def prune_checkpoints(root: Path, keep: int) -> None:
     """Removes all but the last `keep`, and what an interrupted writer left."""
-    for old in [*list_checkpoints(root)[:-keep], *root.glob(".*.writing")]:
-        shutil.rmtree(old, ignore_errors=True)
+    whole = list_checkpoints(root)
+    left = [p for p in root.glob("[0-9]*") if p not in whole]
+    for old in [*whole[:-keep], *left, *root.glob(".*.writing")]:
+        remove_checkpoint(old)
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """`target` as the same files under a second name, where the file system can; whole or not at all."""
-    temporary = target.with_name(f".{target.name}.writing")
-    shutil.rmtree(temporary, ignore_errors=True)
+def remove_checkpoint(folder: Path) -> None:
+    """Removes `folder`, at any moment of which it is whole or none."""
+    (folder / STATE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[str]:
+    """A mark for the names of new files beside those that `folder` holds; afterwards only the new ones are left, or,
+    on an error, only the old.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    before = _listed(folder)
+    mark = "" if any(name.endswith(_SECOND + _SUFFIX) for name in before) else _SECOND if before else ""
     try:
-        shutil.copytree(source, temporary, copy_function=os.link)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+        _sweep(folder, before)
+        yield mark
+    except (OSError, SafetensorError) as error:
+        _sweep(folder, before)
+        if not before:
+            remove_checkpoint(folder)
+        raise TrainingError(
+            f"the checkpoint {folder} cannot be written ({error});"
+            " the one before it is whole: make room and run the same command again"
+        ) from error
+    _sweep(folder, _listed(folder))
+
+
+def _commit(folder: Path, record: Mapping[str, Any]) -> None:
+    """The one move: until it is made `folder` is what it was, and whatever belongs together changes with it."""
+    with replacing(folder / STATE) as temporary:
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+        _flush(temporary)
+    _flush(folder)
+    _flush(folder.parent)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    # Records of the first version did not list their parts: they were the only ones in the folder.
+    return {"parts": sorted(p.name for p in folder.glob("part-*.safetensors")), **record}
+
+
+def _listed(folder: Path) -> list[str]:
+    return list(_record(folder)["parts"]) if (folder / STATE).is_file() else []
+
+
+def _sweep(folder: Path, kept: Sequence[str]) -> None:
+    for path in folder.iterdir():
+        if path.name not in kept and path.name != STATE:
+            path.unlink()
 
 
 def _parts(tensors: Mapping[str, Tensor], part_bytes: int) -> Iterator[dict[str, Tensor]]:
@@ -121,6 +172,8 @@ def _parts(tensors: Mapping[str, Tensor], part_bytes: int) -> Iterator[dict[str,
 
 
 def _flush(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return  # only POSIX opens folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -32,7 +32,7 @@ class Log:
             from torch.utils.tensorboard import SummaryWriter
 
             # purge_step: readers drop what an interrupted run wrote from this step on.
-            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=steps + 1 if steps else None)
+            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=steps + 1 if steps else 0)
 
     def scalars(self, step: int, images: int, values: Mapping[str, float], *, group: str = "train") -> None:
         """One line, and one point in each curve."""

@@ -10,24 +10,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..data import Batch, Feed, plan
-from ..errors import TrainingError
+from ..data import Batch, Feed, plan, shares
 from .checkpoint import (
+    STATE,
     copy_checkpoint,
     list_checkpoints,
     prune_checkpoints,
     read_checkpoint,
     write_checkpoint,
 )
+from .history import go_on
 from .log import Log
 from .optimise import load_optimiser, optimiser_tensors
 from .progress import Progress
 from .recipe import Recipe
 from .step import Stepper
-from .validation import Validation
+from .validation import Validation, save_picture
 
-CHECKPOINTS, BEST = "checkpoints", "best"
+CHECKPOINTS, BEST, GRID = "checkpoints", "best", "grid.png"
 Report = Callable[[int, Mapping[str, float]], None]
+
+_SMALLER_IS_BETTER = ("perceptual", "lpips")
+# Shares of `grid_every` after which a new run shows a grid too.
+_EARLY = (64, 16, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,26 +57,35 @@ class Loop:
         self._rank, self._validation = rank, validation
         self.recipe: Recipe = stepper.recipe
         self._checkpoints = out / CHECKPOINTS
+        self._saved = -1
 
     @property
     def progress(self) -> Progress:
         """How far the run has come."""
         return self.stepper.progress
 
-    def resume(self) -> bool:
-        """Goes on from the last checkpoint; False where there is none. Raises TrainingError for one of another run."""
+    def resume(self, *, allow_changed: bool = False) -> bool:
+        """Goes on from the last checkpoint; False where there is none.
+
+        Raises TrainingError for one of another run, and, unless `allow_changed`, for one that was trained otherwise.
+        """
         found = list_checkpoints(self._checkpoints)
         if not found:
             return False
         tensors, state = read_checkpoint(found[-1])
-        mine, theirs = _identity(self.recipe), _identity(Recipe.from_dict(state["recipe"]))
-        differing = [f"{key}: {theirs[key]} there, {mine[key]} here" for key in mine if mine[key] != theirs[key]]
-        if differing:
-            raise TrainingError(
-                f"{found[-1]} is of another run ({'; '.join(differing)}); use its recipe, another --out, or --fresh"
-            )
-        stepper = self.stepper
-        stepper.progress = Progress.from_dict(state["progress"])
+        stepper, progress = self.stepper, Progress.from_dict(state["progress"])
+        go_on(
+            str(found[-1]),
+            Recipe.from_dict(state["recipe"]),
+            self.recipe,
+            progress,
+            faces=self.feed.fingerprint,
+            ranks=stepper.processes.num_processes,
+            allow_changed=allow_changed,
+        )
+        if progress.best_by != self.recipe.run.best or not (self.out / BEST / STATE).is_file():
+            progress.best = None
+        stepper.progress, self._saved = progress, progress.images
         for name, network in (
             ("generator", stepper.stage.generator),
             ("average", stepper.average),
@@ -85,24 +99,27 @@ class Loop:
     def run(self, limits: Limits, report: Report) -> None:
         """Steps until a limit or the recipe's max_images; a checkpoint at the end. report: called after every step."""
         recipe, processes = self.recipe, self.stepper.processes
+        if not self.progress.step_images:
+            self.progress.step_images = recipe.data.batch * recipe.data.accumulate * processes.num_processes
+        self.progress.faces = self.feed.fingerprint
         log = Log(self.out, self.progress.steps) if self._rank == 0 else None
         positions = plan(
             self.progress.images,
             size=recipe.data.batch,
-            accumulate=recipe.data.accumulate,
+            step=self.progress.step_images,
             rank=self._rank,
             ranks=processes.num_processes,
         )
+        turns = len(shares(self.progress.step_images, recipe.data.batch, processes.num_processes)[0])
         batches = self.feed.batches(positions, workers=recipe.data.workers, pin=self.stepper.device.type == "cuda")
         began = saved = time.monotonic()
         spent = self.progress.seconds
         last = recipe.run.max_images if limits.images is None else min(recipe.run.max_images, limits.images)
         try:
+            if log is not None and self.progress.images == self.progress.started_at:
+                self._show(log)
             while self.progress.images < last and not self._over(began, limits):
-                micro = [
-                    self.feed.finish(next(batches), self.stepper.device, self.stepper.dtype)
-                    for _ in range(recipe.data.accumulate)
-                ]
+                micro = [self.feed.finish(next(batches), self.stepper.device, self.stepper.dtype) for _ in range(turns)]
                 before = self.progress.images
                 losses = self.stepper.take(micro)
                 self.progress.seconds = spent + time.monotonic() - began
@@ -110,19 +127,25 @@ class Loop:
                 if recipe.run.checkpoint_minutes and time.monotonic() - saved > recipe.run.checkpoint_minutes * 60:
                     self.save()
                     saved = time.monotonic()
-            self.save()
+            # A run that was killed while it finished takes no step: what it wrote stays as it is.
+            if self.progress.images != self._saved:
+                self.save()
         finally:
             if log is not None:
                 log.close()
 
-    def save(self) -> None:
-        """Writes a checkpoint and drops the oldest."""
+    def save(self, *, best: bool = False) -> None:
+        """Writes a checkpoint and drops the oldest. best: as the best one too, before its score is in a checkpoint."""
         if self._rank != 0:
             return
-        stepper, run = self.stepper, self.recipe.run
+        run = self.recipe.run
         folder = self._checkpoints / f"{self.progress.images:012d}"
         state = {"recipe": self.recipe.to_dict(), "progress": self.progress.to_dict()}
-        write_checkpoint(folder, _all_tensors(stepper), state, part_bytes=int(run.part_megabytes * 1_000_000))
+        first = self.out / BEST if best else folder
+        write_checkpoint(first, _all_tensors(self.stepper), state, part_bytes=int(run.part_megabytes * 1_000_000))
+        if best:
+            copy_checkpoint(first, folder)
+        self._saved = self.progress.images
         prune_checkpoints(self._checkpoints, run.keep)
 
     def _observe(
@@ -135,14 +158,16 @@ class Loop:
         if progress.steps % run.log_every == 0 or progress.steps == 1:
             values = {name: float(value) for name, value in losses.items()}
             values |= {
-                "images_per_second": progress.images / max(progress.seconds, 1e-9),
+                "images_per_second": (progress.images - progress.started_at) / max(progress.seconds, 1e-9),
                 "skipped": float(progress.skipped),
                 "augment": progress.augment,
             }
             log.scalars(progress.steps, progress.images, values)
         report(progress.images, values)
-        if _crossed(before, progress.images, run.grid_every) and self._validation is not None:
-            log.picture(progress.steps, "samples", self._validation.grid(self.stepper))
+        since = before - progress.started_at, progress.images - progress.started_at
+        early = (run.grid_every // share for share in _EARLY)
+        if _crossed(before, progress.images, run.grid_every) or any(since[0] < at <= since[1] for at in early):
+            self._show(log)
         if (
             _crossed(before, progress.images, run.validate_every)
             and self._validation is not None
@@ -156,11 +181,17 @@ class Loop:
         name = self.recipe.run.best
         if name not in figures:
             return
-        score = -figures[name] if name == "lpips" else figures[name]
+        score = -figures[name] if name in _SMALLER_IS_BETTER else figures[name]
         if self.progress.best is None or score > self.progress.best:
-            self.progress.best = score
-            self.save()
-            copy_checkpoint(self._checkpoints / f"{self.progress.images:012d}", self.out / BEST)
+            self.progress.best, self.progress.best_by = score, name
+            self.save(best=True)
+
+    def _show(self, log: Log) -> None:
+        """A grid, also as a file: whoever waits for hours sees early whether it goes the right way."""
+        if self._validation is not None and self.recipe.run.grid_every:
+            grid = self._validation.grid(self.stepper)
+            log.picture(self.progress.steps, "samples", grid)
+            save_picture(grid, self.out / GRID)
 
     def _over(self, began: float, limits: Limits) -> bool:
         over = limits.stopping() or (limits.minutes is not None and time.monotonic() - began >= limits.minutes * 60)
@@ -184,11 +215,6 @@ def _all_tensors(stepper: Stepper) -> dict[str, Tensor]:
 
 def _under(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{group}/"): t for name, t in tensors.items() if name.startswith(f"{group}/")}
-
-
-def _identity(recipe: Recipe) -> dict[str, object]:
-    """What must agree for a checkpoint to belong to a recipe; rates, lengths and losses may be changed on the way."""
-    return {"stage": recipe.stage, "network": recipe.network.config.to_dict()}
 
 
 def _crossed(before: int, now: int, every: int) -> bool:

@@ -19,7 +19,9 @@ class Progress:
     skipped: steps skipped for gradients that were not finite; skipped_in_row: since the last good one.
     augment, sign_sum, sign_count: strength of the augmentation, and the signs of real scores since it was last
     adjusted.
-    inherited: images that the weights had seen before this run, by what.
+    best, best_by: the best score so far and the figure it is of. step_images: pictures of a step over all processes.
+    inherited: images that the weights had seen before this run, by what. faces: fingerprint of the training faces.
+    history: what was changed on the way, and after how many images.
     """
 
     stage: str
@@ -34,8 +36,12 @@ class Progress:
     sign_sum: float = 0.0
     sign_count: int = 0
     best: float | None = None
+    best_by: str = ""
     seconds: float = 0.0
+    step_images: int = 0
     inherited: dict[str, Any] = field(default_factory=dict)
+    faces: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -43,9 +49,9 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Progress:
-        """Raises TrainingError for a state of another version."""
+        """An older version's lack some, which begin as in a new run. Raises TrainingError for a later version's."""
         known = {f.name for f in fields(cls)}
-        if set(values) != known:
+        if "stage" not in values or not set(values) <= known:
             raise TrainingError(
                 f"the checkpoint's counters are {sorted(values)}, expected {sorted(known)}; start anew with --fresh"
             )

@@ -17,7 +17,7 @@ from .fields import fill, read_toml
 
 BackboneName = Literal["vgg16", "efficientnet-lite0"]
 StageName = Literal["prior", "embed", "finetune"]
-Precision = Literal["fp32", "bf16", "fp64"]
+Precision = Literal["auto", "fp32", "bf16", "fp64"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,10 +248,13 @@ class AugmentRecipe:
 class RunRecipe:
     """How long, how precisely, and what is written when (intervals in images, checkpoints in minutes; 0: never).
 
+    precision: auto is bf16 where the device computes faster in it, else fp32.
     ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the
     images seen.
     keep: how many checkpoints stay beside the best. part_megabytes: largest file of a checkpoint; 0: one file.
-    lpips: whether validation computes it too. best: the figure by which the best is chosen.
+    grid_every: the first grid comes before the first step, further ones after a 64th, a 16th, a quarter of this.
+    lpips: whether validation computes it too. best: the figure by which the best is chosen; psnr and ssim choose the
+    blurriest.
     """
 
     max_images: int = 1_000_000
@@ -266,7 +269,7 @@ class RunRecipe:
     validate_every: int = 20_000
     validation_pictures: int = 64
     lpips: bool = False
-    best: Literal["psnr", "ssim", "detail", "lpips"] = "ssim"
+    best: Literal["perceptual", "psnr", "ssim", "detail", "lpips"] = "perceptual"
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "max_images", "keep", "log_every")

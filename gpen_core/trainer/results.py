@@ -6,23 +6,25 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from ..config import ModelCard
-from ..files import replacing
 from ..weights.description import Header, encode
 from ..weights.tensors import save_tensors
+from .history import history_lines
 from .log import read_log
+from .loop import GRID
 from .step import Stepper
-from .validation import Validation
+from .validation import Validation, save_picture
 
+_UNFINISHED, _WEIGHTS = ".finishing", ".safetensors"
 MODEL, PRIOR, DISCRIMINATOR = "model.safetensors", "prior.safetensors", "discriminator.safetensors"
 _SMOOTHING = 0.9
 
@@ -39,27 +41,46 @@ def write_results(
     dtype = torch.float16 if half else torch.float32
     name = MODEL if stepper.stage.paired else PRIOR
     metadata = encode(Header(stepper.recipe.network.config, card))
-    for file, network in ((name, stepper.average), (DISCRIMINATOR, stepper.stage.discriminator)):
-        save_tensors(
-            out / file, {n: t.detach().to("cpu", dtype).contiguous() for n, t in network.state_dict().items()}, metadata
-        )
-    (out / "README.md").write_text(card_text(card, figures), encoding="utf-8")
-    if validation is not None:
-        save_picture(validation.grid(stepper), out / "grid.png")
-    if importlib.util.find_spec("matplotlib") is not None:
-        draw_curves(read_log(out), out / "curves.png")
+    with appearing_together(out) as folder:
+        for file, network in ((name, stepper.average), (DISCRIMINATOR, stepper.stage.discriminator)):
+            weights = {n: t.detach().to("cpu", dtype).contiguous() for n, t in network.state_dict().items()}
+            save_tensors(folder / file, weights, metadata)
+        (folder / "README.md").write_text(card_text(card, figures), encoding="utf-8")
+        if validation is not None:
+            save_picture(validation.grid(stepper), folder / GRID)
+        if importlib.util.find_spec("matplotlib") is not None:
+            draw_curves(read_log(out), folder / "curves.png")
     return figures
 
 
+@contextmanager
+def appearing_together(out: Path) -> Iterator[Path]:
+    """A folder to write to, whose files come into `out` once all are whole, the weights last: where they are new, all
+    is. A kill between leaves the rest for the next run, which finishes alike.
+    """
+    folder = out / _UNFINISHED
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    for path in sorted(folder.iterdir(), key=lambda p: (p.suffix == _WEIGHTS, p.name in (MODEL, PRIOR), p.name)):
+        os.replace(path, out / path.name)
+    folder.rmdir()
+
+
 def model_card(stepper: Stepper, figures: Mapping[str, float]) -> ModelCard:
-    """The card of the averaged network, with recipe, images seen and figures among its details."""
+    """The card of the averaged network, with recipe and what was changed of it, images seen and figures among its
+    details.
+    """
     recipe, progress = stepper.recipe, stepper.progress
     seen = {**progress.inherited, recipe.stage: progress.images}
     details: dict[str, Any] = {
         "recipe": recipe.to_dict(),
         "images_seen": seen,
         "hours": round(progress.seconds / 3600, 3),
+        "precision": stepper.precision,
     }
+    if progress.history:
+        details["recipe_history"] = progress.history
     if figures:
         details["validation"] = {name: round(value, 4) for name, value in figures.items()}
     return recipe.card(details)
@@ -87,20 +108,16 @@ def card_text(card: ModelCard, figures: Mapping[str, float]) -> str:
     if shown:
         lines += ["| figure | restored | damaged input |", "|---|---|---|"]
         lines += [f"| {n} | {v:.4f} | {figures[f'input_{n}']:.4f} |" for n, v in shown.items()] + [""]
-    lines += ["![Damaged, restored, original](grid.png)", "![Losses](curves.png)", "", "## Recipe", "", "```json"]
-    lines += [json.dumps(card.details["recipe"], indent=1), "```", ""]
+    lines += ["![Damaged, restored, original](grid.png)", "![Losses](curves.png)", "", "## Recipe", ""]
+    if history := card.details.get("recipe_history"):
+        lines += ["What follows is the recipe at the end; it was changed on the way:", ""]
+        lines += [f"- {line}" for line in history_lines(history)] + [""]
+    lines += ["```json", json.dumps(card.details["recipe"], indent=1), "```", ""]
     lines += [
         "A restored face is plausible, not evidence: details are made up from what the training faces looked like.",
         "",
     ]
     return "\n".join(lines)
-
-
-def save_picture(picture: Tensor, path: Path) -> None:
-    """picture: (3, H, W) in [0, 1], written as 8 bits under a temporary name first."""
-    levels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    with replacing(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(levels)).save(temporary, "PNG")
 
 
 def draw_curves(log: list[dict[str, Any]], path: Path) -> None:

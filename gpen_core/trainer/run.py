@@ -14,17 +14,20 @@ import torch
 from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
+from ..files import sweep
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
+from ..measures.perceptual import DetectorFeatures, feature_distance
 from ..weights import GPEN
 from ..weights.description import Header, encode
 from ..weights.tensors import save_tensors
 from .backbones import perceptual_loss, projected_discriminator
-from .checkpoint import list_checkpoints
+from .checkpoint import list_checkpoints, prune_checkpoints, remove_checkpoint
 from .embedders import identity_loss
-from .loop import CHECKPOINTS, Limits, Loop, Report
+from .log import LOG
+from .loop import BEST, CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
-from .results import DISCRIMINATOR, MODEL, write_results
+from .results import DISCRIMINATOR, MODEL, appearing_together, write_results
 from .stages import PairLoss, Stage, build_stage
 from .start import change_range, embed_prior, grow, load_discriminator, load_generator, read_network, same_config
 from .step import Stepper
@@ -72,11 +75,13 @@ def train(
     *,
     device: str = "auto",
     fresh: bool = False,
+    allow_changed: bool = False,
     half: bool = False,
 ) -> dict[str, float]:
     """Runs the recipe, or goes on where `places.out` stands; the validation's figures at the end.
 
-    fresh: throws away what is in the folder's checkpoints. half: the finished weights as float16.
+    fresh: throws away what is in the folder's checkpoints. allow_changed: goes on from those of another seed, loss or
+    set of faces, and the card tells of it. half: the finished weights as float16.
     Raises TrainingError, ConfigError, WeightsError for what cannot be trained, before the first step where that can be
     known.
     """
@@ -89,12 +94,12 @@ def train(
     faces = open_faces(recipe, places, places.data)
     processes = Accelerator(cpu=device == "cpu")
     target = processes.device if device == "auto" or processes.num_processes > 1 else torch.device(device)
-    if fresh and processes.is_main_process:
-        shutil.rmtree(places.out / CHECKPOINTS, ignore_errors=True)
-        (places.out / "log.jsonl").unlink(missing_ok=True)
-        shutil.rmtree(places.out / "tensorboard", ignore_errors=True)
-    processes.wait_for_everyone()
     places.out.mkdir(parents=True, exist_ok=True)
+    if processes.is_main_process:
+        sweep(places.out)
+        if fresh:
+            forget(places.out)
+    processes.wait_for_everyone()
     judge = None
     if recipe.losses.discriminator == "projected":
         drawn = torch.Generator().manual_seed(recipe.seed)
@@ -112,10 +117,19 @@ def train(
         measures = extra_measures(recipe, sources) if stage.paired else {}
         validation = Validation(judged, degradation, recipe.run.validation_pictures, measures=measures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
-    if not loop.resume():
+    if not loop.resume(allow_changed=allow_changed):
         begin(stepper, facts)
     loop.run(limits, report)
     return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
+
+
+def forget(out: Path) -> None:
+    """Removes what a run in `out` would go on from, oldest checkpoint last: killed at it, it still goes on."""
+    for folder in [out / BEST, *reversed(list_checkpoints(out / CHECKPOINTS))]:
+        remove_checkpoint(folder)
+    prune_checkpoints(out / CHECKPOINTS, 1)
+    (out / LOG).unlink(missing_ok=True)
+    shutil.rmtree(out / "tensorboard", ignore_errors=True)
 
 
 def open_faces(recipe: Recipe, places: Places, folder: Path) -> FaceFolder | MappedFaces:
@@ -146,12 +160,12 @@ def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
         raise TrainingError("stage embed puts a prior into a new GPEN; name the prior's file with --prior")
     stage = build_stage(replace(recipe, stage="finetune"), torch.device("cpu"))
     seen = load_sources(stage, sources)["seen"]
-    out.mkdir(parents=True, exist_ok=True)
     card = recipe.card({"recipe": recipe.to_dict(), "images_seen": seen})
     metadata = encode(Header(recipe.network.config, card))
-    save_tensors(out / MODEL, stage.generator.state_dict(), metadata)
-    if sources.discriminator is not None:
-        save_tensors(out / DISCRIMINATOR, stage.discriminator.state_dict(), metadata)
+    with appearing_together(out) as folder:
+        save_tensors(folder / MODEL, stage.generator.state_dict(), metadata)
+        if sources.discriminator is not None:
+            save_tensors(folder / DISCRIMINATOR, stage.discriminator.state_dict(), metadata)
     return {}
 
 
@@ -171,8 +185,10 @@ def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict
 
 
 def extra_measures(recipe: Recipe, sources: Sources) -> dict[str, Measure]:
-    """LPIPS where the recipe asks for it, identity where its network is given."""
-    measures: dict[str, Measure] = {}
+    """The distance that the shipped detector's backbone sees; LPIPS where the recipe asks for it, identity where its
+    network is given.
+    """
+    measures: dict[str, Measure] = {"perceptual": feature_distance(DetectorFeatures())}
     if recipe.run.lpips:
         measures["lpips"] = perceptual_distance()
     if sources.identity is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from ..architecture.precision import bfloat16_pays
 from ..data import Batch
 from ..errors import TrainingError
 from ..losses import mean_score, path_length_penalty, r1_penalty
@@ -25,11 +26,18 @@ from .optimise import (
     set_rates,
 )
 from .progress import Progress
-from .recipe import Recipe
+from .recipe import Precision, Recipe
 from .stages import Stage
 
 _FAKES, _PATH, _AUGMENT_D, _AUGMENT_G, _AUGMENT_R1 = range(5)
 DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
+
+
+def chosen_precision(precision: Precision, device: torch.device) -> Precision:
+    """What `auto` means on `device`, by the test that inference goes by; others are themselves."""
+    if precision != "auto":
+        return precision
+    return "bf16" if bfloat16_pays(device) else "fp32"
 
 
 class Stepper:
@@ -42,7 +50,8 @@ class Stepper:
 
     def __init__(self, stage: Stage, recipe: Recipe, processes: Processes, device: torch.device) -> None:
         self.stage, self.recipe, self.processes, self.device = stage, recipe, processes, device
-        self.dtype = DTYPES[recipe.run.precision]
+        self.precision = chosen_precision(recipe.run.precision, device)
+        self.dtype = DTYPES[self.precision]
         for network in (stage.generator, stage.discriminator):
             network.to(device=device, dtype=self.dtype)
         self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False)
@@ -79,7 +88,7 @@ class Stepper:
         self._generator_turn(batches, kept, adversarial, log)
         if adversarial and self.path_on and progress.steps % losses.path_every == 0:
             self._path_turn(batches, log)
-        seen = sum(len(b.clean) for b in batches) * self.processes.num_processes
+        seen = progress.step_images or sum(len(b.clean) for b in batches) * self.processes.num_processes
         progress.images += seen
         progress.steps += 1
         average_weights(self.average, self.stage.generator, self._decay(seen))
@@ -97,8 +106,8 @@ class Stepper:
         return Generator(self.device).manual_seed(number)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """bfloat16 where the recipe asks for it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.run.precision == "bf16")
+        """bfloat16 where the recipe asks for it, or leaves it to the device."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _discriminator_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> list[Tensor]:
         """Trains the discriminator. The pictures it was shown, with their graph, when the generator can use them at

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..data import Batch, Degradation, MappedFaces, Pictures
 from ..data.order import Order
+from ..files import replacing
 from ..measures.metrics import FIGURES
 from .step import Stepper
 
@@ -83,6 +87,13 @@ def _tiles(pictures: Tensor, rows: int) -> Tensor:
         ],
         1,
     )
+
+
+def save_picture(picture: Tensor, path: Path) -> None:
+    """picture: (3, H, W) in [0, 1], written as 8 bits under a temporary name first."""
+    levels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    with replacing(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(levels)).save(temporary, "PNG")
 
 
 def summary(figures: Mapping[str, float]) -> str:

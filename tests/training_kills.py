@@ -1,0 +1,184 @@
+"""Tiny training runs that are killed at a file operation of theirs, go on, and are compared with one that was not.
+
+python tests/training_kills.py FACES FOLDER POINTS: kills at each of POINTS (numbers, or "all"), one run in FOLDER each,
+and prints a line for every run that did not come out the same. Runs are forks of one process: torch loads once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensorboard.backend.event_processing import event_accumulator  # noqa: F401 - imported before any fork
+from training_runs import recipe, silent
+
+from gpen_core.measures.perceptual import DetectorFeatures
+from gpen_core.trainer import Limits, Places, Sources, results, run
+from gpen_core.trainer.checkpoint import STATE, list_checkpoints, read_checkpoint
+from gpen_core.trainer.log import read_log
+from gpen_core.weights.tensors import read_tensors
+
+_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link"}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_VARYING = ("images_per_second", "seconds", "hours")
+
+
+def operations_under(out: Path, act: Callable[[int], None]) -> None:
+    """Calls `act` with 1, 2, … before each operation of this process that changes something below `out`."""
+    count = 0
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        changes = event in _EVENTS or (event == "open" and (arguments[2] or 0) & _WRITING)
+        if changes and isinstance(arguments[0], str | bytes | Path) and str(out) in os.fsdecode(arguments[0]):
+            count += 1
+            act(count)
+
+    sys.addaudithook(hook)
+
+
+def train_small(faces: Path, out: Path) -> None:
+    """Six steps with a checkpoint after each, validations, a best one, grids and finished files."""
+    made = recipe(
+        augmentation={"target": 0.6, "start": 0.3},
+        run={
+            "keep": 1,
+            "checkpoint_minutes": 1e-9,
+            "max_images": 12,
+            "validate_every": 4,
+            "validation_pictures": 2,
+            "grid_every": 8,
+            "log_every": 1,
+        },
+    )
+    run.train(made, Places(data=faces, out=out), Sources(), Limits(), silent, device="cpu")
+
+
+def outcome(out: Path) -> dict[str, Any]:
+    """What a finished run has left, without times."""
+    (last,) = list_checkpoints(out / "checkpoints")
+    found: dict[str, Any] = {"last": last.name, "log": []}
+    for name, folder in (("checkpoint", last), ("best", out / "best")):
+        tensors, state = read_checkpoint(folder)
+        found |= {f"{name}/{key}": tensor for key, tensor in tensors.items()}
+        found[f"{name}/state"] = {k: v for k, v in state["progress"].items() if k not in _VARYING}
+    for name in ("model", "discriminator"):
+        found |= {f"{name}/{key}": t for key, t in read_tensors(out / f"{name}.safetensors").tensors.items()}
+    for line in read_log(out):
+        found["log"].append({key: value for key, value in line.items() if key not in _VARYING})
+    found["files"] = sorted(p.name for p in out.iterdir() if p.name != "tensorboard")
+    return found
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The names of what differs."""
+
+    def same(a: Any, b: Any) -> bool:
+        return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else bool(a == b)
+
+    return [key for key in {**one, **other} if key not in one or key not in other or not same(one[key], other[key])]
+
+
+def in_a_fork(act: Callable[[], None], *, kill_after: float | None = None) -> int:
+    """How a fork of this process that acts ends: 0, or the signal or code that ended it."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(faces: Path, out: Path, point: int) -> int:
+    """A run in `out` that is killed before its operation number `point`."""
+
+    def kill(count: int) -> None:
+        if count == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def act() -> None:
+        operations_under(out, kill)
+        train_small(faces, out)
+
+    return in_a_fork(act)
+
+
+def faults_after(faces: Path, out: Path, wanted: dict[str, Any], where: str) -> list[str]:
+    """What a run that was killed has lost, or does otherwise once it goes on."""
+    found = []
+    for folder in [*list_checkpoints(out / "checkpoints"), out / "best"]:
+        if (folder / STATE).is_file():
+            read_checkpoint(folder)
+    if in_a_fork(lambda: train_small(faces, out)) != 0:
+        found.append(f"{where}: the run does not go on")
+    elif differing := differences(outcome(out), wanted):
+        found.append(f"{where}: {', '.join(differing[:4])} differ")
+    shutil.rmtree(out)
+    return found
+
+
+def prepare(faces: Path, folder: Path) -> tuple[dict[str, Any], int]:
+    """What an uninterrupted run leaves, and how many operations it takes."""
+    torch.set_num_threads(1)
+    DetectorFeatures()
+    results.draw_curves = lambda log, path: path.write_bytes(b"curves")  # type: ignore[assignment]
+    counted = folder / "count"
+
+    def act() -> None:
+        last = 0
+
+        def note(count: int) -> None:
+            nonlocal last
+            last = count
+
+        operations_under(folder / "straight", note)
+        train_small(faces, folder / "straight")
+        counted.write_text(str(last))
+
+    assert in_a_fork(act) == 0
+    return outcome(folder / "straight"), int(counted.read_text())
+
+
+def main() -> None:
+    """Prints faults, and at the end how many runs were killed."""
+    faces, folder, asked = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted, count = prepare(faces, folder)
+    kills = 0
+    faults: list[str] = []
+    if asked[0] == "random":
+        source = random.Random(0)
+        for number in range(int(asked[1])):
+            out = folder / f"random-{number}"
+            act = functools.partial(train_small, faces, out)
+            for _ in range(source.randint(1, 3)):
+                kills += in_a_fork(act, kill_after=source.uniform(0.02, 2.0)) != 0
+            faults += faults_after(faces, out, wanted, f"random {number}")
+    else:
+        points = range(1, count + 1) if asked[0] == "all" else [max(1, round(float(p) * count)) for p in asked]
+        for point in points:
+            out = folder / f"killed-{point}"
+            kills += killed_at(faces, out, point) == -signal.SIGKILL
+            faults += faults_after(faces, out, wanted, f"operation {point} of {count}")
+    print("\n".join(faults))
+    print(f"{kills} kills, {count} operations, {len(faults)} faults")
+
+
+if __name__ == "__main__":
+    main()
