@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .faces.types import Detection
     from .options import RestoreOptions
     from .restore import FaceRestorer
-    from .weights import GPEN, load_detector, load_model, load_parser
+    from .weights import GPEN, load_detector, load_model, load_parser, load_prior
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "load_detector",
     "load_model",
     "load_parser",
+    "load_prior",
 ]
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "load_detector": ".weights",
     "load_model": ".weights",
     "load_parser": ".weights",
+    "load_prior": ".weights",
 }
 
 

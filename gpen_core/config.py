@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import import_module
@@ -19,6 +18,7 @@ Template = Literal["gpen", "ffhq"]
 Border = Literal["black", "reflect"]
 
 SMALLEST, LARGEST = 8, 4096
+WIDEST = 1 << 16
 DEFAULT_PRIOR = "stylegan2"
 
 
@@ -26,12 +26,35 @@ def _is_power_of_two(number: int) -> bool:
     return number > 0 and number & (number - 1) == 0
 
 
+def shown(value: object) -> str:
+    """`value` as it stands in a message: short, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python prints no integer of thousands of digits
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def check_number(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
+    """Raises ConfigError unless `value` is a number (a whole one) from `low` to `high`."""
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        kind = "whole number" if whole else "number"
+        raise ConfigError(f"{name} is {shown(value)}; it must be a {kind} from {low:g} to {high:g}")
+
+
 def _known_fields(kind: type, values: Mapping[str, Any], owner: str) -> dict[str, Any]:
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(f"{owner} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        raise ConfigError(
+            f"{owner} has no field {', '.join(name[:40] for name in unknown[:3])}; it has {', '.join(sorted(known))}"
+        )
     return dict(values)
+
+
+def _check_names(kind: type, values: object) -> None:
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) and name != "self" for name in values):
+        raise ConfigError(f"{kind.__name__} is made of named values, got {shown(values)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +68,10 @@ class PriorOptions:
 
     UNSEEN: ClassVar[tuple[str, ...]] = ()
     """Those that the shapes of the weights do not tell."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.concat, bool):
+            raise ConfigError(f"concat is {shown(self.concat)}; it must be true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -65,10 +92,9 @@ class MappingOptions(PriorOptions):
     UNSEEN: ClassVar[tuple[str, ...]] = ("lr_mlp",)
 
     def __post_init__(self) -> None:
-        if self.n_mlp < 0:
-            raise ConfigError(f"n_mlp is {self.n_mlp}; it must be at least 0")
-        if not (math.isfinite(self.lr_mlp) and self.lr_mlp > 0):
-            raise ConfigError(f"lr_mlp is {self.lr_mlp}; it must be a positive number")
+        super().__post_init__()
+        check_number("n_mlp", self.n_mlp, 0, 1000, whole=True)
+        check_number("lr_mlp", self.lr_mlp, 1e-6, 1000)
 
     def brief(self, latent_dim: int) -> str:
         """The mapping network in a few words."""
@@ -81,8 +107,8 @@ def prior_options(prior: str) -> type[PriorOptions]:
         return MappingOptions
     # The priors stand on this module and bring torch, which listing models does without.
     priors = import_module(".architecture.priors", __package__).PRIORS
-    if prior not in priors:
-        raise ConfigError(f"there is no prior {prior!r}; there are: {', '.join(priors)}")
+    if not isinstance(prior, str) or prior not in priors:
+        raise ConfigError(f"there is no prior {shown(prior)}; there are: {', '.join(priors)}")
     options: type[PriorOptions] = priors[prior].Options
     return options
 
@@ -118,17 +144,20 @@ class GPENConfig:
             object.__setattr__(self, name, value)
         self._check_sizes()
         object.__setattr__(self, "channels", self._table(channels))
-        if style_dim < 1:
-            raise ConfigError(f"style_dim is {style_dim}; it must be at least 1")
+        check_number("style_dim", style_dim, 1, WIDEST, whole=True)
         kind = prior_options(prior)
+        if options is not None and not isinstance(options, PriorOptions):
+            raise ConfigError(f"options is {shown(options)}; it must be the {kind.__name__} of the prior")
         given = {**({} if options is None else options.to_dict()), **own}
-        object.__setattr__(self, "options", kind(**_known_fields(kind, given, f"a network with the prior {prior!r}")))
+        object.__setattr__(
+            self, "options", kind(**_known_fields(kind, given, f"a network with the prior {shown(prior)}"))
+        )
 
     def _check_sizes(self) -> None:
         for name in ("in_size", "out_size"):
             size = getattr(self, name)
             if not isinstance(size, int) or not _is_power_of_two(size) or not SMALLEST <= size <= LARGEST:
-                raise ConfigError(f"{name} is {size}; it must be a power of two from {SMALLEST} to {LARGEST}")
+                raise ConfigError(f"{name} is {shown(size)}; it must be a power of two from {SMALLEST} to {LARGEST}")
         if self.in_size > self.out_size:
             raise ConfigError(
                 f"in_size {self.in_size} is larger than out_size {self.out_size}; shrink the input instead"
@@ -136,16 +165,17 @@ class GPENConfig:
 
     def _table(self, channels: Mapping[int, int]) -> Mapping[int, int]:
         try:
-            table = {int(r): int(c) for r, c in dict(channels).items()}
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"channels must map resolutions to channel counts, got {channels!r}") from error
+            table = {int(r): count for r, count in dict(channels).items()}
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(f"channels must map resolutions to channel counts, got {shown(channels)}") from error
         expected = self.resolutions
         if tuple(sorted(table)) != expected:
             raise ConfigError(
-                f"channels name the resolutions {sorted(table)}; out_size {self.out_size} has {list(expected)}"
+                f"channels name the resolutions {str(sorted(table))[:80]}; "
+                f"out_size {self.out_size} has {list(expected)}"
             )
-        if min(table.values()) < 1:
-            raise ConfigError(f"channels must be at least 1 at every resolution, got {table}")
+        for resolution, count in table.items():
+            check_number(f"channels at {resolution}", count, 1, WIDEST, whole=True)
         return MappingProxyType({r: table[r] for r in expected})
 
     @property
@@ -187,6 +217,7 @@ class GPENConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GPENConfig:
         """Raises ConfigError for a field that is unknown or missing."""
+        _check_names(cls, values)
         missing = [name for name in ("in_size", "out_size", "channels") if name not in values]
         if missing:
             raise ConfigError(f"the configuration lacks {', '.join(missing)}")
@@ -229,16 +260,22 @@ class ModelCard:
     def __post_init__(self) -> None:
         for name, choices in (("task", get_args(Task)), ("template", get_args(Template)), ("border", get_args(Border))):
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
-        try:
-            low, high = (float(v) for v in self.value_range)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"value_range is {self.value_range!r}; it must be two numbers") from error
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be one of {', '.join(choices)}")
+        if not isinstance(self.value_range, tuple | list) or len(self.value_range) != 2:
+            raise ConfigError(f"value_range is {shown(self.value_range)}; it must be two numbers")
+        for end in self.value_range:
+            check_number("an end of value_range", end, -1e6, 1e6)
+        low, high = (float(end) for end in self.value_range)
         if not low < high:
             raise ConfigError(f"value_range is {self.value_range}; the first number must be the smaller")
         object.__setattr__(self, "value_range", (low, high))
-        if isinstance(self.sharpen, bool) or not isinstance(self.sharpen, int | float) or not 0 <= self.sharpen <= 20:
-            raise ConfigError(f"sharpen is {self.sharpen!r}; it must be a number from 0 to 20")
+        check_number("sharpen", self.sharpen, 0, 20)
+        check_number("noise_seed", self.noise_seed, 0, 2**63 - 1, whole=True)
+        for name in ("name", "licence", "origin"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be a text")
+        if not isinstance(self.details, Mapping):
+            raise ConfigError(f"details is {shown(self.details)}; it must map names to JSON values")
 
     def into_range(self, faces: Tensor) -> Tensor:
         """`faces` in [0, 1] as the network wants them, in `value_range`."""
@@ -253,11 +290,11 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back."""
-        values = asdict(self)
-        values["value_range"] = list(self.value_range)
-        return values
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "value_range": list(self.value_range), "details": dict(self.details)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """Raises ConfigError for a field that is unknown or out of its choices."""
+        _check_names(cls, values)
         return cls(**_known_fields(cls, values, cls.__name__))

@@ -6,6 +6,11 @@ from __future__ import annotations
 class GPENError(Exception):
     """Anything this package refuses or cannot do."""
 
+    def __str__(self) -> str:
+        # Names out of damaged files are quoted: whatever they hold, the message stays one line that can be printed.
+        text = super().__str__()
+        return "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
+
 
 class ConfigError(GPENError, ValueError):
     """A configuration, card or option that contradicts itself."""

@@ -173,6 +173,13 @@ def changed(options: Any, where: str = "") -> dict[str, Any]:
     return found
 
 
+def refuse(options: Any, names: Iterable[str], why: str) -> None:
+    """Raises ConfigError, naming them, for those of `names` (dotted) that are not at their defaults."""
+    said = changed(options)
+    if named := [name.rpartition(".")[-1] for name in names if name in said]:
+        raise ConfigError(f"{', '.join(named)}: {why}")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The name among `known` that `word` was likely meant to be; empty where none is near."""
     return next(iter(difflib.get_close_matches(word, list(known), 1)), "")

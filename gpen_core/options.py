@@ -125,6 +125,13 @@ class Blending:
     smooth_below: float = option(
         0.0, low=0, form="PX", help="Restored faces whose box is shorter than this many pixels are smoothed a little."
     )
+    grain: float = option(
+        0.0,
+        low=0,
+        high=1,
+        help="How much of the picture's own grain is laid back over restored faces, so that they do not look pasted "
+        "in. 0: none, 1: as much as around them.",
+    )
     keep_grey: bool = option(False, help="Faces that are grey stay grey, also in a picture with colours.")
 
     def __post_init__(self) -> None:

@@ -248,3 +248,15 @@ def test_sixteen_bits_grey_and_alpha_go_through_the_whole_command(tmp_path, mode
     grey = read_picture(tmp_path / "out" / "grey.tif")
     assert grey.pixels.dtype == np.uint16
     np.testing.assert_array_equal(grey.pixels[55:, :, 0], deep[55:, :, 0])
+
+
+def test_an_option_needs_no_more_than_its_field_to_be_a_flag_with_help_and_a_row(tmp_path, model, capsys):
+    photograph(tmp_path / "a.png", 1)
+    assert gpen("restore", "--help") == 0
+    assert "how much of the picture's own grain" in " ".join(capsys.readouterr().out.split())
+    words = ["--model", model, "--quiet", "--grain"]
+    assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", *words, 0.5) == 0
+    row = json.loads((tmp_path / "b.report.json").read_text())["settings"]["options"]["blending"]
+    assert row["grain"] == 0.5
+    assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", *words, "nan") == 1
+    assert "--grain is nan; expected a number from 0 to 1" in capsys.readouterr().err

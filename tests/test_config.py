@@ -39,7 +39,7 @@ def test_a_card_survives_json() -> None:
         ({"in_size": 500}, "500.*power of two"),
         ({"in_size": 128, "out_size": 64}, "128.*64"),
         ({"channels": {4: 8, 8: 8}}, r"\[4, 8\].*64"),
-        ({"channels": {4: 0, 8: 1, 16: 1, 32: 1, 64: 1}}, "at least 1"),
+        ({"channels": {4: 0, 8: 1, 16: 1, 32: 1, 64: 1}}, "channels at 4 is 0"),
         ({"channels": 3}, "channels"),
         ({"style_dim": 0}, "style_dim is 0"),
         ({"lr_mlp": float("nan")}, "lr_mlp"),

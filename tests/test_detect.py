@@ -12,9 +12,10 @@ import torch
 from gpen_core.errors import ConfigError, DeviceError, FaceError, InputError, MissingPackageError, WeightsError
 from gpen_core.faces.anchors import anchors, decode_boxes, decode_landmarks
 from gpen_core.faces.detect import RetinaFaceDetector, backbone_of
-from gpen_core.faces.duplicates import distinct
+from gpen_core.faces.duplicates import distinct, strongest
 from gpen_core.faces.library import library_class
 from gpen_core.faces.parse import ParseNetParser
+from gpen_core.faces.retinaface import MobileRetinaFace
 from gpen_core.faces.select import select
 from gpen_core.faces.types import Detection
 from gpen_core.images import as_picture
@@ -86,6 +87,32 @@ def test_tiny_pictures_are_looked_at_without_complaint(
 def test_the_detector_refuses_integers(retinaface: dict[str, torch.Tensor]) -> None:
     with pytest.raises(InputError, match=r"uint8.*expected floats"):
         RetinaFaceDetector(retinaface)(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_the_small_network_is_facexlib_s_to_a_millionth(retinaface: dict[str, torch.Tensor]) -> None:
+    kind = library_class("facexlib.detection.retinaface", "RetinaFace")
+    theirs, ours = kind(network_name="mobile0.25", device=torch.device("cpu")).eval(), MobileRetinaFace().eval()
+    source = torch.Generator().manual_seed(2)
+    state = {
+        key: value if value.ndim == 0 else value + 0.1 * torch.rand(value.shape, generator=source)
+        for key, value in retinaface.items()
+    }
+    theirs.load_state_dict(state)
+    ours.load_state_dict(state)
+    picture = torch.rand(2, 3, 70, 90, generator=source) * 255 - 110
+    with torch.no_grad():
+        for mine, wanted in zip(ours(picture), theirs(picture), strict=True):
+            torch.testing.assert_close(mine, wanted, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_the_strongest_boxes_are_those_of_torchvision(count: int) -> None:
+    source = torch.Generator().manual_seed(3)
+    corner, side = torch.rand(count, 2, generator=source) * 90, torch.rand(count, 2, generator=source) * 40 + 1
+    boxes, scores = torch.cat([corner, corner + side], 1), torch.rand(count, generator=source)
+    assert (
+        strongest(boxes, scores, 0.4).tolist() == library_class("torchvision.ops", "nms")(boxes, scores, 0.4).tolist()
+    )
 
 
 def test_a_box_inside_another_is_the_same_face() -> None:

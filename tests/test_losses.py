@@ -86,10 +86,10 @@ def test_path_length_agrees_with_a_jacobian_written_out_row_by_row():
     latents = torch.randn(2, prior.latents, 4, generator=source, dtype=torch.float64, requires_grad=True)
     direction = torch.randn(2, 3, 8, 8, generator=source, dtype=torch.float64)
     mean = torch.tensor(0.3, dtype=torch.float64)
-    penalty, new_mean, lengths = path_length_penalty(prior.synthesis(latents, noise), latents, mean, direction)
+    penalty, new_mean, lengths = path_length_penalty(prior.render(latents, noise), latents, mean, direction)
 
     def picture(w: Tensor) -> Tensor:
-        return prior.synthesis(w, noise)
+        return prior.render(w, noise)
 
     jacobian = torch.autograd.functional.jacobian(picture, latents.detach())
     slow = []

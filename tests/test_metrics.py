@@ -88,6 +88,8 @@ def test_gpen_evaluate_pairs_by_stem_and_reports_what_is_missing(tmp_path, capsy
     assert "two" in shown
     report = json.loads((tmp_path / "f.json").read_text())
     assert report["restored"]["means"]["sharpness"] == pytest.approx(1)
+    assert report["restored"]["means"]["perceptual"] == pytest.approx(0, abs=1e-6)
+    assert "perceptual distance: 0.000 of the degraded's" in shown
     assert report["degraded"]["means"]["psnr"] == pytest.approx(float(psnr(noisy, clean)), abs=1e-6)
 
 

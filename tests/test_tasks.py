@@ -9,9 +9,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from task_models import Painter, QuadrantParser, face_at, face_map, task_model
 
-from gpen_core.errors import FaceError, InputError, WeightsError
+from gpen_core.errors import ConfigError, FaceError, InputError, WeightsError
 from gpen_core.images import Picture
-from gpen_core.options import RestoreOptions
+from gpen_core.options import Blending, RestoreOptions
 from gpen_core.tasks import (
     colorize,
     colorize_face,
@@ -228,3 +228,9 @@ def test_a_model_of_another_task_is_refused_by_both_names(call, wanted):
 def test_an_aligned_face_is_square():
     with pytest.raises(InputError, match="48×32; an aligned face is square"):
         colorize_face(pixels(32, width=48), task_model("colorization"))
+
+
+def test_what_colouring_cannot_honour_is_refused_by_name():
+    options = RestoreOptions(blending=Blending(grain=0.5))
+    with pytest.raises(ConfigError, match="grain: colourising keeps"):
+        colorize(pixels(64), task_model("colorization"), options=options, detections=[])

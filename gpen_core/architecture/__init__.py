@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .discriminator import Discriminator, Judgement
-from .gpen import DECODER, Network, build_prior, config_from_shapes, embed, expected_shapes
+from .gpen import DECODER, Network, build_prior, config_from_shapes, embed, expected_shapes, prior_config
 from .priors import PRIORS, Prior, StyleGAN2Prior
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "config_from_shapes",
     "embed",
     "expected_shapes",
+    "prior_config",
 ]

@@ -103,10 +103,18 @@ def config_from_shapes(shapes: Shapes) -> GPENConfig | None:
         levels += 1
     if not inner or not levels:
         return None
+    return prior_config(inner, in_size=2 ** (levels + 1))
+
+
+def prior_config(shapes: Shapes, *, in_size: int | None = None) -> GPENConfig | None:
+    """The configuration of the prior alone whose state dict has these names and shapes; None where it is none.
+
+    in_size: of the GPEN around it; None: as large as its pictures.
+    """
     for prior in PRIORS.values():
-        values = prior.recognise(inner)
+        values = prior.recognise(shapes)
         if values is not None:
-            return GPENConfig.from_dict({**values, "in_size": 2 ** (levels + 1)})
+            return GPENConfig.from_dict({**values, "in_size": in_size or values["out_size"]})
     return None
 
 

@@ -27,7 +27,7 @@ class PixelNorm(nn.Module):
 
 
 class EqualizedLinear(nn.Module):
-    """A linear layer whose weights are scaled when used (`rate`: their learning-rate multiplier)."""
+    """A linear layer whose weights are scaled when used. rate: their learning-rate multiplier; gain: of the weights."""
 
     def __init__(
         self,
@@ -37,13 +37,14 @@ class EqualizedLinear(nn.Module):
         activate: bool = False,
         bias: float = 0.0,
         rate: float = 1.0,
+        gain: float = 1.0,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
         self.weight = normal(outputs, inputs, generator=generator, scale=1 / rate)
         self.bias = nn.Parameter(torch.full((outputs,), bias))
         self.rate = rate
-        self.scale = rate / math.sqrt(inputs)
+        self.scale = gain * rate / math.sqrt(inputs)
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:

@@ -30,12 +30,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, after writing the file."""
     from ..errors import WeightsError
+    from ..files import sweep
     from ..weights import GPEN, checkpoint
     from ..weights.description import choose_card
     from ..weights.hub import locate
 
     if arguments.target.exists() and not arguments.overwrite:
         raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
+    sweep(arguments.target.parent)
     located = locate(arguments.source)
     with warnings.catch_warnings():
         if arguments.task is not None:

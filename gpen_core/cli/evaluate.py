@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 NAME = "evaluate"
 HELP = (
-    "compare restored pictures with their originals: PSNR, SSIM, sharpness, detail, and more where weights are at hand"
+    "compare restored pictures with their originals: PSNR, SSIM, sharpness, detail, perceptual distance by the shipped "
+    "detector's features, and more where weights are at hand"
 )
 EXAMPLE = "gpen evaluate restored/ faces/clean --degraded faces/balanced --lpips"
 
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..measures.evaluation import Extras, compare_folders
 
     extras = Extras(lpips=arguments.lpips, fid=arguments.fid, identity=arguments.identity)
-    report = {}
+    report: dict[str, Any] = {}
     complete = True
     for label, folder in (("restored", arguments.restored), ("degraded", arguments.degraded)):
         if folder is None:
@@ -52,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
         if compared.missing:
             complete = False
             print(f"missing in {folder}: {len(compared.missing)}, for instance {', '.join(compared.missing[:3])}")
+    if len(report) == 2:
+        share = report["restored"]["means"]["perceptual"] / max(report["degraded"]["means"]["perceptual"], 1e-12)
+        print(f"perceptual distance: {share:.3f} of the degraded's")
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report, indent=1), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from .table import megabytes, table
@@ -23,12 +24,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, after printing what the file holds."""
+    from ..architecture import prior_config
     from ..weights import GPEN
     from ..weights.cache import sha256_of
+    from ..weights.description import shapes_of
     from ..weights.hub import locate
-    from ..weights.tensors import tensors_sha256
+    from ..weights.tensors import read_tensors, tensors_sha256
 
     located = locate(arguments.source)
+    tensors = read_tensors(located.path, trust_pickle=arguments.trust_pickle).tensors
+    if prior_config(shapes_of(tensors)) is not None:
+        return _say_prior(arguments, located.path)
     found = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
     content = tensors_sha256(found.state_dict())
     stated = found.card.details.get("sha256")
@@ -59,6 +65,36 @@ def run(arguments: argparse.Namespace) -> int:
         ("template", f"{card.template}, border {card.border}"),
         ("licence", card.licence),
         ("origin", card.origin),
+    ]
+    print(table(("what", "value"), rows))
+    return 0
+
+
+def _say_prior(arguments: argparse.Namespace, path: Path) -> int:
+    """The exit status, after printing what a file of a prior alone holds."""
+    from ..weights.cache import sha256_of
+    from ..weights.checkpoint import read_prior
+
+    prior = read_prior(path, trust_pickle=arguments.trust_pickle)
+    config = prior.config
+    facts: dict[str, Any] = {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+        "parameters": sum(parameter.numel() for parameter in prior.parameters()),
+        "config": config.to_dict(),
+    }
+    if arguments.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return 0
+    rows = [
+        ("file", f"{path} ({megabytes(facts['bytes'])})"),
+        ("sha256", facts["sha256"]),
+        ("network", f"the prior {config.prior} alone, {config.out_size} px, {facts['parameters']:,} parameters"),
+        ("channels", " ".join(f"{resolution}:{count}" for resolution, count in config.channels.items())),
+        ("latent", config.options.brief(config.style_dim)),
+        ("options", ", ".join(f"{name} {value}" for name, value in config.options.to_dict().items())),
+        ("use", f"gpen train RECIPE --prior {path.name}, with network.prior = {config.prior!r} and these channels"),
     ]
     print(table(("what", "value"), rows))
     return 0

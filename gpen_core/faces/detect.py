@@ -12,8 +12,9 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ..errors import InputError, WeightsError
 from .anchors import anchors, decode_boxes, decode_landmarks
-from .duplicates import distinct
+from .duplicates import distinct, strongest
 from .library import build, fold_batch_norms, library_class
+from .retinaface import MobileRetinaFace
 from .types import Detection
 
 #: Least confidence of what is reported: below it lies all manner of things, and hardly a face.
@@ -31,14 +32,24 @@ _WIDEST = 400.0
 _MOST = 5000
 
 
+def _resnet() -> nn.Module:
+    network: nn.Module = library_class("facexlib.detection.retinaface", "RetinaFace")(
+        network_name="resnet50", device=torch.device("meta")
+    )
+    return network
+
+
+_NETWORKS = {"mobile0.25": MobileRetinaFace, "resnet50": _resnet}
+
+
 class RetinaFaceDetector(nn.Module):
     """A detector of faces with five landmarks; see `contracts.Detector` for what it guarantees.
 
     A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it.
     state_dict: facexlib's names. backbone: None reads it off the weights. floor: least confidence of what is reported.
     nms: boxes that overlap more than this (intersection over union) are one face. longest_side: at which pictures are
-    wanted. Raises WeightsError where the weights do not fit, MissingPackageError or DeviceError where facexlib or what
-    it stands on does not load.
+    wanted. Raises WeightsError where the weights do not fit, for a ResNet-50 MissingPackageError or DeviceError where
+    facexlib or what it stands on does not load.
     """
 
     def __init__(
@@ -55,10 +66,7 @@ class RetinaFaceDetector(nn.Module):
         if self.backbone not in get_args(Backbone):
             raise WeightsError(f"the backbone is {backbone!r}; expected one of {', '.join(get_args(Backbone))}")
         self.floor, self.nms, self.longest_side = floor, nms, longest_side
-        kind = library_class("facexlib.detection.retinaface", "RetinaFace")
-        self._nms = library_class("torchvision.ops", "nms")
-        name, device = self.backbone, torch.device("meta")
-        built = build(f"RetinaFace {name}", lambda: kind(network_name=name, device=device), state_dict)
+        built = build(f"RetinaFace {self.backbone}", _NETWORKS[self.backbone], state_dict)
         self.network = convert_conv2d_weight_memory_format(fold_batch_norms(built), torch.channels_last)
 
     def forward(self, images: Tensor) -> list[list[Detection]]:
@@ -99,7 +107,7 @@ class RetinaFaceDetector(nn.Module):
             if not coarsest:
                 usable &= (boxes[:, 2:] - boxes[:, :2]).amax(1) <= _WIDEST
             boxes, marks, score = boxes[usable], marks[usable], score[usable]
-            kept = self._nms(boxes, score, self.nms)
+            kept = strongest(boxes, score, self.nms)
             boxes = ((boxes[kept].view(-1, 2, 2) + 0.5) * ratio - 0.5).view(-1, 4)
             found.append((boxes, (marks[kept] + 0.5) * ratio - 0.5, score[kept]))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 #: A box this much inside another is the same face.
@@ -30,3 +31,19 @@ def distinct(boxes: Tensor, scores: Tensor, overlap: float) -> list[tuple[int, f
         kept.append((best, float(score[left[same]].max())))
         left = left[~same]
     return sorted(kept, key=lambda face: -face[1])
+
+
+def strongest(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    """(M,) indices of the boxes (K, 4) that overlap none of a higher score (K,) by more than `overlap` (intersection
+    over union), best first: non-maximum suppression."""
+    order = scores.argsort(descending=True, stable=True)
+    boxes, kept = boxes[order], []
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    while len(order):
+        kept.append(order[0])
+        low, high = torch.maximum(boxes[:, :2], boxes[0, :2]), torch.minimum(boxes[:, 2:], boxes[0, 2:])
+        common = (high - low).clamp(min=0).prod(1)
+        apart = common <= overlap * (area + area[0] - common)
+        apart[0] = False
+        order, boxes, area = order[apart], boxes[apart], area[apart]
+    return torch.stack(kept) if kept else order

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import levels
 from .geometry import invert_affine, moved_origin, rectangle_of, resize_affine, scale_of, transform
+from .grain import make_grain, measure_grain
 from .laplacian import laplacian_change
 from .planes import planes_of
 from .warp import warp
@@ -148,26 +149,33 @@ def compose(
     full_scale: float,
     *,
     blend: Literal["alpha", "laplacian"] = "alpha",
+    grain: float = 0.0,
     rounded: bool = False,
     in_place: bool = False,
 ) -> NDArray[Any]:
     """A copy of `pixels` (H, W, 3), same kind of number, with every face mixed in by its share; integers are rounded.
 
-    rounded: warped faces are rounded to 8 bits before they are mixed in. in_place: no copy, `pixels` itself. Where all
+    grain: how much of the picture's grain around a face is laid over it. rounded: warped faces are rounded to 8 bits
+    before they are mixed in. in_place: no copy, `pixels` itself. Where all
     shares are zero the numbers are the same to the bit.
     """
     result: NDArray[Any] = pixels if in_place else pixels.copy()
-    originals = []
+    originals, grains = [], []
     for window, share in zip(windows, shares, strict=True):
         x1, y1, x2, y2 = window.rectangle
         # Of all faces first: where two overlap, both are measured against the picture without either.
         originals.append(planes_of(pixels[y1:y2, x1:x2]).to(share))
-    for window, share, before in zip(windows, shares, originals, strict=True):
+        grains.append(measure_grain(_around(pixels, window.rectangle).to(share) / full_scale) if grain else None)
+    for window, share, before, found in zip(windows, shares, originals, grains, strict=True):
         x1, y1, x2, y2 = window.rectangle
         if x1 >= x2 or y1 >= y2:
             continue
         face = (levels.round_(window.face.clone()) if rounded else window.face) * full_scale
         change = laplacian_change(before, face, share) if blend == "laplacian" else share * (face - before)
+        if found is not None:
+            # What of the picture's own grain a share s leaves, (1 - s)² of its variance, is filled up to all of it.
+            lacking = (share * (2 - share)).sqrt()
+            change = change + grain * lacking * make_grain(found, before / full_scale, face / full_scale) * full_scale
         here = result[y1:y2, x1:x2]
         mixed = planes_of(here).to(share) + change
         if pixels.dtype.kind == "u":
@@ -175,3 +183,10 @@ def compose(
         touched = (share > 0).cpu().numpy()[..., None]
         np.copyto(here, mixed.permute(1, 2, 0).cpu().numpy().astype(pixels.dtype), where=touched)
     return result
+
+
+def _around(pixels: NDArray[Any], rectangle: Rectangle) -> Tensor:
+    """(3, h, w): the pixels of a rectangle and of a quarter of its sides around it."""
+    x1, y1, x2, y2 = rectangle
+    across, down = (x2 - x1) // 4, (y2 - y1) // 4
+    return planes_of(pixels[max(0, y1 - down) : y2 + down, max(0, x1 - across) : x2 + across])

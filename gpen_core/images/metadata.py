@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .bare import PNG_COLOUR, PNG_MAGIC, png_chunks
+from .damage import DamageError, guarded
+from .directory import DirectoryError, read_directory
+
 ORIENTATION = 0x0112
 #: IFD0's "name and version of the software used to post-process the picture" (Exif's TIFF/EP tag 11): free in camera
 #: files, so the camera's own Software tag stays.
 PROCESSING_SOFTWARE = 0x000B
 PREFIX = b"Exif\x00\x00"
+PHOTOSHOP = b"Photoshop 3.0\x00"
+#: An EXIF block that says nothing.
+_EMPTY = b"MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00"
+#: Tags of a TIFF that describe the photograph; its others describe the file's layout, which the result has its own of.
+_TIFF_DESCRIPTIVE = frozenset((0x000B, 270, 271, 272, 305, 306, 315, 316, 33432, 34665, 34853))
+_OLD_FORMS = frozenset(("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Raw profile type xmp"))
+#: No scanner sees finer, in dots an inch.
+_FINEST = 1e6
 
 #: EXIF orientation → how the stored rows become the picture as seen.
 _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -52,37 +63,121 @@ def upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
     return stored if turn is None else np.ascontiguousarray(turn(stored))
 
 
-def _orientation_offset(exif: bytes) -> tuple[int, str] | None:
-    """Where the orientation's value stands in an EXIF block that starts with a TIFF header, and the byte order."""
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[:4])
-    if order is None or len(exif) < 10:
-        return None
-    (start,) = struct.unpack_from(order + "L", exif, 4)
-    if start + 2 > len(exif):
-        return None
-    (count,) = struct.unpack_from(order + "H", exif, start)
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
-        if struct.unpack_from(order + "H", exif, entry)[0] == ORIENTATION:
-            return entry + 8, order
-    return None
-
-
 def without_orientation(exif: bytes | None, xmp: bytes | None) -> tuple[bytes | None, bytes | None]:
     """Both blocks saying that the picture stands upright; every other byte as it was (maker notes survive no
     re-encoding)."""
     if exif is not None:
-        exif = exif.removeprefix(PREFIX)
-        found = _orientation_offset(exif)
-        if found is not None:
-            offset, order = found
-            exif = exif[:offset] + struct.pack(order + "H", 1) + exif[offset + 2 :]
+        exif = read_directory(exif).reset(ORIENTATION, 1)
     return exif, None if xmp is None else _XMP_ORIENTATION.sub(b"", xmp)
 
 
 def with_provenance(exif: bytes | None, provenance: Provenance) -> bytes:
-    """An EXIF block with the tag ProcessingSoftware set; re-encoded, because an entry is added."""
-    tags = Image.Exif()
-    if exif is not None:
-        tags.load(PREFIX + exif)
-    tags[PROCESSING_SOFTWARE] = str(provenance)
-    return tags.tobytes().removeprefix(PREFIX)
+    """An EXIF block with the tag ProcessingSoftware set; what else is in it stays byte for byte.
+
+    Raises DirectoryError for a block that is none.
+    """
+    line = str(provenance).encode("ascii", "replace")
+    return read_directory(_EMPTY if exif is None else exif).changed({PROCESSING_SOFTWARE: line})
+
+
+def read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
+    """The file's EXIF block, without prefix, and its orientation (1 where none is given); None, and a note, where it
+    cannot be read.
+    """
+    if image.format == "TIFF":
+        return _exif_of_tiff(image, notes)
+    block = image.info.get("exif") or b""
+    try:
+        if not block and "Raw profile type exif" in image.info:  # PNG's old form
+            with guarded("no EXIF"):
+                block = image.getexif().tobytes()
+        while block.startswith(PREFIX):
+            block = block[len(PREFIX) :]
+        directory = read_directory(block) if block else None
+        if directory is not None and directory.entries.get(ORIENTATION, (0,))[0] in (1, 3, 4):
+            # AVIF and HEIF turn the picture in their own way; their readers have done so and left this at 1
+            return block, directory.number(ORIENTATION, 1)
+    except (DamageError, DirectoryError) as damage:
+        notes.append(f"its EXIF cannot be read and was dropped ({damage})")
+        return None, 1
+    return block or None, _orientation_of_xmp(image)
+
+
+def _orientation_of_xmp(image: Image.Image) -> int:
+    """What XMP says where EXIF says nothing; 1 where neither can be read."""
+    try:
+        with guarded("no tags"):
+            return int(image.getexif().get(ORIENTATION, 1))
+    except DamageError:
+        return 1
+
+
+def _exif_of_tiff(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
+    kept, dropped = Image.Exif(), []
+    orientation = 1
+    try:
+        with guarded("no tags"):
+            tags = image.getexif()
+            orientation = int(tags.get(ORIENTATION, 1))
+    except DamageError:
+        notes.append("its tags cannot be read and were dropped")
+        return None, 1
+    for tag in sorted(set(tags) & _TIFF_DESCRIPTIVE):
+        one = Image.Exif()
+        try:
+            with guarded("no such tag"):
+                one[tag] = tags.get_ifd(tag) if tag in (34665, 34853) else tags[tag]
+                one.tobytes()
+        except DamageError:
+            dropped.append(str(tag))
+        else:
+            kept[tag] = one[tag]
+    if dropped:
+        notes.append(f"its tags {', '.join(dropped)} cannot be read and were dropped")
+    return (kept.tobytes().removeprefix(PREFIX) if len(kept) else None), orientation
+
+
+def read_other_notes(image: Image.Image, source: bytes) -> dict[str, Any]:
+    """Fields of a Picture: text, dpi, iptc, comments, png_colour, as far as the image and its file tell them."""
+    comment = image.info.get("comment")
+    comments = [comment.encode(errors="replace") if isinstance(comment, str) else comment] if comment else []
+    segments = getattr(image, "applist", ())
+    if segments:
+        comments = [content for name, content in segments if name == "COM"]
+    png = image.format == "PNG" and source.startswith(PNG_MAGIC)
+    return {
+        "text": _texts(image),
+        "dpi": _dpi(image),
+        "iptc": _iptc(image),
+        "comments": tuple(one for one in comments if isinstance(one, bytes)),
+        "png_colour": {name: content for name, content, _ in png_chunks(source) if name in PNG_COLOUR} if png else {},
+    }
+
+
+def _iptc(image: Image.Image) -> bytes | None:
+    """Photoshop's block of resources, one of which is IPTC's."""
+    segments = getattr(image, "applist", ())
+    if segments:
+        parts = [content for name, content in segments if name == "APP13" and content.startswith(PHOTOSHOP)]
+        return b"".join(part[len(PHOTOSHOP) :] for part in parts) or None
+    tags = getattr(image, "tag_v2", {})
+    held = tags.get(34377) if image.format == "TIFF" else None
+    held = held[0] if isinstance(held, tuple) and len(held) == 1 else held
+    return held if isinstance(held, bytes) and held else None
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    """PNG's text chunks, apart from those that hold XMP or an old form of EXIF."""
+    if image.format != "PNG":
+        return {}
+    held = {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
+    return {key: value for key, value in held.items() if key not in _OLD_FORMS}
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    dpi = image.info.get("dpi")
+    try:
+        x, y = (float(value) for value in dpi) if isinstance(dpi, tuple) else (0.0, 0.0)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < _FINEST and 0 < y < _FINEST else None

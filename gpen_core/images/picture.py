@@ -36,9 +36,10 @@ class Picture:
 
     pixels: (H, W, 3) RGB, uint8, uint16, or float32 in [0, 1]; a grey picture has three equal channels and says `grey`.
     alpha: (H, W) of the same kind of number, not premultiplied, or None.
-    icc_profile, exif (a TIFF block, orientation reset to 1), xmp: the file's own bytes; text: PNG's text chunks.
+    icc_profile, exif (a TIFF block, orientation reset to 1), xmp, iptc (Photoshop's resources, which hold it),
+    comments: the file's own bytes; text: PNG's text chunks; png_colour: PNG's that say what its numbers look like.
     compression: TIFF's scheme by Pillow's name; lossless: of a WebP or AVIF.
-    notes: what could not be kept, in sentences for the report.
+    pages: how many pictures the file holds. notes: what could not be kept, in sentences for the report.
     Raises InputError when the arrays do not fit together.
     """
 
@@ -48,12 +49,16 @@ class Picture:
     icc_profile: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    comments: tuple[bytes, ...] = ()
+    png_colour: Mapping[bytes, bytes] = field(default_factory=dict)
     text: Mapping[str, str] = field(default_factory=dict)
     dpi: tuple[float, float] | None = None
     format: str | None = None
     jpeg: JpegSettings | None = None
     lossless: bool = False
     compression: str | None = None
+    pages: int = 1
     notes: tuple[str, ...] = ()
     path: Path | None = None
 

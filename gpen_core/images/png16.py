@@ -10,13 +10,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from .bare import PNG_MAGIC, png_chunk
 from .picture import Picture
 
 _ROWS = 64
-
-
-def _chunk(file: IO[bytes], name: bytes, data: bytes) -> None:
-    file.write(struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data)))
 
 
 def write_png16(picture: Picture, file: IO[bytes], exif: bytes | None, texts: Mapping[str, str]) -> None:
@@ -24,27 +21,33 @@ def write_png16(picture: Picture, file: IO[bytes], exif: bytes | None, texts: Ma
     whichever is smaller."""
     samples = picture.interleaved(np.uint16)
     height, width, channels = samples.shape
-    file.write(b"\x89PNG\r\n\x1a\n")
-    _chunk(file, b"IHDR", struct.pack(">LLBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))
+    file.write(PNG_MAGIC)
+
+    def put(name: bytes, content: bytes) -> None:
+        file.write(png_chunk(name, content))
+
+    put(b"IHDR", struct.pack(">LLBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))
+    for name, content in picture.png_colour.items():
+        put(name, content)
     if picture.icc_profile is not None:
-        _chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(picture.icc_profile))
+        put(b"iCCP", b"ICC profile\0\0" + zlib.compress(picture.icc_profile))
     if picture.dpi is not None:
         x, y = (round(value / 0.0254) for value in picture.dpi)
-        _chunk(file, b"pHYs", struct.pack(">LLB", x, y, 1))
+        put(b"pHYs", struct.pack(">LLB", x, y, 1))
     for key, value in texts.items():
-        _chunk(file, b"iTXt", key.encode("latin-1", "replace")[:79] + b"\0\0\0\0\0" + value.encode())
+        put(b"iTXt", key.encode("latin-1", "replace")[:79] + b"\0\0\0\0\0" + value.encode())
     if exif is not None:
-        _chunk(file, b"eXIf", exif)
+        put(b"eXIf", exif)
     stride = 2 * channels
     deflate = zlib.compressobj(6)
     above = np.zeros((1, width * stride), np.int16)
     for top in range(0, height, _ROWS):
         rows = samples[top : top + _ROWS].astype(">u2").view(np.uint8).reshape(-1, width * stride).astype(np.int16)
         upper = np.concatenate([above, rows[:-1]])
-        _chunk(file, b"IDAT", deflate.compress(_filtered(rows, upper, stride).tobytes()))
+        put(b"IDAT", deflate.compress(_filtered(rows, upper, stride).tobytes()))
         above = rows[-1:]
-    _chunk(file, b"IDAT", deflate.flush())
-    _chunk(file, b"IEND", b"")
+    put(b"IDAT", deflate.flush())
+    put(b"IEND", b"")
 
 
 def _filtered(rows: NDArray[np.int16], upper: NDArray[np.int16], stride: int) -> NDArray[np.uint8]:

@@ -10,31 +10,43 @@ from PIL import Image, JpegImagePlugin
 
 from ..errors import PictureError
 from .colour import cmyk_to_srgb
-from .metadata import ORIENTATION, PREFIX, upright, without_orientation
+from .metadata import read_exif, read_other_notes, upright, without_orientation
 from .picture import JpegSettings, Picture, own
 
-#: Tags of a TIFF that describe the photograph; its others describe the file's layout, which the result has its own of.
-_TIFF_DESCRIPTIVE = frozenset((0x000B, 270, 271, 272, 305, 306, 315, 316, 33432, 34665, 34853))
+#: Floats brighter than this are not lights of a photograph, if there are more than a few of them.
+_BRIGHTEST, _FEW = 1.5, 0.05
+#: Pixels copied at a time.
+_BAND = 1 << 22
 
 
 def picture_from_pil(
-    image: Image.Image, samples: NDArray[np.uint16] | None = None, notes: list[str] | None = None, *, turn: bool = False
+    image: Image.Image,
+    samples: NDArray[Any] | None = None,
+    notes: list[str] | None = None,
+    *,
+    turn: bool = False,
+    source: bytes = b"",
 ) -> Picture:
     """The picture that a PIL image holds.
 
-    samples: (H, W, C) where they were read past Pillow (16 bits), else the image's own. notes: what is known already.
-    turn: apply EXIF's orientation; without it the picture and its EXIF stay as they are, so that a result lies as
-    the image given. Raises PictureError for modes that are neither grey, RGB, palette nor CMYK.
+    samples: (H, W, C) where they were read past Pillow (16 bits, floats), else the image's own. notes: what is known
+    already. turn: apply EXIF's orientation; without it the picture and its EXIF stay as they are, so that a result
+    lies as the image given. source: the file's bytes, for what Pillow does not tell. Metadata that cannot be read
+    becomes a note. Raises PictureError for modes that are neither grey, RGB, palette nor CMYK.
     """
     notes = [] if notes is None else notes
-    stored = _samples(image, notes) if samples is None else _with_keyed_alpha(samples, image.info.get("transparency"))
-    exif, orientation = _exif(image)
-    xmp = image.info.get("xmp")
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    stored: NDArray[Any]
+    if samples is None:
+        stored = _samples(image, notes)
+    else:
+        stored = _unit_floats(samples, notes) if samples.dtype.kind == "f" else samples
+        stored = _with_keyed_alpha(stored, image.info.get("transparency"))
+    exif, orientation = read_exif(image, notes)
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    xmp = xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
     if turn:
         stored = upright(stored, orientation)
         exif, xmp = without_orientation(exif, xmp)
-    exif = None if exif is None else exif.removeprefix(PREFIX)
     channels = stored.shape[2]
     colours = stored[..., : channels - 1] if channels in (2, 4) else stored
     return Picture(
@@ -44,8 +56,7 @@ def picture_from_pil(
         icc_profile=None if image.mode == "CMYK" else image.info.get("icc_profile") or None,  # CMYK has become sRGB
         exif=exif,
         xmp=xmp,
-        text=_texts(image),
-        dpi=_dpi(image),
+        **read_other_notes(image, source),
         format="JPEG" if image.format == "MPO" else image.format,
         jpeg=_jpeg_settings(image),
         compression=image.info.get("compression") if image.format == "TIFF" else None,
@@ -53,19 +64,19 @@ def picture_from_pil(
     )
 
 
-def _texts(image: Image.Image) -> dict[str, str]:
-    """PNG's text chunks, apart from those that hold XMP or an old form of EXIF."""
-    if image.format != "PNG":
-        return {}
-    held = {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
-    return {
-        key: value for key, value in held.items() if key != "XML:com.adobe.xmp" and not key.startswith("Raw profile")
-    }
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    dpi = image.info.get("dpi")
-    return (float(dpi[0]), float(dpi[1])) if isinstance(dpi, tuple) and len(dpi) == 2 and min(dpi) > 0 else None
+def _unit_floats(samples: NDArray[Any], notes: list[str]) -> NDArray[np.float32]:
+    """Floats in [0, 1], what is beyond or no number set to its nearest end."""
+    numbers = np.isfinite(samples)
+    outside = float(np.mean((samples > _BRIGHTEST) | (samples < -_BRIGHTEST)))
+    if outside > _FEW:
+        low, high = float(np.nanmin(samples)), float(np.nanmax(samples))
+        raise PictureError(f"the picture holds floats from {low:g} to {high:g}; save it with 0 as black and 1 as white")
+    if not numbers.all():
+        notes.append("pixels that were no numbers became black")
+    if outside:
+        notes.append("light brighter than white was cut off")
+    unit: NDArray[np.float32] = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    return unit
 
 
 def _samples(image: Image.Image, notes: list[str]) -> NDArray[Any]:
@@ -86,7 +97,7 @@ def _samples(image: Image.Image, notes: list[str]) -> NDArray[Any]:
         image = image.convert({"RGBa": "RGBA", "La": "LA"}[mode])
     elif mode in ("L", "RGB") and "transparency" in image.info:
         image = image.convert({"L": "LA", "RGB": "RGBA"}[mode])
-    samples: NDArray[Any] = np.asarray(image)
+    samples: NDArray[Any] = array_of(image)
     if image.mode.startswith("I"):  # grey of 16 bits; "I" in Pillow before 11 and for some PGM
         if samples.min() < 0 or samples.max() > 65535:
             raise PictureError("the picture holds 32-bit integers; save it with 8 or 16 bits a channel")
@@ -98,7 +109,18 @@ def _samples(image: Image.Image, notes: list[str]) -> NDArray[Any]:
     return samples if samples.ndim == 3 else samples[..., None]
 
 
-def _with_keyed_alpha(samples: NDArray[np.uint16], key: Any) -> NDArray[np.uint16]:
+def array_of(image: Image.Image) -> NDArray[Any]:
+    """The image's numbers, (H, W) or (H, W, C), copied some rows at a time: once, where NumPy would twice."""
+    first = np.asarray(image.crop((0, 0, image.width, 1)))
+    whole = np.empty((image.height, *first.shape[1:]), first.dtype)
+    rows = max(1, _BAND // max(1, image.width))
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        whole[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return whole
+
+
+def _with_keyed_alpha(samples: NDArray[Any], key: Any) -> NDArray[Any]:
     """PNG's one transparent colour, as an alpha channel."""
     if samples.shape[2] != 3 or not isinstance(key, tuple):
         return samples
@@ -106,25 +128,14 @@ def _with_keyed_alpha(samples: NDArray[np.uint16], key: Any) -> NDArray[np.uint1
     return np.concatenate([samples, opaque.astype(np.uint16) * np.uint16(65535)], axis=2)
 
 
-def _exif(image: Image.Image) -> tuple[bytes | None, int]:
-    """The file's EXIF block and its orientation (1 where none is given)."""
-    if image.format == "TIFF":
-        tags = image.getexif()
-        orientation = tags.get(ORIENTATION, 1)
-        kept = Image.Exif()
-        for tag, value in tags.items():
-            if tag in _TIFF_DESCRIPTIVE:
-                kept[tag] = tags.get_ifd(tag) if tag in (34665, 34853) else value
-        return (kept.tobytes().removeprefix(PREFIX) if len(kept) else None), int(orientation)
-    # AVIF and HEIF turn the picture in their own way; their readers have done so and left EXIF's orientation at 1
-    return image.info.get("exif") or None, int(image.getexif().get(ORIENTATION, 1))
-
-
 def _jpeg_settings(image: Image.Image) -> JpegSettings | None:
     if not isinstance(image, JpegImagePlugin.JpegImageFile):
         return None
+    tables = getattr(image, "quantization", {})
+    if not 1 <= len(tables) <= 4 or not all(len(t) == 64 and all(0 < v < 65536 for v in t) for t in tables.values()):
+        return None
     return JpegSettings(
-        quantization={k: tuple(v) for k, v in image.quantization.items()},
+        quantization={k: tuple(v) for k, v in tables.items()},
         subsampling=JpegImagePlugin.get_sampling(image),
         progressive=bool(image.info.get("progressive")),
     )

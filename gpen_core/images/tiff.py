@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from ..errors import PictureError
+from .damage import DamageError, guarded
 from .metadata import PREFIX
 from .picture import Picture
 
@@ -19,8 +20,8 @@ _UNCOMPRESSED, _DEFLATE = 1, 8
 _LARGEST = 2**32 - 2**24
 
 
-def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
-    """Writes a TIFF of one strip, with profile, EXIF, XMP and resolution.
+def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> list[str]:
+    """Notes on tags that were left out. Writes a TIFF of one strip, with profile, EXIF, XMP, IPTC and resolution.
 
     Deflated after the horizontal predictor, unless the input was a TIFF without compression. Floats are stored as 16
     bits. Raises PictureError beyond 4 GB.
@@ -35,11 +36,7 @@ def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
     if len(strip) > _LARGEST:
         raise PictureError(f"{width}×{height} pixels are too many for TIFF; choose another format (--format png)")
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    if exif is not None:
-        block = Image.Exif()
-        block.load(PREFIX + exif)
-        for tag in block:
-            tags[tag] = block.get_ifd(tag) if tag in (34665, 34853) else block[tag]
+    dropped = [] if exif is None else _add_exif(tags, exif)
     layout: dict[int, Any] = {  # tag numbers of TIFF 6.0 §8
         256: width,
         257: height,
@@ -63,10 +60,38 @@ def write_tiff(picture: Picture, file: IO[bytes], exif: bytes | None) -> None:
     if picture.xmp is not None:
         tags.tagtype[700] = 1
         tags[700] = picture.xmp
+    if picture.iptc is not None:
+        tags.tagtype[34377] = 1
+        tags[34377] = picture.iptc
     if picture.dpi is not None:
         tags[282], tags[283], tags[296] = picture.dpi[0], picture.dpi[1], 2
     tags.save(file)
     file.write(strip)
+    return [f"its EXIF's tags {', '.join(dropped)} cannot be read and were dropped"] if dropped else []
+
+
+def _add_exif(tags: TiffImagePlugin.ImageFileDirectory_v2, exif: bytes) -> list[str]:
+    """Puts EXIF's entries among the TIFF's own, and gives the numbers of those that are damaged.
+
+    Each is tried by itself: Pillow decodes and encodes their values, and fails at those that contradict their type.
+    """
+    dropped = []
+    block = Image.Exif()
+    with guarded("its EXIF cannot be read"):
+        block.load(PREFIX + exif)
+        found = sorted(block)
+    for tag in found:
+        try:
+            with guarded("a damaged tag"):
+                value = block.get_ifd(tag) if tag in (34665, 34853) else block[tag]
+                trial = TiffImagePlugin.ImageFileDirectory_v2()
+                trial[tag] = value
+                trial.tobytes()
+        except DamageError:
+            dropped.append(str(tag))
+        else:
+            tags[tag] = value
+    return dropped
 
 
 def _strip(samples: NDArray[Any], compression: int) -> bytes:

@@ -15,6 +15,7 @@ from ..errors import PictureError
 from ..images.picture import to_depth
 from ..images.reading import read_picture
 from .metrics import FIGURES, frechet_distance, perceptual_distance
+from .perceptual import DetectorFeatures, feature_distance
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -48,7 +49,7 @@ def compare_folders(folder: Path, originals: Path, extras: Extras) -> Comparison
     pairs = {stem: (given[stem], path) for stem, path in wanted.items() if stem in given}
     if not pairs:
         raise PictureError(f"{folder} and {originals} share no picture; they pair by file name without its ending")
-    measures = {**FIGURES, **_extra_measures(extras)}
+    measures = {**FIGURES, "perceptual": feature_distance(DetectorFeatures()), **_extra_measures(extras)}
     frechet = frechet_distance() if extras.fid else None
     rows: dict[str, dict[str, float]] = {}
     for stem, (result_path, original_path) in pairs.items():

@@ -117,6 +117,7 @@ class PictureWork:
             shares,
             self._canvas.full_scale,
             blend=options.blending.blend,
+            grain=options.blending.grain,
             rounded=options.eight_bits,
             in_place=in_place,
         )

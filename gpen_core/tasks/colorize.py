@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..contracts import Detector, Model, Parser
-from ..errors import ConfigError
 from ..faces.colour import luma
 from ..faces.types import Detection
+from ..fields import refuse
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
@@ -52,8 +52,10 @@ def colorize(
     """
     check_task(model, "colorization")
     options = options or RestoreOptions()
-    if options.blending.keep_grey:
-        raise ConfigError("keep_grey: a face that is to be coloured cannot stay grey; leave one of the two out")
+    refuse(
+        options, ("blending.grain",), "colourising keeps the grain as it keeps every pixel's brightness; leave it out"
+    )
+    refuse(options, ("blending.keep_grey",), "a face that is to be coloured cannot stay grey; leave it out")
     given = as_picture(picture)
     restorer = FaceRestorer(model, detector, parser, prepare=to_grey)
     coloured = given.with_pixels(given.pixels, grey=False)

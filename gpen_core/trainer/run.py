@@ -211,8 +211,8 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
                 "--prior embeds a prior in a GPEN: it belongs to stage finetune or embed;"
                 " to go on with a prior use --generator"
             )
-        state, stated, card = read_network(sources.prior, part="g_ema")
-        if stated is not None:
+        state, stated, card = read_network(sources.prior)
+        if stated is not None and stated.prior == config.prior:
             # Features that are concatenated here and added there are the one difference that the prior adapts to.
             same_config(config, stated.with_options(concat=config.options.concat), str(sources.prior))
         embed_prior(stage.generator, state, name=str(sources.prior))

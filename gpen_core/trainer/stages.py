@@ -98,7 +98,7 @@ class PriorStage(Stage):
         like, prior = batch.clean, self.generator
         latents = prior.style_latents(prior.draw_codes(like, source))
         noise = prior.draw_noise_like(like, source, independent=self.losses.independent_noise)
-        return prior.synthesis(latents, noise), latents
+        return prior.render(latents, noise), latents
 
 
 def _check_path_length(prior: Prior, losses: LossRecipe) -> None:
@@ -145,7 +145,7 @@ class FinetuneStage(Stage):
         given = {r: (f,) * prior.feature_inputs[r] for r, f in features.items()}
         if network.config.out_size > network.config.in_size:
             given.update(network.drawn_features(code.device))
-        return self._centred(prior.synthesis(latents, given)), latents
+        return self._centred(prior.render(latents, given)), latents
 
     def loss(
         self, fake: Tensor, batch: Batch, *, adversarial: bool, matching: bool, augment: Augment | None

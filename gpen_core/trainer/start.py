@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..architecture import DECODER, Prior, embed
+from ..architecture import DECODER, Prior, embed, prior_config
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, TrainingError
 from ..weights import GPEN
@@ -34,6 +34,12 @@ def embed_prior(network: GPEN, prior: Mapping[str, Tensor], *, name: str) -> Non
 
     Raises TrainingError when the prior does not fit, naming what differs; every tensor must find its place.
     """
+    found = prior_config({n: tuple(t.shape) for n, t in prior.items()})
+    if found is not None and found.prior != network.config.prior:
+        raise TrainingError(
+            f"{name} is a {found.prior} prior and the recipe's network takes {network.config.prior};"
+            f" set network.prior = {found.prior!r}, or give another file"
+        )
     inside = embed(network.generator.adapted(prior))
     expected = {n: t for n, t in network.state_dict().items() if n.startswith(DECODER)}
     _check_fit(inside, expected, name)
@@ -69,6 +75,9 @@ def grow(network: nn.Module, smaller: Mapping[str, Tensor]) -> None:
     What is new in an encoder or a discriminator keeps its fresh weights; what is new in a prior, it says itself.
     Raises TrainingError when a shared tensor has another shape, ConfigError for a prior that cannot grow.
     """
+    prior = network if isinstance(network, Prior) else network.generator if isinstance(network, GPEN) else None
+    if prior is not None:
+        prior.require("grow")
     own = network.state_dict()
     shared = {n: t for n, t in _renamed_blocks(smaller, own).items() if n in own}
     differing = [n for n, t in shared.items() if own[n].shape != t.shape]
@@ -77,12 +86,11 @@ def grow(network: nn.Module, smaller: Mapping[str, Tensor]) -> None:
             f"the smaller network does not fit into this one: {', '.join(differing[:3]) or 'no common tensor'};"
             " both need one channel table"
         )
-    if isinstance(network, Prior):
-        network.load_state_dict(network.grown(shared))
-        return
-    if isinstance(network, GPEN):
+    if prior is network:
+        shared = network.grown(shared)
+    elif prior is not None:
         inside = {n.removeprefix(DECODER): t for n, t in shared.items() if n.startswith(DECODER)}
-        shared |= embed(network.generator.grown(inside))
+        shared |= embed(prior.grown(inside))
     network.load_state_dict({**own, **shared})
 
 

@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .load import load_detector, load_model, load_parser
+    from .load import load_detector, load_model, load_parser, load_prior
     from .pretrained import GPEN
 
-__all__ = ["GPEN", "load_detector", "load_model", "load_parser"]
+__all__ = ["GPEN", "load_detector", "load_model", "load_parser", "load_prior"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,12 +14,14 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from ..errors import HubError
-from ..files import replacing
+from ..files import replacing, sweep
 
 _CHUNK = 1 << 20
 _TRIES = 3
+_SETTLING = 2_000_000_000  # nanoseconds
 
 
 def cache_folder() -> Path:
@@ -40,23 +42,43 @@ def converted_path(sha256: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The content's hash, remembered beside the cache until the file's size or time changes."""
-    stat = path.stat()
+    """The content's hash, remembered beside the cache while the file stays the very same.
+
+    Size and time of change do not tell that: checkpoints of one architecture are equal in size, and copies and
+    archives set the time. The file's number and the time of its last change of any kind, which nobody can set, must
+    agree too.
+    """
     resolved = str(path.resolve())
-    known = {"path": resolved, "size": stat.st_size, "time": stat.st_mtime_ns}
     record = _record(resolved)
-    with contextlib.suppress(OSError, ValueError):
-        remembered = json.loads(record.read_text(encoding="utf-8"))
-        if isinstance(remembered, dict) and all(remembered.get(key) == value for key, value in known.items()):
-            return str(remembered["sha256"])
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
+        known: dict[str, Any] = {"path": resolved, **_marks(file)}
+        with contextlib.suppress(OSError, ValueError):
+            remembered = json.loads(record.read_text(encoding="utf-8"))
+            if isinstance(remembered, dict) and all(remembered.get(key) == value for key, value in known.items()):
+                return str(remembered["sha256"])
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    # A cache that cannot be written costs only the next look its time.
-    with contextlib.suppress(OSError), replacing(record) as temporary:
-        temporary.write_text(json.dumps({**known, "sha256": digest.hexdigest()}), encoding="utf-8")
+        # Clocks of file systems are coarse: what changed a moment ago may change again and bear the same time.
+        settled = time.time_ns() - known["changed"] > _SETTLING and known == {"path": resolved, **_marks(file)}
+    if settled:
+        sweep(record.parent)
+        # A cache that cannot be written costs only the next look its time.
+        with contextlib.suppress(OSError), replacing(record) as temporary:
+            temporary.write_text(json.dumps({**known, "sha256": digest.hexdigest()}), encoding="utf-8")
     return digest.hexdigest()
+
+
+def _marks(file: BinaryIO) -> dict[str, int]:
+    """What together changes whenever a file's content does."""
+    stat = os.fstat(file.fileno())
+    return {
+        "size": stat.st_size,
+        "time": stat.st_mtime_ns,
+        "changed": stat.st_ctime_ns,
+        "number": stat.st_ino,
+        "device": stat.st_dev,
+    }
 
 
 def forget(path: Path) -> None:
@@ -106,6 +128,8 @@ def download(url: str, target: Path, *, size: int | None = None, timeout: float 
 
 def _fetch(url: str, part: Path, size: int | None, timeout: float) -> None:
     """Appends what is missing to `part`; raises OSError when it is still short of the whole."""
+    if part.is_symlink():  # planted: a part of ours is a file
+        part.unlink()
     here = part.stat().st_size if part.is_file() else 0
     if size is not None and here > size:
         part.unlink()
@@ -126,8 +150,8 @@ def _fetch(url: str, part: Path, size: int | None, timeout: float) -> None:
     with response:
         resumed = response.status == 206
         start = here if resumed else 0
-        length = response.headers.get("Content-Length")
-        total = size if length is None else start + int(length)
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if length.isascii() and length.isdigit() else size
         _copy(response, part, start, total)
     got = part.stat().st_size
     if total is not None and got < total:
@@ -140,12 +164,18 @@ def _fetch(url: str, part: Path, size: int | None, timeout: float) -> None:
 def _copy(response: HTTPResponse, part: Path, start: int, total: int | None) -> None:
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
+    if not start:
+        part.unlink(missing_ok=True)
     label = part.name.removesuffix(".part")
     with (
-        part.open("r+b" if start else "wb") as file,
+        open(part, "r+b" if start else "xb", opener=_opened_itself) as file,
         tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=label[-40:], name="gpen.download") as bar,  # type: ignore[no-untyped-call]
     ):
         file.seek(start)
         while chunk := response.read(_CHUNK):
             file.write(chunk)
             bar.update(len(chunk))
+
+
+def _opened_itself(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..architecture import Network
+from ..architecture import PRIORS, Network, Prior, build_prior, config_from_shapes, prior_config
 from ..config import GPENConfig, ModelCard, Task
-from ..errors import WeightsError
+from ..errors import ConfigError, WeightsError
+from ..files import sweep
 from . import zoo
 from .cache import converted_path, sha256_of
 from .description import (
@@ -25,6 +27,7 @@ from .description import (
     choose_card,
     decode,
     encode,
+    foreign,
     mismatch,
     recognise,
     shapes_of,
@@ -59,16 +62,14 @@ def load(located: Located, kind: type[Kind], *, task: Task | None = None, trust_
         return _network(kind, _with_config_beside(read_tensors(path), path), path, task=task, entry=entry)
     sha256 = sha256_of(path)
     entry = zoo.with_hash(sha256) or entry
-    converted = converted_path(sha256)
-    if not converted.is_file():
-        network = _network(kind, read_tensors(path, trust_pickle=trust_pickle), path, task=task, entry=entry)
-        # The card stays out: whether it was known or guessed may differ the next time.
-        state_dict = dict(network.state_dict())
-        metadata = encode(Header(network.config, None, tensors_sha256(state_dict)))
-        if not _keep(converted, RawFile(state_dict, metadata)):
-            return network
-        del network, state_dict
-    return _network(kind, read_tensors(converted), path, task=task, entry=entry)
+    converted = _kept(sha256)
+    if converted is not None:
+        return _network(kind, converted, path, task=task, entry=entry)
+    network = _network(kind, read_tensors(path, trust_pickle=trust_pickle), path, task=task, entry=entry)
+    # The card stays out: whether it was known or guessed may differ the next time.
+    state_dict = dict(network.state_dict())
+    _keep(sha256, RawFile(state_dict, encode(Header(network.config, None, tensors_sha256(state_dict)))))
+    return network
 
 
 def read_state_dict(located: Located, *, part: str | None = None, trust_pickle: bool = False) -> dict[str, Tensor]:
@@ -77,16 +78,16 @@ def read_state_dict(located: Located, *, part: str | None = None, trust_pickle: 
     part: the wrapper's key to open (`d` of a training checkpoint); a pickle without it is converted once.
     """
     path = located.path
-    cache = converted_path(sha256_of(path)) if part is None and is_pickle(path) and path.is_file() else None
-    if cache is not None and cache.is_file():
-        return read_tensors(cache).tensors
+    sha256 = sha256_of(path) if part is None and is_pickle(path) and path.is_file() else None
+    converted = None if sha256 is None else _kept(sha256)
+    if converted is not None:
+        return converted.tensors
     raw = read_tensors(path, part=part, trust_pickle=trust_pickle)
     for name, tensor in raw.tensors.items():
         if not is_finite(tensor):
             raise WeightsError(f"{name} in {path} holds NaN or infinite values; get the file again")
-    if cache is not None:
-        tensors = {name: tensor.contiguous() for name, tensor in raw.tensors.items()}
-        _keep(cache, RawFile(tensors, {"format": "pt"}))
+    if sha256 is not None:
+        _keep(sha256, RawFile(raw.tensors, {"format": "pt"}))
     return raw.tensors
 
 
@@ -125,7 +126,34 @@ def _network(kind: type[Kind], raw: RawFile, path: Path, *, task: Task | None, e
     return network.eval()
 
 
-def _complete(tensors: Mapping[str, Tensor], network: Network, where: str) -> dict[str, Tensor]:
+def read_prior(path: Path, *, trust_pickle: bool = False) -> Prior:
+    """The generator in a file of one of `PRIORS`, under the names that are usual for it: float32 on the CPU, checked.
+
+    Raises WeightsError for anything else, and names what it is.
+    """
+    where = str(path)
+    raw = read_tensors(path, trust_pickle=trust_pickle)
+    stated, shapes = decode(raw.metadata, where).config, shapes_of(raw.tensors)
+    try:
+        found = prior_config(shapes)
+        if found is None:
+            is_model = config_from_shapes(shapes) is not None
+            known = "a GPEN network; load_model reads it" if is_model else foreign(shapes) or "none that is known"
+            raise WeightsError(f"{where} holds no generator of {', '.join(PRIORS)}: it is {known}")
+        if stated is not None:
+            found = agreed_config(stated, replace(found, in_size=stated.in_size), where)
+        with torch.device("meta"):
+            prior = build_prior(found)
+        tensors = _complete(prior.adapted(raw.tensors), prior, where)
+    except ConfigError as error:
+        raise WeightsError(f"{where} looks like a generator but fits no configuration: {error}") from error
+    prior.load_state_dict(tensors, strict=True, assign=True)
+    prior.requires_grad_(False).eval()
+    prior.settle(raw.tensors)
+    return prior
+
+
+def _complete(tensors: Mapping[str, Tensor], network: Network | Prior, where: str) -> dict[str, Tensor]:
     """All tensors of a network without memory, in float32, absent constants filled in. Raises WeightsError."""
     # What has values there is a blur kernel: the same in every network, and absent from some files.
     constants = {name: buffer for name, buffer in network.named_buffers() if not buffer.is_meta}
@@ -144,7 +172,7 @@ def _complete(tensors: Mapping[str, Tensor], network: Network, where: str) -> di
         stored = complete.setdefault(name, expected)
         if stored is not expected and not torch.allclose(stored, expected, rtol=0, atol=_KERNEL_TOLERANCE):
             raise WeightsError(
-                f"the blur kernel {name} in {where} is not the one of GPEN ([1, 3, 3, 1]²): another network's weights"
+                f"the blur kernel {name} in {where} is not the one of {network.config.prior}: another network's weights"
             )
     return complete
 
@@ -172,10 +200,23 @@ def _with_config_beside(raw: RawFile, path: Path) -> RawFile:
     return RawFile(raw.tensors, {**found, **raw.metadata})
 
 
-def _keep(path: Path, raw: RawFile) -> bool:
+def _kept(sha256: str) -> RawFile | None:
+    """What an earlier conversion of the file of this content kept; None where there is none that can be read."""
+    path = converted_path(sha256)
+    if not path.is_file():
+        return None
+    try:
+        return read_tensors(path)
+    except WeightsError:  # damaged since: made anew
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+
+
+def _keep(sha256: str, raw: RawFile) -> None:
+    path = converted_path(sha256)
+    sweep(path.parent)
     try:
         save_tensors(path, raw.tensors, raw.metadata)
     except WeightsError as error:
         warnings.warn(f"the converted weights are not kept, so every load converts again: {error}", stacklevel=2)
-        return False
-    return True

@@ -53,7 +53,7 @@ def decode(metadata: Mapping[str, str], where: str) -> Header:
     """What the metadata of the file `where` says. Raises WeightsError where it cannot be read."""
     layout = metadata.get(LAYOUT_KEY, LAYOUT)
     if layout != LAYOUT:
-        raise WeightsError(f"{where} is written in layout {layout}; this version reads {LAYOUT}: upgrade gpen")
+        raise WeightsError(f"{where} is written in layout {layout[:20]}; this version reads {LAYOUT}: upgrade gpen")
     config = _json(metadata, CONFIG_KEY, where)
     card = _json(metadata, CARD_KEY, where)
     try:
@@ -89,11 +89,21 @@ def _json(metadata: Mapping[str, str], key: str, where: str) -> dict[str, Any] |
         return None
     try:
         values = json.loads(text)
-    except ValueError as error:
-        raise WeightsError(f"{key} in the header of {where} is not JSON: {error}") from error
+        _check_depth(values)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{key} in the header of {where} is not JSON as it should be: {error}") from error
     if not isinstance(values, dict):
         raise WeightsError(f"{key} in the header of {where} must be a JSON object, got {type(values).__name__}")
     return values
+
+
+def _check_depth(values: object, levels: int = 64) -> None:
+    """Raises ValueError for what is nested so deeply that printing and copying it would fail."""
+    if levels == 0:
+        raise ValueError("it is nested more than 64 levels deep")
+    inner = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+    for value in inner:
+        _check_depth(value, levels - 1)
 
 
 def agreed_config(stated: GPENConfig | None, found: GPENConfig, where: str) -> GPENConfig:
@@ -165,9 +175,9 @@ def recognise(shapes: Shapes, where: str) -> GPENConfig:
     if known is not None:
         remedy = _REMEDY.get(known, "`gpen models` lists files that fit")
         raise WeightsError(f"{where} is {known}, not a GPEN network; {remedy}")
-    sample = ", ".join(sorted(shapes)[:3]) or "nothing"
+    sample = _listed(sorted(shapes), 3) if shapes else "nothing"
     raise WeightsError(
-        f"{where} is no GPEN network ({len(shapes)} tensors: {sample}, …); `gpen models` lists files that fit"
+        f"{where} is no GPEN network ({len(shapes)} tensors: {sample}); `gpen models` lists files that fit"
     )
 
 
@@ -197,7 +207,9 @@ def mismatch(shapes: Shapes, expected: Shapes, *, optional: frozenset[str] = fro
 
 
 def _listed(found: list[str], limit: int = 6) -> str:
-    return ", ".join(found[:limit]) + (f" and {len(found) - limit} more" if len(found) > limit else "")
+    return ", ".join(name[:120] for name in found[:limit]) + (
+        f" and {len(found) - limit} more" if len(found) > limit else ""
+    )
 
 
 def choose_card(

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import HashMismatchError, HubError, WeightsError
+from ..errors import HashMismatchError, HubError, InputError, WeightsError
 from . import zoo
 from .cache import download, fetched_folder, forget, sha256_of
 from .entry import SUFFIXES, HubPlace, Kind, Place, ZooEntry
@@ -36,14 +36,21 @@ def locate(source: Source, *, kind: Kind | None = None, revision: str | None = N
     Raises WeightsError for an unknown name (it suggests the nearest) or another kind, HubError when a file cannot be
     fetched.
     """
-    if source == "":
-        raise WeightsError("the model's name is empty; give a path or a name (`gpen models` lists them)")
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return Located(_weights_in(path))
-    if path.is_file():
-        return Located(path)
+    if not isinstance(source, str | PathLike):
+        raise InputError(f"a model is given by its path or name, not as {type(source).__name__}")
     text = str(source)
+    if not text or not text.isprintable():
+        raise WeightsError("the model's name is empty or no text; give a path or a name (`gpen models` lists them)")
+    try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return Located(_weights_in(path))
+        if path.is_file():
+            return Located(path)
+    except (OSError, RuntimeError) as error:  # too long a name, a folder that may not be read, no such home
+        raise WeightsError(
+            f"{text[:120]} cannot be looked for: {error}; give a path or a name of `gpen models`"
+        ) from error
     entry = None if isinstance(source, PathLike) else zoo.lookup(text)
     if entry is not None:
         if kind not in (None, entry.kind):
@@ -108,11 +115,11 @@ def fetch(entry: ZooEntry) -> Path:
             failures.append(error)
         else:
             return path
-    reasons = "; ".join(str(error) for error in failures)
+    tried = "" if len(failures) == 1 else f"{len(failures)} places tried, the first: "
     kind = HashMismatchError if all(isinstance(error, HashMismatchError) for error in failures) else HubError
     raise kind(
-        f"{entry.name} cannot be fetched: {reasons}. Check the network, or put {entry.file} on this machine "
-        "and give its path"
+        f"{entry.name} cannot be fetched; check the network, or put {entry.file} on this machine and give its path "
+        f"({tried}{failures[0]})"
     )
 
 
@@ -122,14 +129,24 @@ def fetch_repository_file(repo: str, file: str | None = None, *, revision: str |
     file: None finds the weights: model.safetensors, else the only file of weights there is. revision: branch, tag,
     commit. Raises HubError.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
         raise HubError(f"{repo!r} is no repository on the Hub; repositories are called owner/name")
+    if revision is not None:
+        _check_inside(revision, "revision")
     if file is None:
         files = repository_files(repo, revision=revision)
         file = _weights_of(repo, files)
         if CONFIG_NAME in files and file == WEIGHTS_NAME:
             _from_hub(HubPlace(repo=repo, path=CONFIG_NAME, revision=revision or "main"))
+    _check_inside(file, "file")
     return _from_hub(HubPlace(repo=repo, path=file, revision=revision or "main"))
+
+
+def _check_inside(name: str, kind: str) -> None:
+    """Raises HubError for a name that leads out of the repository, or into another place of the cache."""
+    parts = name.split("/")
+    if not name.isprintable() or "\\" in name or ":" in name or not all(part.strip(".") for part in parts):
+        raise HubError(f"{name[:120]!r} is no {kind} of a repository; give its name as the Hub shows it")
 
 
 def _weights_of(repo: str, files: list[str]) -> str:

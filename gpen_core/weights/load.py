@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 import torch
@@ -10,13 +11,14 @@ from torch import Tensor
 
 from ..config import Task
 from ..errors import DeviceError, InputError, WeightsError
-from . import hub, zoo
+from . import checkpoint, hub, zoo
 from .checkpoint import read_state_dict
 from .description import foreign, shapes_of
 from .hub import Located, Source, locate
 from .pretrained import GPEN
 
 if TYPE_CHECKING:
+    from ..architecture import Prior
     from ..architecture.prepared import PreparedGPEN
     from ..faces.detect import RetinaFaceDetector
     from ..faces.parse import ParseNetParser
@@ -84,6 +86,16 @@ def load_model(
     from ..architecture.prepared import prepare as prepare_model
 
     return prepare_model(model, precision=precision, device=target, compile=compile, graph=graph)
+
+
+def load_prior(path: Source, *, device: Device = "auto", trust_pickle: bool = False) -> Prior:
+    """The GAN prior in a file: StyleGAN2 (rosinality's names), StyleGAN v1, PGGAN (genforce's) or BigGAN (ajbrock's).
+
+    `prior.sample(z)` draws its pictures, in [-1, 1]. path: a .pth or .safetensors file, read as data only; what it
+    holds is told from its shapes. Float32, in evaluation mode, without gradients.
+    Raises WeightsError that names what the file holds instead.
+    """
+    return checkpoint.read_prior(Path(path).expanduser(), trust_pickle=trust_pickle).to(choose_device(device))
 
 
 def load_detector(source: Source | None = None, *, device: Device = "auto") -> RetinaFaceDetector:

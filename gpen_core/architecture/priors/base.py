@@ -10,18 +10,29 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...config import GPENConfig, MappingOptions, PriorOptions
-from ...errors import ConfigError
+from ...errors import ConfigError, InputError
 from ..folded import FoldedModule
 
 Shapes = Mapping[str, Sequence[int]]
 Features = Mapping[int, Sequence[Tensor]]
-Ability = Literal["convert its value range", "grow", "mix styles", "have its path length measured"]
+Ability = Literal[
+    "convert its value range",
+    "grow",
+    "fade in",
+    "mix styles",
+    "have its path length measured",
+    "truncate",
+    "choose classes",
+]
 
 _REMEDIES: Mapping[Ability, str] = {
     "convert its value range": "train it in the range that the task has",
     "grow": "train it at its full size",
+    "fade in": "leave growth.from_size at 0",
     "mix styles": "set losses.mixing = 0",
     "have its path length measured": "set losses.path_length = 0",
+    "truncate": "leave truncation at 1",
+    "choose classes": "leave classes out",
 }
 
 
@@ -41,6 +52,9 @@ class Prior(nn.Module, ABC):
     """What of a configuration is this prior's own."""
 
     abilities: ClassVar[frozenset[Ability]] = frozenset()
+
+    stored_noise: Features | None = None
+    """The noise that a file keeps beside the weights, where it does (see `settle`)."""
 
     def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
         super().__init__()
@@ -92,6 +106,46 @@ class Prior(nn.Module, ABC):
         """
         return dict(state)
 
+    def settle(self, state: Mapping[str, Tensor]) -> None:
+        """Takes from a file's tensors what sampling wants beside the weights, for which `adapted` is there."""
+
+    def sample(
+        self,
+        z: Tensor,
+        *,
+        truncation: float = 1.0,
+        truncated_layers: int | None = None,
+        classes: Sequence[int] | None = None,
+        noise: Features | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Pictures (B, 3, S, S) of the prior alone from Gaussian codes `z` (B, latent_dim).
+
+        truncation: how far the latents of the first `truncated_layers` (None: of all) stay from their mean.
+        classes: one for each code, of a prior that has several; None: the first.
+        noise: as `draw_noise` gives it; None: the file's own where it keeps some, else drawn from `generator`.
+        Raises InputError for codes of another length, ConfigError for what this prior cannot do.
+        """
+        if truncation != 1:
+            self.require("truncate")
+        if classes is not None:
+            self.require("choose classes")
+        self.check_codes(z)
+        pictures: Tensor = self(z, self.noise_for(z, noise, generator))
+        return pictures
+
+    def check_codes(self, z: Tensor) -> None:
+        """Raises InputError unless `z` is (B, latent_dim)."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise InputError(f"the prior takes codes (B, {self.latent_dim}), got the shape {tuple(z.shape)}")
+
+    def noise_for(self, z: Tensor, noise: Features | None, generator: Generator | None) -> Features:
+        """`noise`, else the stored, else drawn; on the device of `z`."""
+        noise = noise if noise is not None else self.stored_noise
+        if noise is None:
+            return self.draw_noise(len(z), generator=generator, device=z.device)
+        return {r: tuple(plane.to(z.device) for plane in planes) for r, planes in noise.items()}
+
     def change_range(self, scale: float, shift: float) -> None:
         """Makes every picture `scale` times what it was, plus `shift`. Raises ConfigError where it cannot."""
         raise self.refusal("convert its value range")
@@ -104,10 +158,10 @@ class Prior(nn.Module, ABC):
         raise self.refusal("grow")
 
     def style_latents(self, code: Tensor) -> Tensor:
-        """The latents (B, latents, D) of codes (B, latent_dim) that `synthesis` takes (ConfigError: there are none)."""
+        """The latents (B, latents, D) of codes (B, latent_dim) that `render` takes (ConfigError: there are none)."""
         raise self.refusal("have its path length measured")
 
-    def synthesis(self, latents: Tensor, features: Features) -> Tensor:
+    def render(self, latents: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) from what `style_latents` gave. Raises ConfigError as it does."""
         raise self.refusal("have its path length measured")
 
@@ -135,6 +189,10 @@ class Prior(nn.Module, ABC):
         noise = self.draw_noise(len(like), generator=generator, independent=independent, device=like.device)
         return {r: tuple(plane.to(like.dtype) for plane in planes) for r, planes in noise.items()}
 
+    def noise_width(self, resolution: int) -> int:
+        """Channels of the noise in a feature's place: as many as the feature has."""
+        return self.channels[resolution]
+
     def draw_noise(
         self,
         batch: int,
@@ -144,7 +202,7 @@ class Prior(nn.Module, ABC):
         resolutions: Sequence[int] | None = None,
         device: torch.device | None = None,
     ) -> dict[int, tuple[Tensor, ...]]:
-        """Gaussian features (batch, channels[r], r, r), drawn in the order of use on the generator's device.
+        """Gaussian features (batch, noise_width(r), r, r), drawn in the order of use on the generator's device.
 
         The inputs of a block share one draw, as they will share the encoder's feature, or (`independent`) do not.
         """
@@ -153,7 +211,7 @@ class Prior(nn.Module, ABC):
         for r in resolutions if resolutions is not None else self.resolutions:
             count = self.feature_inputs[r]
             draws = [
-                torch.randn(batch, self.channels[r], r, r, generator=generator, device=source).to(device)
+                torch.randn(batch, self.noise_width(r), r, r, generator=generator, device=source).to(device)
                 for _ in range(count if independent else min(count, 1))
             ]
             features[r] = tuple(draws) if independent else tuple(draws * count)

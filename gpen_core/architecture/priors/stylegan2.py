@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -21,9 +22,12 @@ class StyleGAN2Prior(Prior):
 
     name: ClassVar[str] = "stylegan2"
     abilities: ClassVar[frozenset[Ability]] = frozenset(
-        ("convert its value range", "grow", "mix styles", "have its path length measured")
+        ("convert its value range", "grow", "mix styles", "have its path length measured", "truncate")
     )
     options: MappingOptions
+
+    centre: Tensor | None = None
+    """The mean style latent (1, style_dim), towards which truncation pulls (see `settle`)."""
 
     def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
         super().__init__(config, generator=generator)
@@ -77,7 +81,7 @@ class StyleGAN2Prior(Prior):
         with torch.no_grad():
             return self.mapping(z).mean(dim=0, keepdim=True)
 
-    def synthesis(self, latents: Tensor, features: Features) -> Tensor:
+    def render(self, latents: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) from style latents (B, style_dim) or (B, latents, style_dim) and features."""
         if latents.ndim == 2:
             latents = latents[:, None].expand(-1, self.latents, -1)
@@ -94,11 +98,19 @@ class StyleGAN2Prior(Prior):
 
     def forward(self, latent: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) from the encoder's code `latent` (B, style_dim), which the mapping takes as its z."""
-        return self.synthesis(self.mapping(latent), features)
+        return self.render(self.mapping(latent), features)
 
     def prepared(self, dtype: torch.dtype) -> PreparedStyleGAN2:
         """The inference form: constants folded, channels last, in strips of rows on a CPU."""
         return PreparedStyleGAN2(self, dtype)
+
+    def settle(self, state: Mapping[str, Tensor]) -> None:
+        """The noise pictures of a stock file, and the mean of 4,096 codes for truncation."""
+        counts = itertools.count()
+        names = {r: [f"noises.noise_{next(counts)}" for _ in range(n)] for r, n in self.feature_inputs.items()}
+        if all(name in state for group in names.values() for name in group):
+            self.stored_noise = {r: tuple(state[name] for name in group) for r, group in names.items()}
+        self.centre = self.mean_latent(generator=Generator().manual_seed(0))
 
     def sample(
         self,
@@ -107,21 +119,26 @@ class StyleGAN2Prior(Prior):
         z2: Tensor | None = None,
         mix_at: int | None = None,
         truncation: float = 1.0,
+        truncated_layers: int | None = None,
         mean_latent: Tensor | None = None,
+        classes: Sequence[int] | None = None,
         noise: Features | None = None,
         generator: Generator | None = None,
         independent_noise: bool = False,
     ) -> Tensor:
-        """Pictures (B, 3, S, S) of the prior alone from Gaussian codes `z` (B, style_dim).
+        """Pictures (B, 3, S, S) as `Prior.sample` makes them.
 
         z2, mix_at: style mixing; latents from index `mix_at` on (1 … latents − 1) are z2's.
-        truncation: towards `mean_latent` (1, style_dim); 1 leaves the latents as they are.
-        noise: as `draw_noise` gives it; None: drawn from `generator`.
+        mean_latent: (1, style_dim), towards which truncation pulls; None: what `settle` found.
         Raises InputError when mixing or truncation lacks its other half.
         """
+        if classes is not None:
+            self.require("choose classes")
+        self.check_codes(z)
         if (z2 is None) != (mix_at is None):
             raise InputError("style mixing needs both z2 and mix_at; give both or neither")
-        if truncation != 1 and mean_latent is None:
+        centre = mean_latent if mean_latent is not None else self.centre
+        if truncation != 1 and centre is None:
             raise InputError(f"truncation {truncation} needs mean_latent; prior.mean_latent() gives it")
         w = self.mapping(z)[:, None].expand(-1, self.latents, -1)
         if z2 is not None and mix_at is not None:
@@ -129,13 +146,11 @@ class StyleGAN2Prior(Prior):
                 raise InputError(f"mix_at is {mix_at}; it must lie between 1 and {self.latents - 1}")
             other = self.mapping(z2)[:, None].expand(-1, self.latents, -1)
             w = torch.cat([w[:, :mix_at], other[:, mix_at:]], dim=1)
-        if truncation != 1 and mean_latent is not None:
-            w = mean_latent + truncation * (w - mean_latent)
-        if noise is None:
-            noise = self.draw_noise(
-                z.shape[0], generator=generator, independent=independent_noise, device=self.input.input.device
-            )
-        return self.synthesis(w, noise)
+        if truncation != 1 and centre is not None:
+            w = truncated(w, centre.to(w), truncation, truncated_layers)
+        if noise is None and self.stored_noise is None:
+            noise = self.draw_noise(len(z), generator=generator, independent=independent_noise, device=z.device)
+        return self.render(w, self.noise_for(z, noise, generator))
 
     def draw(
         self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False
@@ -215,6 +230,13 @@ class StyleGAN2Prior(Prior):
             "concat": tuple(shapes["conv1.activate.bias"]) == (2 * channels[4],),
             "prior": cls.name,
         }
+
+
+def truncated(latents: Tensor, centre: Tensor, share: float, layers: int | None) -> Tensor:
+    """`latents` (B, n, D), the first `layers` (None: all) brought towards `centre` (1, D): `share` of the way stays."""
+    count = latents.shape[1] if layers is None else layers
+    near = centre + share * (latents[:, :count] - centre)
+    return torch.cat([near, latents[:, count:]], dim=1)
 
 
 def _count(names: Shapes | Sequence[str], pattern: str, start: int = 0) -> int:

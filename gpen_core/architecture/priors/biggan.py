@@ -1,0 +1,336 @@
+"""BigGAN's generator (Brock et al. 2019), under the names of its usual PyTorch files, spectral norm folded on reading.
+
+In a GPEN the encoder's code is the hierarchical z: a part of it makes the 4×4 start, one part of it and the class
+embedding, which is learnt on, the gains and biases of each block's norms. Features join where a block's two norms look:
+between its convolutions, and after it (after its attention). The norms use their standing statistics, so that a face
+does not depend on its batch-mates; only training alone (stage 1) takes the batch's own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from ...config import GPENConfig, PriorOptions
+from ...errors import ConfigError, InputError, WeightsError
+from ..layers import FeatureInput, normal
+from ..operators import at_least_float32
+from .base import Ability, Features, Prior, Shapes
+from .progressive import doubled
+
+EPSILON = 1e-5
+MOMENTUM = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BigGANOptions(PriorOptions):
+    """classes: of pictures; shared_dim: numbers of a class's embedding; attention: the resolutions that have it.
+
+    hierarchical: each block gets a part of the code of its own, or none.
+    """
+
+    classes: int = 1
+    shared_dim: int = 128
+    attention: tuple[int, ...] = ()
+    hierarchical: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attention", tuple(self.attention))
+        if self.classes < 1 or self.shared_dim < 1:
+            raise ConfigError(f"classes is {self.classes} and shared_dim {self.shared_dim}; they must be at least 1")
+
+
+class Linear(nn.Module):
+    """A linear layer with orthogonal weights."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, generator: Generator | None) -> None:
+        super().__init__()
+        self.weight = orthogonal(outputs, inputs, generator=generator)
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, outputs) from `x` (B, inputs)."""
+        return F.linear(x, self.weight.to(x.dtype), self.bias)
+
+
+class Convolution(nn.Module):
+    """A convolution that keeps the size, with orthogonal weights."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, *, bias: bool = True, generator: Generator | None) -> None:
+        super().__init__()
+        self.weight = orthogonal(outputs, inputs, size, size, generator=generator)
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, outputs, H, W) from `x` (B, inputs, H, W)."""
+        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
+
+
+def orthogonal(*shape: int, generator: Generator | None) -> nn.Parameter:
+    """A parameter whose rows (or columns, where there are more rows) are orthogonal and of unit length."""
+    drawn = normal(*shape, generator=generator)
+    if drawn.is_meta:
+        return drawn
+    rows = drawn.detach().flatten(1)
+    wide = rows.shape[0] < rows.shape[1]
+    basis, signs = torch.linalg.qr(rows.t() if wide else rows)
+    basis = basis * signs.diagonal().sign()
+    return nn.Parameter((basis.t() if wide else basis).reshape(shape).contiguous())
+
+
+class ConditionalNorm(nn.Module):
+    """Batch norm whose gains and biases come from a condition."""
+
+    stored_mean: Tensor
+    stored_var: Tensor
+
+    def __init__(self, channels: int, condition: int, *, generator: Generator | None) -> None:
+        super().__init__()
+        self.gain = Linear(condition, channels, bias=False, generator=generator)
+        self.bias = Linear(condition, channels, bias=False, generator=generator)
+        self.register_buffer("stored_mean", torch.zeros(channels))
+        self.register_buffer("stored_var", torch.ones(channels))
+
+    def forward(self, x: Tensor, condition: Tensor, standing: bool) -> Tensor:
+        """The shape of `x` (B, C, H, W). condition: (B, …); standing: by stored statistics, else the batch's."""
+        out = F.batch_norm(x, self.stored_mean, self.stored_var, None, None, not standing, MOMENTUM, EPSILON)
+        gain, bias = (layer(condition).to(x.dtype)[:, :, None, None] for layer in (self.gain, self.bias))
+        return torch.addcmul(bias, out, 1 + gain)
+
+
+class OutputNorm(nn.Module):
+    """Batch norm with gains and biases of its own."""
+
+    stored_mean: Tensor
+    stored_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("stored_mean", torch.zeros(channels))
+        self.register_buffer("stored_var", torch.ones(channels))
+
+    def forward(self, x: Tensor, standing: bool) -> Tensor:
+        """The shape of `x` (B, C, H, W)."""
+        mean, var, gain, bias = self.stored_mean, self.stored_var, self.gain, self.bias
+        return F.batch_norm(x, mean, var, gain, bias, not standing, MOMENTUM, EPSILON)
+
+
+class Attention(nn.Module):
+    """Self-attention over a quarter of the places (Zhang et al. 2019), times a learnt scalar that starts at zero."""
+
+    def __init__(self, channels: int, *, generator: Generator | None) -> None:
+        super().__init__()
+        inner, value = max(1, channels // 8), max(1, channels // 2)
+        self.theta = Convolution(channels, inner, 1, bias=False, generator=generator)
+        self.phi = Convolution(channels, inner, 1, bias=False, generator=generator)
+        self.g = Convolution(channels, value, 1, bias=False, generator=generator)
+        self.o = Convolution(value, channels, 1, bias=False, generator=generator)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of `x` (B, C, H, W)."""
+        queries = self.theta(x).flatten(2).transpose(1, 2)
+        keys, values = (F.max_pool2d(layer(x), 2).flatten(2).transpose(1, 2) for layer in (self.phi, self.g))
+        seen = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        places: Tensor = self.o(seen.transpose(1, 2).reshape(len(x), -1, *x.shape[2:]))
+        return x + self.gamma * places
+
+
+class Block(nn.Module):
+    """One resolution: two conditional norms and convolutions beside a 1×1 shortcut; features after each convolution."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, condition: int, *, generator: Generator | None) -> None:
+        super().__init__()
+        self.bn1 = ConditionalNorm(inputs * width, condition, generator=generator)
+        self.conv1 = Convolution(inputs * width, outputs, 3, generator=generator)
+        self.bn2 = ConditionalNorm(outputs * width, condition, generator=generator)
+        self.conv2 = Convolution(outputs * width, outputs, 3, generator=generator)
+        self.conv_sc = Convolution(inputs * width, outputs, 1, generator=generator)
+        self.feature, self.feature_after = (FeatureInput(width == 2) for _ in range(2))
+
+    def forward(self, x: Tensor, condition: Tensor, feature: Tensor, standing: bool) -> Tensor:
+        """(B, outputs, 2H, 2W) from `x` (B, inputs × width, H, W) and the first feature (B or 1, outputs, 2H, 2W)."""
+        out: Tensor = self.conv1(doubled(F.relu(self.bn1(x, condition, standing))))
+        out = self.conv2(F.relu(self.bn2(self.feature(out, feature), condition, standing)))
+        # A 1×1 convolution and a doubling by nearest neighbours may change places; this one is a quarter of the work.
+        shortcut: Tensor = doubled(self.conv_sc(x))
+        return out + shortcut
+
+
+class BigGANPrior(Prior):
+    """BigGAN: one feature input at 4×4, two at every larger resolution."""
+
+    name: ClassVar[str] = "biggan"
+    Options = BigGANOptions
+    abilities: ClassVar[frozenset[Ability]] = frozenset(("choose classes",))
+    options: BigGANOptions
+
+    def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
+        super().__init__(config, generator=generator)
+        options, sizes = self.options, self.resolutions
+        slots = len(sizes) if options.hierarchical else 1
+        if self.latent_dim % slots:
+            raise ConfigError(
+                f"style_dim is {self.latent_dim}; BigGAN at {config.out_size} px divides it among {slots} places:"
+                f" take {max(1, round(self.latent_dim / slots)) * slots}"
+            )
+        if not set(options.attention) <= set(sizes[1:]):
+            raise ConfigError(f"attention is {list(options.attention)}; the resolutions are {list(sizes[1:])}")
+        self.part = self.latent_dim // slots
+        width, condition = 2 if options.concat else 1, options.shared_dim + (self.part if options.hierarchical else 0)
+        table = self.channels
+        self.shared = nn.Module()
+        self.shared.weight = normal(options.classes, options.shared_dim, generator=generator)
+        self.linear = Linear(self.part, table[4] * 16, generator=generator)
+        self.feature = FeatureInput(options.concat)
+        self.blocks = nn.ModuleList()
+        for half, size in itertools.pairwise(sizes):
+            parts: list[nn.Module] = [Block(table[half], table[size], width, condition, generator=generator)]
+            if size in options.attention:
+                parts.append(Attention(table[size], generator=generator))
+            self.blocks.append(nn.ModuleList(parts))
+        last = table[sizes[-1]]
+        picture = Convolution(last * width, 3, 3, generator=generator)
+        self.output_layer = nn.ModuleList([OutputNorm(last * width), nn.ReLU(), picture])
+
+    @property
+    def feature_inputs(self) -> Mapping[int, int]:
+        """One at 4×4, then two."""
+        return {r: 1 if r == 4 else 2 for r in self.resolutions}
+
+    def forward(self, latent: Tensor, features: Features) -> Tensor:
+        """Pictures (B, 3, S, S) in [-1, 1] from the code `latent` (B, style_dim), of the classes' mean embedding."""
+        embedding = self.shared.get_parameter("weight").mean(dim=0, keepdim=True)
+        return self.render_of(latent, embedding.expand(len(latent), -1), features)
+
+    def render_of(self, z: Tensor, embedding: Tensor, features: Features, *, standing: bool = True) -> Tensor:
+        """Pictures (B, 3, S, S) of codes `z` (B, style_dim) and classes' embeddings (B, shared_dim).
+
+        standing: by the norms' stored statistics, else by the batch's own, which the stored ones then follow.
+        """
+        first, *rest = torch.split(z, self.part, dim=1)
+        if not self.options.hierarchical:
+            rest = [z[:, :0]] * len(self.blocks)
+        x = self.linear(first).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        x = self.feature(x, features[4][0])
+        for size, block, part in zip(self.resolutions[1:], self.blocks, rest, strict=True):
+            between, after = features[size]
+            residual, *attention = block.children()
+            x = residual(x, torch.cat([embedding, part], dim=1), between, standing)
+            for layer in attention:
+                x = layer(x)
+            x = residual.get_submodule("feature_after")(x, after)
+        norm, activate, picture = self.output_layer
+        out = picture(activate(norm(x, standing)))
+        return torch.tanh(out.to(at_least_float32(out.dtype)))
+
+    def sample(
+        self,
+        z: Tensor,
+        *,
+        truncation: float = 1.0,
+        truncated_layers: int | None = None,
+        classes: Sequence[int] | None = None,
+        noise: Features | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Pictures as `Prior.sample` makes them. Raises InputError for a class that there is not."""
+        if truncation != 1 or truncated_layers is not None:
+            self.require("truncate")
+        self.check_codes(z)
+        chosen = torch.as_tensor([0] * len(z) if classes is None else list(classes), device=z.device)
+        count = self.options.classes
+        if chosen.shape != (len(z),) or int(chosen.min()) < 0 or int(chosen.max()) >= count:
+            raise InputError(f"classes are {chosen.tolist()}; give {len(z)} numbers from 0 to {count - 1}")
+        embedding = self.shared.get_parameter("weight")[chosen]
+        return self.render_of(z, embedding, self.noise_for(z, noise, generator))
+
+    def draw(
+        self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False
+    ) -> Tensor:
+        """Samples of random classes; in training with the batch's own statistics."""
+        if mixing:
+            self.require("mix styles")
+        z = self.draw_codes(like, generator)
+        chosen = torch.randint(self.options.classes, (len(z),), generator=generator, device=generator.device)
+        embedding = self.shared.get_parameter("weight")[chosen.to(z.device)]
+        noise = self.draw_noise_like(like, generator, independent=independent_noise)
+        return self.render_of(z, embedding, noise, standing=not self.training)
+
+    def adapted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A stock file's tensors with the spectral norm folded in, and inputs for features that do not show yet.
+
+        Raises WeightsError for another number of classes.
+        """
+        embeddings = state.get("shared.weight")
+        if embeddings is not None and len(embeddings) != self.options.classes:
+            raise WeightsError(
+                f"the BigGAN prior has {len(embeddings)} classes and this network {self.options.classes};"
+                f" set network.options.classes = {len(embeddings)}, or give a prior of faces alone"
+            )
+        plain = {name: tensor for name, tensor in state.items() if not name.endswith(_LEFT_OUT)}
+        for name, tensor in state.items():
+            if name.endswith(".u0"):
+                weight = name.removesuffix("u0") + "weight"
+                plain[weight] = plain[weight] / _largest_singular_value(plain[weight], tensor)
+        if "feature.weight" in state:
+            return plain
+        fresh = torch.ones(1) if self.options.concat else torch.zeros(1)
+        for name, expected in self.state_dict().items():
+            if ".feature" in f".{name}":
+                plain[name] = fresh.clone()
+            elif name in plain:
+                plain[name] = _widened(plain[name], expected.shape, 1.0 if name.endswith(_ONES) else 0.0)
+        return plain
+
+    @classmethod
+    def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """The fields of `GPENConfig` (all but in_size) of such a generator; None: another network."""
+        blocks = 0
+        while f"blocks.{blocks}.0.conv2.weight" in shapes:
+            blocks += 1
+        needed = ("linear.weight", "shared.weight", "blocks.0.0.bn1.gain.weight", "output_layer.2.weight")
+        if not blocks or any(name not in shapes for name in needed):
+            return None
+        channels = {4: int(shapes["linear.weight"][0]) // 16}
+        channels |= {2 ** (i + 3): int(shapes[f"blocks.{i}.0.conv2.weight"][0]) for i in range(blocks)}
+        part, (classes, shared) = int(shapes["linear.weight"][1]), shapes["shared.weight"]
+        hierarchical = int(shapes["blocks.0.0.bn1.gain.weight"][1]) == int(shared) + part
+        return {
+            "out_size": max(channels),
+            "channels": channels,
+            "style_dim": part * (blocks + 1 if hierarchical else 1),
+            "classes": int(classes),
+            "shared_dim": int(shared),
+            "attention": tuple(2 ** (i + 3) for i in range(blocks) if f"blocks.{i}.1.gamma" in shapes),
+            "hierarchical": hierarchical,
+            "concat": int(shapes["output_layer.2.weight"][1]) == 2 * channels[max(channels)],
+            "prior": cls.name,
+        }
+
+
+_LEFT_OUT = (".u0", ".sv0", ".accumulation_counter")
+_ONES = ("stored_var", "output_layer.0.gain")
+
+
+def _largest_singular_value(weight: Tensor, left: Tensor) -> Tensor:
+    """What the file's own code divides `weight` (O, …) by: one step of the power method from `left` (1, O)."""
+    matrix = weight.flatten(1)
+    right = F.normalize(left @ matrix, eps=1e-12)
+    return (right @ matrix.t() @ F.normalize(right @ matrix.t(), eps=1e-12).t()).squeeze()
+
+
+def _widened(tensor: Tensor, shape: Sequence[int], fill: float) -> Tensor:
+    """`tensor` with the channels of the concatenated feature, filled with `fill`, where `shape` has twice as many."""
+    for axis in range(min(tensor.ndim, 2)):
+        if shape[axis] == 2 * tensor.shape[axis]:
+            tensor = torch.cat([tensor, torch.full_like(tensor, fill)], dim=axis)
+    return tensor

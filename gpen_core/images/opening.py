@@ -1,0 +1,81 @@
+"""The bytes of a file to one of Pillow's undecoded images, and that decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageFile
+
+from ..errors import MissingPackageError, PictureError
+from .damage import DamageError, guarded
+
+#: Pillow's names, tried in this order. Its other formats (EPS, PDF, FITS …) run programs or hold no photographs.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF", "GIF", "PPM", "JPEG2000")
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
+_WITH_PAGES = ("GIF", "WEBP", "TIFF", "AVIF", "PNG", "MPO")
+
+
+def open_image(data: bytes, path: Path, page: int = 0) -> ImageFile.ImageFile:
+    """The undecoded image. Pillow's own `open` is avoided: its limit on pixels is a setting of the whole process.
+
+    Raises PictureError for what is no picture, or not one of so many pages; DamageError.
+    """
+    Image.init()
+    for name in _FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        accepted = accept(data[:16]) if factory is not None and accept is not None else False
+        if factory is None or not accepted or isinstance(accepted, str):  # a string says what Pillow was built without
+            continue
+        with guarded(f"{path} is damaged or cut short before its first pixels"):
+            image = factory(io.BytesIO(data), str(path))
+            if page:
+                image.seek(page)
+            if not isinstance(image, ImageFile.ImageFile):
+                raise DamageError(f"{path} is no picture of one of the formats that are read")
+            return image
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        with guarded(f"{path} is damaged or cut short before its first pixels"):
+            return _open_heif(data, path)
+    raise PictureError(
+        f"{path} is not a picture (it starts with {data[:8]!r}); "
+        "expected JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIF, GIF, PPM or JPEG 2000"
+    )
+
+
+def _open_heif(data: bytes, path: Path) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise MissingPackageError(f"{path} is HEIF, which needs pillow-heif; install gpen[heif]") from error
+    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data), str(path))
+    return image
+
+
+def pages_of(image: ImageFile.ImageFile) -> int:
+    """How many pictures the file holds; 1 where their count is damaged."""
+    if image.format not in _WITH_PAGES:
+        return 1
+    try:
+        with guarded("no count of pages"):
+            return int(getattr(image, "n_frames", 1))
+    except DamageError:
+        return 1
+
+
+def load(image: ImageFile.ImageFile) -> None:
+    """Decodes, whatever the size (TIFF's reader has a limit of its own, past which a canvas given to it goes)."""
+    if image.format == "TIFF" and getattr(image, "_im", True) is None:
+        image.im = Image.new(image.mode, getattr(image, "_tile_size", image.size)).im
+    image.load()
+
+
+def load_forgivingly(image: ImageFile.ImageFile) -> None:
+    """Decodes as far as it goes. (Pillow's own switch for this is a setting of the whole process.)"""
+    try:
+        with guarded("cut short"):
+            load(image)
+    except DamageError:
+        if getattr(image, "_im", getattr(image, "im", None)) is None:
+            raise
+        image.tile = []

@@ -1,0 +1,184 @@
+"""What stands beside the pixels is carried, or a note says that it was left out; and TIFF in all its layouts."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from damaged_pictures import encoded, png_with
+from PIL import Image, ImageCms
+from small_pictures import noise, smooth
+
+from gpen_core.errors import PictureError
+from gpen_core.images import Picture, read_picture, write_picture
+from gpen_core.images.metadata import Provenance
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/></x:xmpmeta>'
+#: Photoshop's resource 0x0404, IPTC: one record, the caption "hello".
+IPTC = b"8BIM\x04\x04\0\0" + struct.pack(">L", 10) + b"\x1c\x02\x78\0\x05hello"
+LINEAR = (b"gAMA", struct.pack(">L", 100_000))
+BT2100 = (b"cICP", bytes((9, 16, 0, 1)))
+
+
+def test_xmp_survives_from_every_format_to_every_format(tmp_path):
+    picture = Picture(pixels=smooth(48, 64), xmp=XMP)
+    for suffix in (".png", ".jpg", ".webp", ".tif", ".avif"):
+        assert write_picture(picture, tmp_path / f"a{suffix}") == ()
+        assert read_picture(tmp_path / f"a{suffix}").xmp == XMP
+    deep = Picture(pixels=noise(48, 64, 3, np.uint16), xmp=XMP)
+    deep.save(tmp_path / "deep.png")
+    assert read_picture(tmp_path / "deep.png").xmp == XMP
+
+
+def test_iptc_and_comments_survive_where_the_format_has_a_place_and_are_named_where_not(tmp_path):
+    data = encoded("JPEG", comment=b"first")
+    extra = b"\xff\xed" + struct.pack(">H", 2 + 14 + len(IPTC)) + b"Photoshop 3.0\0" + IPTC
+    (tmp_path / "a.jpg").write_bytes(data[:2] + extra + b"\xff\xfe\0\x08second" + data[2:])
+    picture = read_picture(tmp_path / "a.jpg")
+    assert (picture.iptc, set(picture.comments)) == (IPTC, {b"first", b"second"})
+    for suffix in (".jpg", ".tif", ".png", ".webp"):
+        notes = write_picture(picture, tmp_path / f"b{suffix}", provenance=Provenance(model="m"))
+        again = read_picture(tmp_path / f"b{suffix}")
+        assert (again.iptc == IPTC) == (suffix in (".jpg", ".tif"))
+        assert any("IPTC" in note for note in notes) == (suffix in (".png", ".webp"))
+        assert any("comments" in note for note in notes) == (suffix in (".tif", ".webp"))
+    assert set(read_picture(tmp_path / "b.jpg").comments) == {b"first", b"second"}
+    assert set(read_picture(tmp_path / "b.png").text["Comment"].split("\n")) == {"first", "second"}
+
+
+def test_a_long_iptc_block_goes_into_as_many_segments_as_it_needs(tmp_path):
+    block = b"8BIM\x04\x04\0\0" + struct.pack(">L", 200_000) + bytes(200_000)
+    Picture(pixels=smooth(48, 64), iptc=block).save(tmp_path / "a.jpg")
+    assert read_picture(tmp_path / "a.jpg").iptc == block
+
+
+@pytest.mark.parametrize("chunk", [LINEAR, BT2100])
+def test_what_a_png_says_about_its_colours_is_carried_or_named(tmp_path, chunk):
+    (tmp_path / "a.png").write_bytes(png_with(chunk))
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.png_colour == dict([chunk])
+    assert write_picture(picture, tmp_path / "b.png") == ()
+    assert read_picture(tmp_path / "b.png").png_colour == dict([chunk])
+    (note,) = write_picture(picture, tmp_path / "b.jpg")
+    assert chunk[0].decode() in note
+    assert "colours may look different" in note
+    deep = Picture(pixels=noise(8, 8, 3, np.uint16), png_colour=picture.png_colour)
+    deep.save(tmp_path / "deep.png")
+    assert read_picture(tmp_path / "deep.png").png_colour == dict([chunk])
+
+
+def test_colours_that_are_srgb_anyway_or_have_a_profile_make_no_noise(tmp_path):
+    for chunk in ((b"sRGB", b"\0"), (b"gAMA", struct.pack(">L", 45455))):
+        (tmp_path / "a.png").write_bytes(png_with(chunk))
+        assert write_picture(read_picture(tmp_path / "a.png"), tmp_path / "b.jpg") == ()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (tmp_path / "a.png").write_bytes(png_with((b"iCCP", b"sRGB\0\0" + zlib.compress(profile)), LINEAR))
+    assert write_picture(read_picture(tmp_path / "a.png"), tmp_path / "b.jpg") == ()
+
+
+# ---- TIFF
+
+
+def tiff(
+    values: np.ndarray, *, planar: bool, compression: int, order: str = "<", photometric: int | None = None
+) -> bytes:
+    """A TIFF of strips of 7 rows, with the predictor for what is compressed; (H, W, C) of any kind of number."""
+    height, width, channels = values.shape
+    kind = {"u": 1, "f": 3}[values.dtype.kind]
+    planes = [values[..., i : i + 1] for i in range(channels)] if planar else [values]
+    strips = []
+    for plane in planes:
+        for top in range(0, height, 7):
+            rows = plane[top : top + 7]
+            if compression == 8 and kind == 1:
+                rows = np.concatenate([rows[:, :1], rows[:, 1:] - rows[:, :-1]], axis=1)
+            if compression == 8 and kind == 3:
+                sorted_bytes = rows.astype(rows.dtype.newbyteorder(">")).view(np.uint8)
+                sorted_bytes = sorted_bytes.reshape(len(rows), -1, rows.dtype.itemsize).swapaxes(1, 2)
+                flat = sorted_bytes.reshape(len(rows), -1, plane.shape[2])
+                raw = np.concatenate([flat[:, :1], flat[:, 1:] - flat[:, :-1]], axis=1).tobytes()
+            else:
+                raw = rows.astype(rows.dtype.newbyteorder(order)).tobytes()
+            strips.append(zlib.compress(raw) if compression == 8 else raw)
+    entries = {256: (width,), 257: (height,), 258: (8 * values.itemsize,) * channels, 259: (compression,)}
+    entries |= {262: (photometric if photometric is not None else 2 if channels > 2 else 1,), 277: (channels,)}
+    entries |= {278: (7,), 284: (2 if planar else 1,), 339: (kind,) * channels}
+    entries |= {317: ({1: 2, 3: 3}[kind] if compression == 8 else 1,)}
+    if channels in (2, 4):
+        entries[338] = (2,)
+    offset, at = 8, []
+    for strip in strips:
+        at.append(offset)
+        offset += len(strip)
+    entries |= {273: tuple(at), 279: tuple(len(strip) for strip in strips)}
+    blocks, lines = b"", []
+    behind = offset + 2 + 12 * len(entries) + 4
+    for tag, numbers in sorted(entries.items()):
+        packed = struct.pack(f"{order}{len(numbers)}L", *numbers)
+        if len(numbers) > 1:
+            packed, blocks = struct.pack(order + "L", behind + len(blocks)), blocks + packed
+        lines.append(struct.pack(order + "HHL", tag, 4, len(numbers)) + packed)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "L", offset)
+    return head + b"".join(strips) + struct.pack(order + "H", len(lines)) + b"".join(lines) + b"\0\0\0\0" + blocks
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiff_of_every_depth_layout_and_order_gives_its_numbers(tmp_path, dtype, channels, planar, compression):
+    values = noise(20, 13, channels, np.uint16)
+    values = values if dtype is np.uint16 else (values / 65535).astype(dtype)
+    for order in "<>":
+        (tmp_path / "a.tif").write_bytes(tiff(values, planar=planar, compression=compression, order=order))
+        read = read_picture(tmp_path / "a.tif").interleaved()
+        want = values if dtype is np.uint16 else values.astype(np.float32)
+        np.testing.assert_array_equal(read, want)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", None])
+def test_grey_of_sixteen_bits_and_of_floats_is_read_in_every_compression(tmp_path, compression):
+    deep = noise(20, 30, 1, np.uint16)[..., 0]
+    for values in (deep, (deep / 65535).astype(np.float32)):
+        Image.fromarray(values).save(tmp_path / "a.tif", compression=compression)
+        np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").interleaved()[..., 0], values)
+
+
+def test_eight_bits_in_planes_and_white_that_is_nought_are_read(tmp_path):
+    values = noise(20, 13, 2)
+    (tmp_path / "a.tif").write_bytes(tiff(values, planar=True, compression=1))
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").interleaved(), values)
+    deep = noise(20, 13, 1, np.uint16)
+    (tmp_path / "b.tif").write_bytes(tiff(deep, planar=False, compression=1, photometric=0))
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.tif").interleaved(), 65535 - deep)
+
+
+def test_floats_that_are_no_lights_are_said_in_words(tmp_path):
+    values = np.full((20, 13, 1), 0.5, np.float32)
+    values[0, 0], values[0, 1] = np.nan, 7.0
+    (tmp_path / "a.tif").write_bytes(tiff(values, planar=False, compression=1))
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.notes == ("pixels that were no numbers became black", "light brighter than white was cut off")
+    assert (picture.pixels[0, 0, 0], picture.pixels[0, 1, 0]) == (0, 1)
+    (tmp_path / "b.tif").write_bytes(tiff(values * 200, planar=False, compression=1))
+    with pytest.raises(PictureError, match=r"holds floats from 100 to 1400; save it with 0 as black and 1 as white"):
+        read_picture(tmp_path / "b.tif")
+
+
+def test_any_page_of_a_file_can_be_read(tmp_path):
+    pages = [Image.fromarray(smooth(20, 30)), Image.fromarray(noise(9, 8)), Image.fromarray(noise(5, 6))]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    for number, page in enumerate(pages):
+        picture = read_picture(tmp_path / "a.tif", page=number)
+        np.testing.assert_array_equal(picture.pixels, np.asarray(page))
+        assert (picture.pages, picture.notes) == (3, ())
+    assert read_picture(tmp_path / "a.tif").notes == ("the file holds 3 pictures; the first was used",)
+    with pytest.raises(PictureError, match=r"a\.tif is damaged"):
+        read_picture(tmp_path / "a.tif", page=3)
+    stream = io.BytesIO()
+    Image.fromarray(noise(9, 8, 1, np.uint16)[..., 0]).save(
+        stream, "TIFF", save_all=True, append_images=[Image.fromarray(noise(5, 6, 1, np.uint16)[..., 0])]
+    )
+    (tmp_path / "deep.tif").write_bytes(stream.getvalue())
+    assert read_picture(tmp_path / "deep.tif", page=1).pixels.shape == (5, 6, 3)
