@@ -260,3 +260,35 @@ def test_an_option_needs_no_more_than_its_field_to_be_a_flag_with_help_and_a_row
     assert row["grain"] == 0.5
     assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", *words, "nan") == 1
     assert "--grain is nan; expected a number from 0 to 1" in capsys.readouterr().err
+
+
+def test_the_last_line_counts_pictures_without_a_face_and_says_what_might_find_one(tmp_path, model, capsys):
+    photograph(tmp_path / "in" / "a.png", 1)
+    for name in ("dark.png", "darker.png"):
+        photograph(tmp_path / "in" / name, 1, brightest=40)
+    words = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet"]
+    assert gpen(*words) == 0
+    said = capsys.readouterr().out
+    assert "3 pictures, 2 faces, 2 without a face (--rotations or --threshold 0.5 might find one);" in said
+    assert gpen(*words, "--rotations", "--threshold", 0.3) == 0
+    assert "2 without a face (another --detector might find one)" in capsys.readouterr().out
+    assert gpen("restore", tmp_path / "in" / "a.png", "-o", tmp_path / "b.png", "--model", model, "--quiet") == 0
+    assert "without a face" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--sharpn", "3"), "there is no option --sharpn; did you mean --sharpen?"),
+        (("--keepgrey=1",), "there is no option --keepgrey; did you mean --keep-grey?"),
+        (("--zzz",), "there is no option --zzz; `gpen restore --help` lists what there is"),
+        (("--order", "sise"), "expected one of found, size, score, left, top; did you mean size?"),
+        (("--strength", "x"), "argument --strength: invalid float value: 'x'"),
+        (("--strength", "7"), "--strength is 7.0; expected a number from 0 to 1"),
+    ],
+)
+def test_a_misspelt_option_gets_the_nearest_name_in_one_line(words, said, capsys):
+    assert gpen("restore", "a.png", "-o", "b.png", *words) in (1, 2)
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1

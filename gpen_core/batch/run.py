@@ -78,11 +78,13 @@ class BatchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSummary:
-    """How a run ended. skipped: pictures that an earlier run had done; failed: reports of the broken ones."""
+    """How a run ended. skipped: pictures that an earlier run had done; faceless: in which no face was found; failed:
+    reports of the broken ones."""
 
     done: int
     skipped: int
     faces: int
+    faceless: int
     failed: tuple[PictureReport, ...]
 
 
@@ -113,7 +115,7 @@ def run_batch(
     todo = [item for item in items if str(item.source) not in journal.done]
     if skipped is not None:
         skipped(len(items) - len(todo))
-    done, faces, failed = 0, 0, []
+    done, faces, faceless, failed = 0, 0, 0, []
     with closing(journal):
         for report in _reports(todo, process, options):
             journal.add(report)
@@ -122,8 +124,11 @@ def run_batch(
             done, faces = done + (report.status != "failed"), faces + len(report.faces)
             if report.status == "failed":
                 failed.append(report)
+            elif not report.faces:
+                faceless += 1
         journal.finish()
-    return BatchSummary(done=done, skipped=len(items) - len(todo), faces=faces, failed=tuple(failed))
+    skipped_before = len(items) - len(todo)
+    return BatchSummary(done=done, skipped=skipped_before, faces=faces, faceless=faceless, failed=tuple(failed))
 
 
 def _forget_leftovers(items: Sequence[Item]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .face_arguments import add_networks, add_selection, find_process, options_from
+from .face_arguments import add_networks, add_selection, find_process, finding_more, options_from
 from .file_arguments import SUFFIXES, add_files, batch_options, conclude, plain, report_path, run_with_progress
 
 NAME = "detect"
@@ -31,4 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
     report = report_path(arguments, items)
     settings = {"verb": NAME, "selection": plain(selection), "quality": arguments.quality}
     batch = batch_options(arguments, report=report, settings=settings, preview=True)
-    return conclude(run_with_progress(items, find_process(arguments, selection), batch, quiet=arguments.quiet), report)
+    summary = run_with_progress(items, find_process(arguments, selection), batch, quiet=arguments.quiet)
+    return conclude(summary, report, remedy=finding_more(selection))

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ..options import RestoreOptions, Selection
 
 
+#: A threshold that finds faces which are blurred or turned away, and more false ones.
+_LOWER = 0.5
+
+
 def add_networks(parser: argparse.ArgumentParser, *, model: bool = True, usual: str | None = None) -> None:
     """Adds --model, --detector, --parser, --device and --precision. usual: a model to name in help where none ships."""
     group = parser.add_argument_group(
@@ -54,6 +58,16 @@ def options_from(arguments: argparse.Namespace) -> RestoreOptions:
     if getattr(arguments, "reference", False):
         base = RestoreOptions.reference(aligned=arguments.aligned)
     return with_flags(base, arguments)
+
+
+def finding_more(selection: Selection) -> str:
+    """What a user may try where no face was found."""
+    tries = [] if selection.rotations else ["--rotations"]
+    if selection.threshold > _LOWER:
+        tries.append(f"--threshold {_LOWER:g}")
+    if selection.min_size > 0:
+        tries.append("no --min-size")
+    return " or ".join(tries or ["another --detector"])
 
 
 def find_process(arguments: argparse.Namespace, selection: Selection) -> Process:

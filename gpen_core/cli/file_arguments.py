@@ -102,10 +102,13 @@ def run_with_progress(items: Sequence[Item], process: Process, options: BatchOpt
         return run_batch(items, process, options, finished=finished, skipped=bar.update)
 
 
-def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False) -> int:
-    """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face."""
+def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False, remedy: str = "") -> int:
+    """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face.
+    remedy: what might find faces where none was found."""
     done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]
     parts = [_counted(number, noun) for noun, number in done]
+    if summary.faceless and not aligned:
+        parts.append(f"{summary.faceless} without a face" + (f" ({remedy} might find one)" if remedy else ""))
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
     if summary.failed:

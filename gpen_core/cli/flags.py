@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import is_dataclass, replace
 from typing import Any, TypeVar
 
+from ..errors import ConfigError
 from ..fields import Option, described
 
 Options = TypeVar("Options")
@@ -65,8 +66,16 @@ def _kind(entry: Option) -> dict[str, Any]:
         read = _whole_numbers if entry.container is tuple else _named if entry.choices else _numbered
         return {"type": read, "metavar": entry.form}
     if entry.choices:
-        return {"choices": entry.choices}
+        return {"type": lambda text: _chosen(entry, text), "metavar": f"{{{','.join(entry.choices)}}}"}
     return {"type": entry.kind, **({"metavar": entry.form} if entry.form else {})}
+
+
+def _chosen(entry: Option, text: str) -> str:
+    try:
+        chosen: str = entry.checked(text, "it")
+        return chosen
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import importlib.util
 import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Protocol, TextIO
+from typing import Any, NoReturn, Protocol, TextIO
 
 from .. import __version__
 from ..errors import GPENError
+from ..fields import nearest
 
 # Verb → what stands in `gpen --help`. Each is a module of this package, imported only when it is used.
 VERBS = {
@@ -74,9 +74,27 @@ def available() -> list[str]:
     return [name for name in VERBS if importlib.util.find_spec(f"{__package__}.{name}") is not None]
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what it does not understand, with the nearest that it would."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments; ends the program at the first that is unknown."""
+        arguments, rest = self.parse_known_args(args, namespace)
+        if rest:
+            word = rest[0].partition("=")[0]
+            near = nearest(word, (flag for action in self._actions for flag in action.option_strings))
+            said = f"did you mean {near}?" if near else f"`{self.prog} --help` lists what there is"
+            self.error(f"there is no {'option' if word.startswith('-') else 'place for'} {word}; {said}")
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
 def parser_for(verb: Verb) -> argparse.ArgumentParser:
     """The verb's own parser; its help ends with an example."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"gpen {verb.NAME}",
         description=verb.HELP,
         epilog=f"example:\n  {verb.EXAMPLE}",
@@ -111,10 +129,10 @@ def _fail(message: str, status: int) -> int:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, VERBS, n=1)
-    if near and near[0] == name:
+    near = nearest(name, VERBS)
+    if near == name:
         return f"{name}: this verb is not part of this installation"
-    return f"{name}: there is no such verb; " + (f"did you mean {near[0]}?" if near else "`gpen --help` lists them")
+    return f"{name}: there is no such verb; " + (f"did you mean {near}?" if near else "`gpen --help` lists them")
 
 
 def _overview() -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .face_arguments import add_blending, add_networks, add_selection, find_process, options_from
+from .face_arguments import add_blending, add_networks, add_selection, find_process, finding_more, options_from
 from .file_arguments import (
     SUFFIXES,
     add_files,
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         group=group,
     )
     summary = run_with_progress(items, process, batch, quiet=arguments.quiet)
-    status = conclude(summary, report, aligned=arguments.aligned)
+    status = conclude(summary, report, aligned=arguments.aligned, remedy=finding_more(options.selection))
     return max(status, run_films(arguments, films, restorer, options, alone=False)) if films else status
 
 

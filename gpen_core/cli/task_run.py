@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .face_arguments import add_networks, add_selection, options_from
+from .face_arguments import add_networks, add_selection, finding_more, options_from
 from .file_arguments import (
     SUFFIXES,
     add_files,
@@ -91,4 +91,4 @@ def run_task(
         provenance=None if arguments.no_provenance else provenance,
     )
     summary = run_with_progress(items, process(options), batch, quiet=arguments.quiet)
-    return conclude(summary, report, aligned=arguments.aligned)
+    return conclude(summary, report, aligned=arguments.aligned, remedy=finding_more(options.selection))
