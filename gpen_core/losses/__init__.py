@@ -1,4 +1,4 @@
-"""What training minimises: adversarial, content, feature matching, embedding distances, two lazy regularisers."""
+"""What training minimises: adversarial, content, feature matching, embedding distances, regularisers."""
 
 from .adversarial import (
     ADVERSARIAL,
@@ -9,13 +9,14 @@ from .adversarial import (
     generator_hinge,
     generator_nonsaturating,
     mean_score,
+    mean_square,
 )
 from .content import Norm, Reduction, content, feature_matching
 from .efficientnet import EfficientNetLite0
 from .embedding import Embedding, EmbeddingLoss
 from .perceptual import PerceptualLoss, perceptual_distance
 from .projected import ProjectedDiscriminator
-from .regularisers import path_length_penalty, r1_penalty
+from .regularisers import between, gradient_penalty, path_length_penalty, r1_penalty
 
 __all__ = [
     "ADVERSARIAL",
@@ -27,6 +28,7 @@ __all__ = [
     "PerceptualLoss",
     "ProjectedDiscriminator",
     "Reduction",
+    "between",
     "content",
     "discriminator_hinge",
     "discriminator_logistic",
@@ -34,7 +36,9 @@ __all__ = [
     "feature_matching",
     "generator_hinge",
     "generator_nonsaturating",
+    "gradient_penalty",
     "mean_score",
+    "mean_square",
     "path_length_penalty",
     "perceptual_distance",
     "r1_penalty",

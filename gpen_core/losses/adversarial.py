@@ -1,4 +1,6 @@
-"""The logistic GAN loss (Goodfellow et al. 2014, with the generator's non-saturating form) and the hinge loss."""
+"""What generator and discriminator play for: the logistic loss (Goodfellow et al. 2014, with the generator's
+non-saturating form), the hinge, Wasserstein and least-squares losses.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from torch.nn import functional as F
 from ..architecture.discriminator import Scores
 from ..images.fine import fine_structure
 
-Form = Literal["logistic", "hinge"]
+Form = Literal["logistic", "hinge", "wasserstein", "least_squares"]
 
 
 class AdversarialLoss(NamedTuple):
@@ -42,14 +44,36 @@ def generator_hinge(fake_score: Scores) -> Tensor:
     return -mean_score(fake_score)
 
 
+def discriminator_wasserstein(real_score: Scores, fake_score: Scores) -> Tensor:
+    """Scalar: how much higher made pictures score than real ones (Arjovsky et al. 2017); needs a gradient penalty."""
+    return mean_score(fake_score) - mean_score(real_score)
+
+
+def discriminator_least_squares(real_score: Scores, fake_score: Scores) -> Tensor:
+    """Scalar: half the squared distances of real scores from 1 and of made ones from 0 (Mao et al. 2017)."""
+    return (_mean(real_score, lambda s: (s - 1).square()) + _mean(fake_score, torch.square)) / 2
+
+
+def generator_least_squares(fake_score: Scores) -> Tensor:
+    """Scalar: the squared distance of made pictures' scores from 1."""
+    return _mean(fake_score, lambda s: (s - 1).square())
+
+
 def mean_score(scores: Scores) -> Tensor:
     """Scalar mean in float32 or better; heads count alike, however many positions they judge."""
     return _mean(scores, lambda s: s)
 
 
+def mean_square(scores: Scores) -> Tensor:
+    """Scalar mean of the squares in float32 or better: what keeps Wasserstein scores from drifting (PGGAN)."""
+    return _mean(scores, torch.square)
+
+
 ADVERSARIAL: dict[Form, AdversarialLoss] = {
     "logistic": AdversarialLoss(discriminator_logistic, generator_nonsaturating),
     "hinge": AdversarialLoss(discriminator_hinge, generator_hinge),
+    "wasserstein": AdversarialLoss(discriminator_wasserstein, generator_hinge),
+    "least_squares": AdversarialLoss(discriminator_least_squares, generator_least_squares),
 }
 
 

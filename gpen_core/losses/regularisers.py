@@ -1,6 +1,6 @@
-"""The two lazy regularisers of StyleGAN2: R1 on the discriminator, path length on the generator.
+"""The two lazy regularisers of StyleGAN2, R1 on the discriminator and path length on the generator; WGAN-GP's penalty.
 
-Both differentiate twice; call them outside autocast, on float32 tensors or wider.
+They differentiate twice; call them outside autocast, on float32 tensors or wider.
 """
 
 from __future__ import annotations
@@ -20,6 +20,22 @@ def r1_penalty(real_score: Tensor, real: Tensor) -> Tensor:
     _refuse_half(real_score)
     (gradient,) = torch.autograd.grad(real_score.sum(), real, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()
+
+
+def gradient_penalty(score: Tensor, pictures: Tensor) -> Tensor:
+    """Scalar: squared distance from 1 of the norm of d score / d picture, mean over the batch (Gulrajani et al. 2017).
+
+    pictures: (B, 3, H, W), from `between`, of which `score` was computed.
+    """
+    _refuse_half(score)
+    (gradient,) = torch.autograd.grad(score.sum(), pictures, create_graph=True)
+    slope: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return (slope - 1).square().mean()
+
+
+def between(real: Tensor, made: Tensor, share: Tensor) -> Tensor:
+    """Pictures on the lines from `real` to `made` (B, 3, H, W), by `share` (B,) of the way; a leaf with a gradient."""
+    return torch.lerp(real, made, share[:, None, None, None]).detach().requires_grad_(True)
 
 
 def path_length_penalty(

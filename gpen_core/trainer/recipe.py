@@ -147,7 +147,9 @@ class LossRecipe:
     fine: weight of the content distance between the fine structures (of 5×5 pixels) alone; 0 as in the paper.
     emphasis: how much stronger the discriminator is shown the fine structure of all pictures (`losses.emphasise`); 0 as
     in the paper.
-    form: of the adversarial loss, logistic as in the paper or hinge.
+    form: of the adversarial loss, logistic as in the paper, hinge (BigGAN), wasserstein (PGGAN) or least_squares.
+    gradient_penalty, drift: of WGAN-GP, at every step: on the slope between real and made pictures, and on the square
+    of real scores.
     discriminator: stylegan2 as in the paper, or projected: heads over the frozen network of `[backbone]`, which see at
     once what another has to learn; r1 and feature_matching must then be 0 (`perceptual` compares features).
     adversarial_share, perceptual_share: that term's gradient at the picture is given this many times the length of the
@@ -171,6 +173,8 @@ class LossRecipe:
     discriminator: Literal["stylegan2", "projected"] = "stylegan2"
     adversarial_share: float = 0.0
     perceptual_share: float = 0.0
+    gradient_penalty: float = 0.0
+    drift: float = 0.0
     r1: float = 10.0
     r1_every: int = 16
     path_length: float = 2.0
@@ -193,13 +197,15 @@ class LossRecipe:
             "emphasis",
             "adversarial_share",
             "perceptual_share",
+            "gradient_penalty",
+            "drift",
             "r1",
             "path_length",
             "mixing",
         )
         _at_least(self, 1, "r1_every", "path_every", "path_shrink")
         if self.discriminator == "projected":
-            given = [name for name in ("r1", "feature_matching") if getattr(self, name)]
+            given = [name for name in ("r1", "feature_matching", "gradient_penalty", "drift") if getattr(self, name)]
             if given:
                 raise ConfigError(f"a projected discriminator takes no {' and no '.join(given)}; set them to 0")
         for term in ("adversarial", "perceptual"):
@@ -207,6 +213,32 @@ class LossRecipe:
                 raise ConfigError(
                     f"{term}_share is a share of the content's gradient; {term} and content must be above 0"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthRecipe:
+    """Progressive growing of a prior that can fade in, in images of the run (Karras et al. 2018).
+
+    from_size: pixels of the first pictures; 0: none grows. Each size is trained for `stable_images`, then the next one
+    fades in over `fade_images`. Real pictures are shown as coarse as the made ones.
+    """
+
+    from_size: int = 0
+    stable_images: int = 600_000
+    fade_images: int = 600_000
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "stable_images", "fade_images")
+        if self.from_size and (self.from_size < 4 or self.from_size & (self.from_size - 1)):
+            raise ConfigError(f"growth.from_size is {self.from_size}; it must be a power of two from 4, or 0")
+
+    def hidden(self, images: int, size: int) -> float:
+        """How many resolutions of a prior of `size` pixels are not shown yet; a fraction is fading in."""
+        if not self.from_size:
+            return 0.0
+        levels = max(0, (size // self.from_size).bit_length() - 1)
+        done, inside = divmod(images, self.stable_images + self.fade_images)
+        return max(0.0, levels - done - max(0, inside - self.stable_images) / self.fade_images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,11 +332,17 @@ class Recipe:
     losses: LossRecipe = field(default_factory=LossRecipe)
     backbone: BackboneRecipe = field(default_factory=BackboneRecipe)
     augmentation: AugmentRecipe = field(default_factory=AugmentRecipe)
+    growth: GrowthRecipe = field(default_factory=GrowthRecipe)
     run: RunRecipe = field(default_factory=RunRecipe)
 
     def __post_init__(self) -> None:
         if self.stage == "prior":
+            size = self.network.config.out_size
+            if self.growth.from_size > size:
+                raise ConfigError(f"growth.from_size is {self.growth.from_size}, above the {size} px of the prior")
             return
+        if self.growth.from_size:
+            raise ConfigError(f"growth is for stage prior, and this is {self.stage}; set growth.from_size = 0")
         # For segmentation the input is a map, and nothing is damaged.
         wanted = {"segmentation": "none", "colorization": "colorization", "inpainting": "inpainting"}.get(self.task)
         given, target = self.data.degradation, find_preset(self.data.degradation).target

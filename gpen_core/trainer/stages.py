@@ -22,7 +22,7 @@ from ..losses import (
     feature_matching,
 )
 from ..weights import GPEN
-from .recipe import LossRecipe, Recipe
+from .recipe import GrowthRecipe, LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
 PairLoss = Callable[[Tensor, Tensor], Tensor]
@@ -39,6 +39,13 @@ class Stage(ABC):
     def __init__(self, generator: nn.Module, discriminator: Judge, losses: LossRecipe) -> None:
         self.generator, self.discriminator, self.losses = generator, discriminator, losses
         self.game = ADVERSARIAL[losses.form]
+
+    def begin_step(self, images: int) -> None:  # noqa: B027 - most stages stay as they are
+        """Before each step: what changes with the images seen."""
+
+    def targets(self, clean: Tensor) -> Tensor:
+        """Real pictures (B, 3, S, S) as this step is to make them."""
+        return clean
 
     def shown(self, pictures: Tensor) -> Tensor:
         """`pictures` as the discriminator sees them."""
@@ -75,11 +82,26 @@ class PriorStage(Stage):
 
     generator: Prior
 
-    def __init__(self, generator: Prior, discriminator: Judge, losses: LossRecipe) -> None:
+    def __init__(
+        self, generator: Prior, discriminator: Judge, losses: LossRecipe, growth: GrowthRecipe | None = None
+    ) -> None:
         super().__init__(generator, discriminator, losses)
+        self._growth, self._hidden = growth or GrowthRecipe(), 0.0
         if losses.mixing:
             generator.require("mix styles")
+        if self._growth.from_size:
+            generator.require("fade in")
         _check_path_length(generator, losses)
+
+    def begin_step(self, images: int) -> None:
+        """Shows as many resolutions as have been grown by then."""
+        if self._growth.from_size:
+            self._hidden = self._growth.hidden(images, self.generator.config.out_size)
+            self.generator.hide(self._hidden)
+
+    def targets(self, clean: Tensor) -> Tensor:
+        """As coarse as the prior's pictures are at this step."""
+        return coarsened(clean, self._hidden)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """All at the decoder's rate."""
@@ -99,6 +121,18 @@ class PriorStage(Stage):
         latents = prior.style_latents(prior.draw_codes(like, source))
         noise = prior.draw_noise_like(like, source, independent=self.losses.independent_noise)
         return prior.render(latents, noise), latents
+
+
+def coarsened(pictures: Tensor, hidden: float) -> Tensor:
+    """`pictures` (B, 3, S, S) without their `hidden` finest resolutions, of which a fraction stays in part."""
+    if not hidden:
+        return pictures
+    whole = int(hidden)
+    fine = F.avg_pool2d(pictures, 2**whole)
+    if hidden > whole:
+        coarse = F.interpolate(F.avg_pool2d(fine, 2), scale_factor=2.0, mode="nearest")
+        fine = torch.lerp(fine, coarse, hidden - whole)
+    return F.interpolate(fine, size=pictures.shape[-2:], mode="nearest")
 
 
 def _check_path_length(prior: Prior, losses: LossRecipe) -> None:
@@ -213,7 +247,7 @@ def build_stage(
     config, source = recipe.network.config, torch.Generator().manual_seed(recipe.seed)
     judge = discriminator or Discriminator(config, generator=source).to(device)
     if recipe.stage == "prior":
-        return PriorStage(build_prior(config, generator=source).to(device), judge, recipe.losses)
+        return PriorStage(build_prior(config, generator=source).to(device), judge, recipe.losses, recipe.growth)
     if recipe.stage == "finetune":
         generator = GPEN(config, recipe.card(), generator=source).to(device)
         return FinetuneStage(generator, judge, recipe.losses, extra)

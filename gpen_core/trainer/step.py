@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from ..architecture.precision import bfloat16_pays
 from ..data import Batch
 from ..errors import TrainingError
-from ..losses import mean_score, path_length_penalty, r1_penalty
+from ..losses import between, gradient_penalty, mean_score, mean_square, path_length_penalty, r1_penalty
 from .augment import Augmentation
 from .optimise import (
     Processes,
@@ -29,7 +29,7 @@ from .progress import Progress
 from .recipe import Precision, Recipe
 from .stages import Stage
 
-_FAKES, _PATH, _AUGMENT_D, _AUGMENT_G, _AUGMENT_R1 = range(5)
+_FAKES, _PATH, _AUGMENT_D, _AUGMENT_G, _AUGMENT_R1, _SLOPE = range(6)
 DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}
 
 
@@ -77,7 +77,11 @@ class Stepper:
         """One step on `batches` (accumulated); the losses, as detached scalars, over all processes."""
         progress, losses = self.progress, self.recipe.losses
         self._set_rates()
-        batches = [b._replace(damaged=_channels_last(b.damaged), clean=_channels_last(b.clean)) for b in batches]
+        self.stage.begin_step(progress.images)
+        batches = [
+            b._replace(damaged=_channels_last(b.damaged), clean=_channels_last(self.stage.targets(b.clean)))
+            for b in batches
+        ]
         adversarial = losses.adversarial > 0 and progress.images >= losses.adversarial_from
         log: dict[str, list[Tensor]] = {}
         kept: list[Tensor] = []
@@ -113,7 +117,7 @@ class Stepper:
         """Trains the discriminator. The pictures it was shown, with their graph, when the generator can use them at
         once.
         """
-        stage, discriminator = self.stage, self.stage.discriminator
+        stage, discriminator, losses = self.stage, self.stage.discriminator, self.recipe.losses
         require_gradients(discriminator.parameters(), True)
         keep = len(batches) == 1
         kept: list[Tensor] = []
@@ -126,7 +130,13 @@ class Stepper:
                 real_score = discriminator(stage.shown(augment(batch.clean)))
                 fake_score = discriminator(stage.shown(augment(fake.detach())))
             loss = stage.game.discriminator(real_score, fake_score)
+            if losses.drift:
+                loss = loss + losses.drift * mean_square(real_score)
             torch.autograd.backward(loss / len(batches))
+            if losses.gradient_penalty:
+                penalty = self._slope(batch, fake.detach())
+                torch.autograd.backward(losses.gradient_penalty / len(batches) * penalty)
+                _note(log, gradient_penalty=penalty)
             if keep:
                 kept.append(fake)
             _note(log, d=loss, real_score=mean_score(real_score), fake_score=mean_score(fake_score))
@@ -137,6 +147,12 @@ class Stepper:
                 self.progress.sign_count += len(signs)
         self._step(self.discriminator_adam)
         return kept
+
+    def _slope(self, batch: Batch, fake: Tensor) -> Tensor:
+        """WGAN-GP's penalty between the batch's pictures and the made ones, outside of a lower precision."""
+        share = torch.rand(len(fake), generator=self.source(batch.position, _SLOPE), device=self.device)
+        pictures = between(self.stage.shown(batch.clean), self.stage.shown(fake), share.to(self.dtype))
+        return gradient_penalty(self.stage.discriminator(pictures), pictures)
 
     def _r1_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
         losses, discriminator = self.recipe.losses, self.stage.discriminator

@@ -157,6 +157,13 @@ class Prior(nn.Module, ABC):
         """
         raise self.refusal("grow")
 
+    def hide(self, resolutions: float) -> None:
+        """Leaves so many of the largest resolutions out of the pictures; a fraction of one fades it in.
+
+        Raises ConfigError where it cannot.
+        """
+        raise self.refusal("fade in")
+
     def style_latents(self, code: Tensor) -> Tensor:
         """The latents (B, latents, D) of codes (B, latent_dim) that `render` takes (ConfigError: there are none)."""
         raise self.refusal("have its path length measured")

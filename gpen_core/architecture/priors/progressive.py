@@ -74,6 +74,10 @@ class ProgressivePrior(Prior):
         factor = 2 ** (levels - 1 - last)
         return picture if factor == 1 else F.interpolate(picture, scale_factor=factor, mode="nearest")
 
+    def hide(self, resolutions: float) -> None:
+        """Sets `lod`."""
+        self.stages.get_buffer("lod").fill_(resolutions)
+
     def change_range(self, scale: float, shift: float) -> None:
         """Each resolution's output is a picture by itself: all are scaled and moved."""
         with torch.no_grad():
