@@ -41,8 +41,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out what takes minutes, unless it is asked for."""
-    if "slow" in config.option.markexpr:
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m slow"))
+    for marker in ("slow", "campaign"):
+        if marker in config.option.markexpr:
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"takes minutes; run with -m {marker}"))
