@@ -103,7 +103,22 @@ def _keep(fetched: Path, target: Path) -> Path:
     return fetched
 
 
-def stamp(path: Path) -> str:
-    """Changes whenever the file does."""
+def detector_file(choice: str) -> Path | None:
+    """The file that the choice of a detector stands for; None: the core's own choice, or it must be fetched."""
+    if choice != AUTO:
+        return on_disk(choice, adapter.DETECTION)
+    found = (adapter.find_file(adapter.DETECTION, zoo.find(name).file) for name in zoo.names("detector"))
+    return next((path for path in found if path is not None), None)
+
+
+def parser_file(choice: str) -> Path | None:
+    """The file that the choice of a parser stands for; None: there is none, or it must be fetched."""
+    return None if choice == NONE else on_disk("parsenet" if choice == AUTO else choice, adapter.DETECTION)
+
+
+def stamp(path: Path | None) -> str:
+    """Changes whenever the file does, also where its size and time stay."""
+    if path is None:
+        return ""
     status = path.stat()
-    return f"{path}:{status.st_size}:{status.st_mtime_ns}"
+    return f"{path}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"

@@ -91,10 +91,17 @@ class LoadModel(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, model: str, **other: Any) -> str:
-        """Changes with the chosen file, so that a replaced file is read again."""
-        path = files.on_disk(model, adapter.RESTORERS)
-        return model if path is None else files.stamp(path)
+    def fingerprint_inputs(
+        cls,
+        model: str,
+        detector: str = files.AUTO,
+        parser: str = files.AUTO,
+        repository: str = "",
+        **other: Any,
+    ) -> str:
+        """Changes with the chosen files, so that one replaced, added or taken away is noticed."""
+        network = repository.strip() or files.stamp(files.on_disk(model, adapter.RESTORERS)) or model
+        return "|".join((network, files.stamp(files.detector_file(detector)), files.stamp(files.parser_file(parser))))
 
     @classmethod
     def execute(

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..gpen_core.config import GPENConfig, ModelCard, Task
 from ..gpen_core.errors import HubError, InputError, WeightsError
-from ..gpen_core.weights import load_detector, load_model, load_parser, zoo
+from ..gpen_core.weights import load_detector, load_model, load_parser
 from . import adapter, files
 
 # Bytes that one face takes on its way through the network, per pixel of its output (measured at 512, float32).
@@ -68,7 +68,7 @@ class FaceModel:
                     "this node needs a face parser; choose auto or parsenet as parser in Load GPEN Model"
                 )
             return None
-        if "parser" not in self._parts and choice == files.AUTO and not needed and _parser_on_disk() is None:
+        if "parser" not in self._parts and choice == files.AUTO and not needed and files.parser_file(choice) is None:
             return None
         return self._part("parser", _load_parser)[0]
 
@@ -110,15 +110,11 @@ def _load_detector(choice: str) -> Any:
     device = str(adapter.compute_device())
     if choice != files.AUTO:
         return load_detector(files.locate(choice, adapter.DETECTION, option="detector"), device=device)
-    for name in zoo.names("detector"):
-        path = adapter.find_file(adapter.DETECTION, zoo.find(name).file)
-        if path is not None:
-            return load_detector(path, device=device)
-    return load_detector(None, device=device)
+    return load_detector(files.detector_file(choice), device=device)
 
 
 def _load_parser(choice: str) -> Any:
-    path = _parser_on_disk() if choice == files.AUTO else None
+    path = files.parser_file(choice)
     if path is None:
         name = "parsenet" if choice == files.AUTO else choice
         try:
@@ -126,10 +122,6 @@ def _load_parser(choice: str) -> Any:
         except HubError as error:
             raise WeightsError(f"{error}; or take a mask_kind that needs no parser (ellipse, box)") from error
     return load_parser(path, device=str(adapter.compute_device()))
-
-
-def _parser_on_disk() -> Path | None:
-    return files.on_disk("parsenet", adapter.DETECTION)
 
 
 def device_of(model: FaceModel) -> torch.device:

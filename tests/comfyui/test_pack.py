@@ -7,6 +7,7 @@ import asyncio
 import importlib.util
 import inspect
 import json
+import os
 import re
 import shutil
 import sys
@@ -335,6 +336,35 @@ def test_a_replaced_file_is_read_again(pack: Pack) -> None:
     path.unlink()
     write_model(pack, path, task="inpainting")
     assert ask(model="mine.safetensors", precision="auto") != before
+
+
+@pytest.mark.parametrize("choice", ["auto", "detection_Resnet50_Final.pth"])
+def test_a_detector_that_is_added_replaced_or_taken_away_is_noticed(pack: Pack, choice: str) -> None:
+    path = pack.engine.root / "models" / "facedetection" / "detection_Resnet50_Final.pth"
+    ask = pack.nodes["GPEN_LoadModel"].fingerprint_inputs
+    seen = [ask(model="gpen-open-256", detector=choice)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for content in (b"one", b"two"):  # of one size
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))  # and time
+        seen.append(ask(model="gpen-open-256", detector=choice))
+        assert ask(model="gpen-open-256", detector=choice) == seen[-1]
+        path.unlink()
+    seen.append(ask(model="gpen-open-256", detector=choice))
+    assert len(set(seen)) == 3
+    assert seen[0] == seen[-1]
+
+
+def test_a_parser_that_is_added_is_noticed_and_a_repository_takes_the_models_place(pack: Pack) -> None:
+    ask = pack.nodes["GPEN_LoadModel"].fingerprint_inputs
+    before = ask(model="gpen-open-256", parser="auto"), ask(model="gpen-open-256", parser="none")
+    path = pack.engine.root / "models" / "facedetection" / "parsing_parsenet.pth"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"weights")
+    assert ask(model="gpen-open-256", parser="auto") != before[0]
+    assert ask(model="gpen-open-256", parser="none") == before[1]
+    assert ask(model="gpen-open-256", repository="me/one") != ask(model="gpen-open-256", repository="me/two")
+    assert ask(model="gpen-open-256", repository="me/one") == ask(model="GPEN-BFR-512", repository="me/one")
 
 
 if __name__ == "__main__":
