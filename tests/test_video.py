@@ -22,7 +22,8 @@ from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError, InputError, PictureError
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import FilmOptions, restore_film, writing
-from gpen_core.video.reading import probe, read_frames
+from gpen_core.video.info import probe
+from gpen_core.video.reading import read_frames
 from gpen_core.weights import checkpoint
 
 FAST = {"preset": "ultrafast", "quality": 4}
@@ -309,7 +310,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_film(tmp_path, monkeypatc
     monkeypatch.setattr(
         writing.Path,
         "open",
-        lambda self, *a, **k: FullDisk(opened(self, *a, **k)) if ".nut" in self.name else opened(self, *a, **k),
+        lambda self, *a, **k: FullDisk(opened(self, *a, **k)) if ".nut.part" in self.name else opened(self, *a, **k),
     )
     with pytest.raises(PictureError, match=r"no space left to write .*--resume"):
         restore_film(film, tmp_path / "out.mp4", restorer(16), film=FilmOptions(segment=8, **FAST))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .library import load_av
+from .orientation import Orientation
 
 #: A rectangle x1, y1, x2, y2 (last ones excluded) and where in it (h, w) something changed.
 Change = tuple[tuple[int, int, int, int], NDArray[np.bool_]]
@@ -21,31 +22,32 @@ _MATRICES = {1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020, 10: _BT202
 _HIGH_DEFINITION = 720
 
 
-def working_format(pixel_format: str, width: int, height: int) -> str:
+def working_format(pixel_format: str, width: int, height: int, *, fields: bool = False) -> str:
     """The pixel format in which a film's frames are kept and encoded: its own where it is a planar YUV of 8 or 10
-    bits, else the nearest. 4:2:0 and 4:2:2 need even sides to be encoded; films of odd sides become 4:4:4."""
-    deep = any(mark in pixel_format for mark in ("10", "12", "14", "16", "p010", "48", "64"))
+    bits, else the nearest. 4:2:0 and 4:2:2 need even sides to be encoded; films of odd sides become 4:4:4.
+
+    fields: frames are two interlaced fields, whose lines of chroma are not to be mixed.
+    """
+    deep = load_av().VideoFormat(pixel_format).components[0].bits > 8
     sampling = "444" if any(m in pixel_format for m in ("444", "rgb", "bgr", "gbr", "rgba")) else "420"
-    if "422" in pixel_format or pixel_format.startswith(("yuyv", "uyvy")):
+    if "422" in pixel_format or pixel_format.startswith(("yuyv", "uyvy")) or (fields and "411" in pixel_format):
         sampling = "422"
     if (sampling != "444" and width % 2) or (sampling == "420" and height % 2):
         sampling = "444"
     return f"yuv{sampling}p{'10le' if deep else ''}"
 
 
-def upright(frame: Any, rotation: int, pixel_format: str) -> Any:
-    """PyAV's frame in `pixel_format` (see `working_format`), turned by `rotation` quarter turns counter-clockwise."""
+def upright(frame: Any, orientation: Orientation, pixel_format: str) -> Any:
+    """PyAV's frame in `pixel_format` (see `working_format`), as `orientation` makes it upright."""
     av = load_av()
-    square = pixel_format
-    if rotation % 2 and "422" in pixel_format:
-        square = pixel_format.replace("422", "444")
+    odd = orientation.turns % 2
+    square = pixel_format.replace("422", "444") if odd else pixel_format
     converted = convert(frame, square)
-    if rotation % 4:
-        turned = av.VideoFrame(
-            *((converted.height, converted.width) if rotation % 2 else (converted.width, converted.height)), square
-        )
+    if orientation.turns or orientation.mirrored:
+        size = (converted.height, converted.width) if odd else (converted.width, converted.height)
+        turned = av.VideoFrame(*size, square)
         for k in range(3):
-            plane_view(turned, k)[:] = np.rot90(plane_view(converted, k), rotation)
+            plane_view(turned, k)[:] = orientation.applied(plane_view(converted, k))
         _label(turned, converted)
         converted = convert(turned, pixel_format)
     return converted

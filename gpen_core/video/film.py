@@ -13,12 +13,14 @@ from ..film_options import FilmOptions
 from ..images.writing import refuse_same_file
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
+from .encoding import Encoding, choose_encoding
+from .info import FilmInfo, probe
 from .masks import open_masks
-from .reading import FilmInfo, probe
 from .report import FilmProgress, FilmReport
 from .segments import Segments, fingerprint
+from .streams import choose_carriage
 from .work import FilmWork
-from .writing import Encoding, choose_encoding
+from .writing import black_segment
 
 
 def restore_film(
@@ -61,8 +63,10 @@ def restore_film(
             )
         if info.ends_early:
             notes += (f"the film was cut short: {info.ends_early}",)
+        carriage, more = choose_carriage(info, encoding, target, black_segment(info, encoding))
+        notes += more
         with open_masks(masks, info) as mask_source:
-            work = FilmWork(info, restorer, options, film, encoding, segments, mask_source, progress)
+            work = FilmWork(info, restorer, options, film, encoding, carriage, segments, mask_source, progress)
             return work.run(target, notes)
 
 

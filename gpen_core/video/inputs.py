@@ -10,7 +10,7 @@ from ..batch.kinds import FILM_SUFFIXES, is_film
 from ..errors import InputError
 from ..images import READABLE_SUFFIXES
 from ..images.writing import FORMATS
-from .writing import CONTAINERS
+from .encoding import CONTAINERS
 
 
 def collect_films(inputs: Sequence[str | Path], output: Path) -> tuple[list[Item], list[str | Path]]:

@@ -14,14 +14,18 @@ from ..errors import InputError
 from ..images import READABLE_SUFFIXES, read_picture
 from ..images.picture import to_depth
 from .colours import to_rgb, upright
-from .reading import FilmFrame, FilmInfo, probe, read_frames
+from .info import FilmInfo, probe
+from .orientation import UPRIGHT, Orientation
+from .reading import FilmFrame, read_frames
 
 
 class MaskSource:
     """Masks (H, W) float32 in [0, 1] by frame, asked for in rising order."""
 
-    def __init__(self, still: NDArray[np.float32] | None, frames: Iterator[FilmFrame] | None, rotation: int) -> None:
-        self._still, self._frames, self._rotation = still, frames, rotation
+    def __init__(
+        self, still: NDArray[np.float32] | None, frames: Iterator[FilmFrame] | None, orientation: Orientation
+    ) -> None:
+        self._still, self._frames, self._orientation = still, frames, orientation
 
     def at(self, index: int) -> NDArray[np.float32]:
         """The mask of frame `index`. Raises InputError where the film of masks ends before."""
@@ -30,7 +34,7 @@ class MaskSource:
         assert self._frames is not None
         for frame in self._frames:
             if frame.index == index:
-                return _unit(to_rgb(upright(frame.frame, self._rotation, "yuv444p")))
+                return _unit(to_rgb(upright(frame.frame, self._orientation, "yuv444p")))
         raise InputError(f"the film of masks has no picture for frame {index}")
 
 
@@ -47,7 +51,7 @@ def open_masks(source: str | Path | None, info: FilmInfo) -> Iterator[MaskSource
     if path.suffix.lower() in READABLE_SUFFIXES:
         still = _unit(read_picture(path).pixels)
         _check_size(path, still.shape[1], still.shape[0], info)
-        yield MaskSource(still, None, 0)
+        yield MaskSource(still, None, UPRIGHT)
         return
     masks = probe(path)
     _check_size(path, masks.width, masks.height, info)
@@ -55,7 +59,7 @@ def open_masks(source: str | Path | None, info: FilmInfo) -> Iterator[MaskSource
         raise InputError(f"{path} holds {masks.frames} masks, {info.path} {info.frames} frames; give this film's masks")
     frames: Any = read_frames(masks)
     with closing(frames):
-        yield MaskSource(None, frames, masks.rotation)
+        yield MaskSource(None, frames, masks.orientation)
 
 
 def _check_size(path: Path, width: int, height: int, info: FilmInfo) -> None:

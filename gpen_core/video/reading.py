@@ -1,44 +1,17 @@
-"""Films in: what a file holds, and its frames, upright and in order."""
+"""The frames of a film, in order, from the start or from the middle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PictureError
-from .colours import is_rgb, labels_of
 from .library import load_av
 
-#: A file whose streams end this much before it says it ends was cut short.
-_MISSING_SECONDS, _MISSING_SHARE = 0.5, 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilmInfo:
-    """What is known of a film before it is decoded.
-
-    width, height: upright, pixels. rotation: quarter turns counter-clockwise that make a decoded frame upright.
-    frames: pictures in the file. origin: seconds at which its first stream begins. pixel_format: FFmpeg's name.
-    ends_early: a sentence where the file is shorter than it says, else None. timestamps: false where the pictures have
-    none, and the frame rate is taken for them. colour_labels: FFmpeg's numbers of range, matrix, primaries, transfer.
-    """
-
-    path: Path
-    width: int
-    height: int
-    rotation: int
-    rate: Fraction
-    time_base: Fraction
-    frames: int
-    origin: Fraction
-    pixel_format: str
-    codec: str
-    timestamps: bool
-    ends_early: str | None
-    colour_labels: tuple[int, int, int, int]
+if TYPE_CHECKING:
+    from .info import FilmInfo
 
 
 @dataclass(kw_only=True)
@@ -50,47 +23,6 @@ class FilmFrame:
     pts: int
     duration: int
     frame: Any
-
-
-def probe(path: str | Path) -> FilmInfo:
-    """What a film holds; reads all its packets, but decodes only its first picture.
-
-    Raises PictureError where there is no such file, it is no film, has no picture stream or no pictures, or its codec
-    is not known to PyAV; MissingPackageError without PyAV.
-    """
-    path = Path(path)
-    with open_film(path) as container:
-        stream = picture_stream(container, path)
-        rotation = _rotation(container, stream, path)
-        context = stream.codec_context
-        declared, rate = stream.frames, stream.average_rate or stream.guessed_rate or Fraction(25)
-        time_base = stream.time_base or 1 / rate
-        labels = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
-        if is_rgb(context.format.name):
-            labels = labels_of(context.width, context.height)
-        width, height, pixel_format = context.width, context.height, context.format.name
-    if not width or not height:
-        raise PictureError(f"{path}: its pictures have no size; the file is damaged")
-    counted = _count(path)
-    if not counted.pictures:
-        raise PictureError(f"{path} has a picture stream, but no pictures in it")
-    if rotation % 2:
-        width, height = height, width
-    return FilmInfo(
-        path=path,
-        width=width,
-        height=height,
-        rotation=rotation,
-        rate=Fraction(rate),
-        time_base=Fraction(time_base),
-        frames=counted.pictures,
-        origin=counted.origin,
-        pixel_format=pixel_format,
-        codec=context.codec.name,
-        timestamps=counted.timestamps,
-        ends_early=_ends_early(counted, declared),
-        colour_labels=labels,
-    )
 
 
 def read_frames(
@@ -203,74 +135,3 @@ def picture_stream(container: Any, path: Path) -> Any:
     if stream.codec_context is None:
         raise PictureError(f"{path}: this PyAV has no decoder for its pictures; convert the film to H.264 first")
     return stream
-
-
-def _rotation(container: Any, stream: Any, path: Path) -> int:
-    """Quarter turns counter-clockwise that make a decoded frame upright, from the first picture's display matrix."""
-    av = load_av()
-    try:
-        for frame in container.decode(stream):
-            return round(float(frame.rotation) / 90) % 4
-    except av.FFmpegError as error:
-        raise PictureError(f"{path}: its first picture cannot be decoded ({error.strerror})") from error
-    raise PictureError(f"{path} has a picture stream, but no pictures in it")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Counted:
-    pictures: int
-    timestamps: bool
-    origin: Fraction
-    end: Fraction
-    promised_end: Fraction | None
-    damage: str | None
-
-
-def _count(path: Path) -> _Counted:
-    """A pass over the packets, which costs reading the file and no decoding."""
-    av = load_av()
-    pictures, stamped, damage = 0, True, None
-    first: Fraction | None = None
-    end = Fraction(0)
-    with open_film(path) as container:
-        stream = picture_stream(container, path)
-        packets = container.demux()
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except av.FFmpegError as error:
-                damage = error.strerror
-                break
-            if not packet.size:
-                continue
-            time = None if packet.pts is None else packet.pts * packet.time_base
-            if packet.stream is stream:
-                pictures += 1
-                stamped &= time is not None
-            if time is not None:
-                first = time if first is None else min(first, time)
-                end = max(end, time + (packet.duration or 0) * packet.time_base)
-        promised = None
-        if container.duration is not None:
-            promised = Fraction(container.duration + max(container.start_time or 0, 0), av.time_base)
-    return _Counted(
-        pictures=pictures,
-        timestamps=stamped,
-        origin=first or Fraction(0),
-        end=end,
-        promised_end=promised,
-        damage=damage,
-    )
-
-
-def _ends_early(counted: _Counted, declared: int) -> str | None:
-    if counted.damage is not None:
-        return f"it is damaged after {counted.pictures} frames ({counted.damage})"
-    if declared > counted.pictures:
-        return f"it ends after {counted.pictures} of {declared} frames"
-    promised = counted.promised_end
-    if promised is not None and promised - counted.end > max(_MISSING_SECONDS, _MISSING_SHARE * promised):
-        return f"it ends at {float(counted.end):.2f} of {float(promised):.2f} seconds"
-    return None

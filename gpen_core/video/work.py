@@ -16,12 +16,15 @@ from ..film_options import BLOCK, FilmOptions
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .colours import put_back, to_rgb, upright
+from .encoding import Encoding
+from .info import FilmInfo
 from .masks import MaskSource
 from .moments import DoneFrame, FrameRestoration
-from .reading import FilmFrame, FilmInfo, read_frames
+from .reading import FilmFrame, read_frames
 from .report import FilmProgress, FilmReport, TrackReport
 from .segments import Segments
-from .writing import Encoding, SegmentWriter, join
+from .streams import Carriage
+from .writing import SegmentWriter, join
 
 
 class FilmWork:
@@ -34,12 +37,13 @@ class FilmWork:
         options: RestoreOptions,
         film: FilmOptions,
         encoding: Encoding,
+        carriage: Carriage,
         segments: Segments,
         masks: MaskSource | None,
         progress: Callable[[FilmProgress], None] | None,
     ) -> None:
         self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
-        self._masks, self._progress = masks, progress
+        self._carriage, self._masks, self._progress = carriage, masks, progress
         self._frames = FrameRestoration(restorer, options, film.smoothing, owned=True)
         # Frames of one size come and go: used again, they do not leave the memory between them in pieces.
         self._spare: list[NDArray[Any]] = []
@@ -73,7 +77,14 @@ class FilmWork:
             report.append(self._report(target, notes + more))
             self._segments.seal(film, report[0])
 
-        join(self._segments.finished, self._info, target, self._last_duration, written=seal)
+        join(
+            self._segments.finished,
+            self._info,
+            target,
+            self._last_duration,
+            carriage=self._carriage,
+            written=seal,
+        )
         return self._segments.conclude() or report[0]
 
     def _all_frames(self, state: Any) -> None:
@@ -94,7 +105,7 @@ class FilmWork:
             frame = next(frames, None)
             if frame is None:
                 return
-            frame.frame = upright(frame.frame, self._info.rotation, self._encoding.pixel_format)
+            frame.frame = upright(frame.frame, self._info.orientation, self._encoding.pixel_format)
             if (frame.frame.width, frame.frame.height) != (self._info.width, self._info.height):
                 raise PictureError(
                     f"{self._info.path} changes size at frame {frame.index}, from {self._info.width}×"

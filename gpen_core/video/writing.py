@@ -5,81 +5,29 @@ from __future__ import annotations
 import errno
 import heapq
 import os
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, PictureError
 from ..images.writing import replacing
-from .colours import working_format
+from .colours import convert, plane_view
+from .encoding import CONTAINERS, Encoding
+from .info import FilmInfo
+from .inventory import lost, take_inventory
 from .library import load_av
-from .reading import FilmInfo, open_film, picture_stream
+from .reading import open_film, picture_stream
+from .streams import Carriage, Copied, EncodedSound, carry, describe
 
-#: Suffix → container, by FFmpeg's names, and the codec that is used where none is asked for.
-CONTAINERS = {
-    ".mp4": ("mp4", "libx264"),
-    ".m4v": ("mp4", "libx264"),
-    ".mov": ("mov", "libx264"),
-    ".mkv": ("matroska", "libx264"),
-    ".webm": ("webm", "libvpx-vp9"),
-}
-#: Pictures that x264 looks ahead at to share out the bits.
-_LOOKAHEAD = "12"
 #: Holds any codec and any time base exactly.
 _SEGMENT_CONTAINER = "nut"
-#: What a file says of itself, not of the film.
+#: Tags that a container writes about itself.
 _OF_THE_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """How pictures are encoded: FFmpeg's names of codec and pixel format, and the codec's options."""
-
-    codec: str
-    pixel_format: str
-    options: tuple[tuple[str, str], ...]
-
-
-def choose_encoding(
-    info: FilmInfo, output: Path, *, codec: str | None, quality: int, preset: str
-) -> tuple[Encoding, tuple[str, ...]]:
-    """How the film `output` is encoded, and notes on what its codec cannot keep of the input.
-
-    quality: the codec's constant rate factor, lower is better. Raises PictureError for a suffix that is no film's, or
-    a codec that PyAV lacks.
-    """
-    av = load_av()
-    if output.suffix.lower() not in CONTAINERS:
-        raise PictureError(f"{output}: films are written as {', '.join(CONTAINERS)}; give one of these suffixes")
-    name = codec or CONTAINERS[output.suffix.lower()][1]
-    try:
-        formats = [f.name for f in av.codec.Codec(name, "w").video_formats or []]
-    except (av.FFmpegError, ValueError) as error:
-        raise PictureError(
-            f"this PyAV has no encoder called {name!r}; leave the codec out for the usual one"
-        ) from error
-    wanted, notes = working_format(info.pixel_format, info.width, info.height), []
-    if wanted.startswith("yuv444") and "444" not in info.pixel_format:
-        notes.append(
-            f"its sides, {info.width}×{info.height}, are odd: it is encoded without chroma subsampling (4:4:4)"
-        )
-    if formats and wanted not in formats and wanted.endswith("10le"):
-        wanted = wanted.removesuffix("10le")
-        notes.append(f"{name} is built for 8 bits here; the film's {info.pixel_format} was rounded to them")
-    if formats and wanted not in formats:
-        raise PictureError(f"{name} does not take {wanted} pictures; choose another codec, such as libx264")
-    # Without pictures that refer forward, decoding order is the order of time, and segments join without a gap.
-    options = [("crf", str(quality)), ("preset", preset), ("bf", "0")]
-    if name == "libx264":
-        # The frames it looks ahead at are held in memory, about 5 MB each at 1280×720; 40 by default.
-        options.append(("rc-lookahead", _LOOKAHEAD))
-    if name.startswith("libvpx"):
-        options = [("crf", str(quality + 12)), ("b", "0"), ("cpu-used", "3"), ("row-mt", "1"), ("auto-alt-ref", "0")]
-        options += [("lag-in-frames", "0")]
-    return Encoding(codec=name, pixel_format=wanted, options=tuple(options)), tuple(notes)
+#: Cameras' own names of tags, which MP4 keeps in a list of its own or not at all.
+_OWN_TAGS = ("com.apple.", "com.android.")
 
 
 class SegmentWriter:
@@ -88,7 +36,7 @@ class SegmentWriter:
     def __init__(self, path: Path, info: FilmInfo, encoding: Encoding) -> None:
         av = load_av()
         self._path = path
-        self._time_base = info.time_base
+        self._time_base, self._format = info.time_base, encoding.coded_format
         with no_space_named(path):
             self._file = path.open("wb")
             self._container = av.open(self._file, "w", format=_SEGMENT_CONTAINER)
@@ -96,15 +44,21 @@ class SegmentWriter:
                 encoding.codec, rate=info.rate.limit_denominator(65535), options=dict(encoding.options)
             )
         context = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = info.width, info.height, encoding.pixel_format
+        context.width, context.height, context.pix_fmt = info.width, info.height, encoding.coded_format
         context.time_base = info.time_base
+        if info.pixel_aspect is not None:
+            context.sample_aspect_ratio = info.pixel_aspect
         self._stream.time_base = info.time_base
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = info.colour_labels
+        self._fields = _FieldLabel(encoding.fields) if encoding.fields else None
 
     def write(self, frame: Any, pts: int) -> None:
         """Encodes PyAV's frame (pixel format and size as the encoding's) for the time `pts`."""
         av = load_av()
         frame.pts, frame.time_base = pts, self._time_base
+        frame = convert(frame, self._format)
+        if self._fields is not None:
+            frame = self._fields.applied(frame)
         frame.pict_type = av.video.frame.PictureType.NONE
         with no_space_named(self._path):
             self._container.mux(self._stream.encode(frame))
@@ -126,6 +80,45 @@ class SegmentWriter:
                 pass
             self._container.close()
         self._file.close()
+
+
+class _FieldLabel:
+    """Says of frames that they are two fields, `first` ("top" or "bottom") first: PyAV has no other way to."""
+
+    def __init__(self, first: str) -> None:
+        self._mode = {"top": "tff", "bottom": "bff"}[first]
+        self._graph: Any = None
+
+    def applied(self, frame: Any) -> Any:
+        """The frame, so labelled."""
+        if self._graph is None:
+            self._graph = load_av().filter.Graph()
+            name, base = frame.format.name, frame.time_base
+            given = self._graph.add_buffer(width=frame.width, height=frame.height, format=name, time_base=base)
+            label = self._graph.add("setfield", f"mode={self._mode}")
+            self._graph.link_nodes(given, label, self._graph.add("buffersink")).configure()
+        self._graph.push(frame)
+        return self._graph.pull()
+
+
+def black_segment(info: FilmInfo, encoding: Encoding) -> bytes:
+    """A segment of one black picture, as the film's are going to be. Raises PictureError where the codec does not
+    open on this machine."""
+    frame = load_av().VideoFrame(info.width, info.height, encoding.pixel_format)
+    for k in range(3):
+        plane_view(frame, k)[:] = 0
+    with tempfile.TemporaryDirectory() as folder:
+        writer = SegmentWriter(Path(folder, "black.nut"), info, encoding)
+        try:
+            writer.write(frame, 0)
+            writer.close()
+        except PictureError as error:
+            writer.abandon()
+            raise PictureError(
+                f"{encoding.codec} does not encode {info.width}×{info.height} pictures here ({error.__cause__}); "
+                "choose another codec, such as libx264"
+            ) from error
+        return Path(folder, "black.nut").read_bytes()
 
 
 @contextmanager
@@ -152,59 +145,64 @@ def join(
     output: Path,
     last_duration: int,
     *,
+    carriage: Carriage,
     written: Callable[[Path, tuple[str, ...]], None],
 ) -> None:
-    """Writes `output`: the segments' pictures one after the other, with the input's sound and subtitles as they are,
-    packet by packet; to a temporary name that is renamed.
+    """Writes `output`: the segments' pictures one after the other, with what `carriage` says of the input's other
+    streams, its chapters and tags; to a temporary name that is renamed.
 
     last_duration: of the last picture, in the film's time base. written: told that temporary name when all is in it,
-    and notes on streams that could not be kept. Raises PictureError when it cannot be written.
+    and notes on what is in the input and not in it. Raises PictureError when it cannot be written.
     """
     av = load_av()
-    notes: list[str] = []
-    container_format = CONTAINERS[output.suffix.lower()][0]
     with replacing(output) as file, no_space_named(output):
         with (
             av.open(str(segments[0])) as first,
             open_film(info.path) as source,
-            av.open(file, "w", format=container_format) as target,
+            av.open(
+                file,
+                "w",
+                format=CONTAINERS[output.suffix.lower()][0],
+                # The same film is the same file: no random numbers in it.
+                container_options={"fflags": "+bitexact", **_own_tags(source)},
+            ) as target,
         ):
             target.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in _OF_THE_FILE})
             pictures = target.add_stream_from_template(first.streams.video[0])
-            pictures.time_base = info.time_base
-            kept = _other_streams(source, picture_stream(source, info.path), target, notes)
+            pictures.time_base, pictures.codec_context.framerate = info.time_base, info.rate.limit_denominator(65535)
+            describe(pictures, picture_stream(source, info.path))
+            carried = carry(source, target, carriage)
             # The file's own clock may begin anywhere; a film begins at zero.
             origin = max(info.origin, Fraction(0))
-            moved = _moved(_sound(source, kept), origin)
+            target.set_chapters(_chapters(source, origin))
+            target.start_encoding()
+            moved = _moved(_beside(source, carried), origin)
             for packet in _by_time(_moved(_pictures(segments, pictures, info, last_duration), origin), moved):
                 target.mux(packet)
         file.flush()
         os.fsync(file.fileno())
-        written(Path(file.name), tuple(notes))
+        written(Path(file.name), tuple(_lost(info, Path(file.name), CONTAINERS[output.suffix.lower()][0])))
 
 
-def _other_streams(source: Any, picture: Any, target: Any, notes: list[str]) -> dict[int, Any]:
-    """Sound and subtitles of `source` that `target` can hold: index → the stream made for it."""
-    av = load_av()
-    kept = {}
-    supported = target.supported_codecs
-    for stream in source.streams:
-        if stream is picture or stream.type not in ("audio", "subtitle"):
-            continue
-        name = stream.codec_context.name if stream.codec_context is not None else None
-        canonical = None if stream.codec_context is None else stream.codec_context.codec.canonical_name
-        if name is None or (name not in supported and canonical not in supported):
-            notes.append(
-                f"its {stream.type} ({name or 'unknown codec'}) does not fit into {target.format.name}; it was left out"
-            )
-            continue
-        try:
-            kept[stream.index] = target.add_stream_from_template(stream)
-        except (av.FFmpegError, ValueError) as error:
-            notes.append(f"its {stream.type} ({name}) could not be kept: {error}")
-            continue
-        kept[stream.index].metadata.update(stream.metadata)
-    return kept
+def _own_tags(source: Any) -> dict[str, str]:
+    """MP4 keeps either the tags that players know, or a camera's own; the others ignore this."""
+    return {"movflags": "use_metadata_tags"} if any(key.startswith(_OWN_TAGS) for key in source.metadata) else {}
+
+
+def _lost(info: FilmInfo, result: Path, kind: str) -> Iterator[str]:
+    with open_film(result) as container:
+        pictures = picture_stream(container, result)
+        after = take_inventory(container, pictures, next(container.decode(pictures)))
+    return lost(info.inventory, after, kind)
+
+
+def _chapters(source: Any, origin: Fraction) -> list[Any]:
+    """The film's chapters, counted from its beginning."""
+    moved = []
+    for chapter in source.chapters():
+        shift = round(origin / chapter["time_base"])
+        moved.append({**chapter, "start": max(0, chapter["start"] - shift), "end": max(0, chapter["end"] - shift)})
+    return moved
 
 
 def _pictures(segments: Sequence[Path], stream: Any, info: FilmInfo, last_duration: int) -> Iterator[Any]:
@@ -229,21 +227,21 @@ def _pictures(segments: Sequence[Path], stream: Any, info: FilmInfo, last_durati
     yield held
 
 
-def _sound(source: Any, kept: dict[int, Any]) -> Iterator[Any]:
+def _beside(source: Any, carried: Mapping[int, Copied | EncodedSound]) -> Iterator[Any]:
+    """The packets of all that is carried beside the pictures."""
     av = load_av()
-    if not kept:
-        return
-    packets = source.demux([source.streams[index] for index in kept])
+    packets = source.demux([source.streams[index] for index in carried]) if carried else iter(())
     while True:
         try:
             packet = next(packets)
+            if packet.stream_index in carried:  # at the end, each stream of the file gives an empty one
+                yield from list(carried[packet.stream_index].packets(packet))
         except StopIteration:
-            return
+            break
         except av.FFmpegError:
-            return  # A damaged end was spoken of when the pictures were read.
-        if packet.size and packet.dts is not None:
-            packet.stream = kept[packet.stream_index]
-            yield packet
+            break  # A damaged end was spoken of when the pictures were read.
+    for one in carried.values():
+        yield from one.rest()
 
 
 def _moved(packets: Iterator[Any], origin: Fraction) -> Iterator[Any]:
