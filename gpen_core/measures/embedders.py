@@ -22,7 +22,8 @@ _FFHQ_REGION = (0.22, 0.86, 0.18, 0.82)
 def read_arcface(path: Path) -> nn.Module:
     """facexlib's ArcFace (IR-SE50) with the weights in `path`: (B, 3, 112, 112) in [-1, 1] → unit embeddings (B, 512).
 
-    Raises MissingPackageError without facexlib, DeviceError where it does not load, WeightsError when the file holds another network.
+    Raises MissingPackageError without facexlib, DeviceError where it does not load, WeightsError when the file holds
+    another network.
     """
     kind = library_class("facexlib.recognition.arcface_arch", "Backbone")
     network: nn.Module = kind(num_layers=50, drop_ratio=0.6, mode="ir_se")
