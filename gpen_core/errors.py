@@ -1,4 +1,18 @@
-"""The errors a caller may want to catch. Every message is one line: what is wrong, what was expected, what to do."""
+"""The errors a caller may want to catch. Every message is one line: what is wrong, what was expected, what to do.
+
+GPENError                      anything that this package refuses or cannot do
+├── ConfigError, ValueError        options, a configuration or a card
+├── InputError, ValueError         a tensor, array or argument
+├── PictureError, ValueError       a picture or film
+├── FaceError, ValueError          boxes, landmarks or masks
+├── WeightsError                   a file of weights
+│   └── UnsafeFileError                a pickle that is not opened here
+├── HubError                       fetching and publishing
+│   └── HashMismatchError              a fetched file is not the one expected
+├── TrainingError                  a recipe, data set or checkpoint
+├── DeviceError, RuntimeError      a device or precision
+└── MissingPackageError, ImportError   an optional package
+"""
 
 from __future__ import annotations
 

@@ -137,8 +137,24 @@ print("gpen_core.trainer" in sys.modules)
 def test_every_public_name_is_there_and_named_once() -> None:
     import gpen_core
 
-    assert sorted(gpen_core.__all__) == sorted({*gpen_core._HOMES, "__version__"})
+    source = ast.parse(Path(gpen_core.__file__).read_text())
+    told = {alias.asname for node in ast.walk(source) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert {*gpen_core.__all__} - {"__version__"} == told - {None}
+    assert len(gpen_core.__all__) == len({*gpen_core.__all__})
     assert all(getattr(gpen_core, name) is not None for name in gpen_core.__all__)
+
+
+def test_the_errors_tree_is_drawn_as_it_is() -> None:
+    from gpen_core import errors
+
+    drawn = re.findall(r"^(?: {4})?([│ ]*[├└]── )?(\w+Error)\b(?:, (\w+))?", errors.__doc__ or "", re.MULTILINE)
+    kinds = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert {name for _, name, _ in drawn} == set(kinds)
+    parents: dict[int, str] = {0: "GPENError"}
+    for branch, name, other in drawn:
+        parents[len(branch)] = name
+        wanted = [parents[max(0, len(branch) - 4)], *([other] if other else [])] if branch else ["Exception"]
+        assert [base.__name__ for base in kinds[name].__bases__] == wanted
 
 
 def test_the_package_itself_does_not_bring_torch() -> None:
