@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -46,12 +47,16 @@ def sharpness(crops: Tensor) -> Tensor:
     """(...): root mean square of the Laplacian of the luma of `crops` (..., 3, S, S) in [0, 1], times 255, within the
     face's ellipse."""
     rows, columns, weight = _ellipse(crops.shape[-1])
-    # One pixel more on every side, the edge's own beyond it.
-    padded = F.pad(luma(crops), (1, 1, 1, 1), mode="replicate").squeeze(-3)
-    plane = padded[..., rows.start : rows.stop + 2, columns.start : columns.stop + 2]
-    across = plane[..., 1:-1, :-2] + plane[..., 1:-1, 2:]
-    energy = (across + plane[..., :-2, 1:-1] + plane[..., 2:, 1:-1] - 4 * plane[..., 1:-1, 1:-1]).square_()
-    return 255 * ((energy * weight).sum((-2, -1)) / weight.sum()).sqrt()
+    # With a pixel more on every side: the ellipse touches no edge, unless the crop is tiny.
+    x, y = (slice(max(span.start - 1, 0), span.stop + 1) for span in (columns, rows))
+    plane = luma(crops[..., y, x])
+    if plane.shape[-2:] != (len(weight) + 2, weight.shape[1] + 2):
+        plane = F.pad(luma(crops), (1, 1, 1, 1), mode="replicate")[..., rows.start : rows.stop + 2, :]
+        plane = plane[..., columns.start : columns.stop + 2]
+    plane = plane.squeeze(-3)
+    around = plane[..., 1:-1, :-2] + plane[..., 1:-1, 2:]
+    around.add_(plane[..., :-2, 1:-1]).add_(plane[..., 2:, 1:-1]).sub_(plane[..., 1:-1, 1:-1], alpha=4)
+    return 255 * (around.square_().mul_(weight).sum((-2, -1)) / weight.sum()).sqrt()
 
 
 def colour_shift(before: Tensor, after: Tensor) -> float:
@@ -63,6 +68,7 @@ def colour_shift(before: Tensor, after: Tensor) -> float:
     return float(torch.linalg.vector_norm(_lab(means[0]) - _lab(means[1])))
 
 
+@lru_cache(maxsize=4)
 def _ellipse(size: int) -> tuple[slice, slice, Tensor]:
     """The rows and columns of a crop of `size` px that the face's ellipse lies in, and its weight there."""
     mask = ellipse_mask(size)
