@@ -9,7 +9,7 @@ from torch import Tensor
 from ..faces.colour import luma
 
 #: Larger faces are looked at in this many pixels a side: what this costs depends on it alone.
-LONGEST_SIDE = 128
+LONGEST_SIDE = 96
 #: The band that counts as the mask's edge.
 _EDGE = (0.25, 0.75)
 #: Gradients are averaged with their sign over patches of this fraction of the mask before they count: a seam runs on
@@ -32,12 +32,11 @@ def seam(picture: Tensor, mask: Tensor) -> float:
         return float("nan")
     # The mask rises by one across its edge, so the sum of its slope is the edge's length, in pixels.
     width = max(1, round(float(edge.sum()) / length))
-    near = _window_means(edge.float(), 4 * width + 1) > 1e-7
+    near, smooth = _window_means(torch.stack([edge.float(), mask]), 4 * width + 1)
     # Averaged twice, the mask slopes all through the band inside.
-    slope = _window_means(_window_means(mask, 4 * width + 1), 4 * width + 1)
-    inward_x, inward_y = torch.gradient(slope, dim=(1, 0))
+    inward_x, inward_y = torch.gradient(_window_means(smooth, 4 * width + 1), dim=(1, 0))
     norm = torch.hypot(inward_x, inward_y)
-    bands = torch.stack([edge, near & (mask > _EDGE[1])]) & (norm > 1e-6)
+    bands = torch.stack([edge, (near > 1e-7) & (mask > _EDGE[1])]) & (norm > 1e-6)
     if not bool(bands.flatten(1).any(1).all()):
         return float("nan")
     picture_x, picture_y = torch.gradient(luma(picture)[0], dim=(1, 0))
