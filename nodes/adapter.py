@@ -214,6 +214,11 @@ class Progress:
             preview, self._previewed = _preview(picture), time.monotonic()
         self._bar.update_absolute(self._done, self._total, preview)
 
+    def share(self, done: int, found: int) -> None:
+        """`done` of the `found` faces of the pictures so far are done: the bar moves within a picture, too."""
+        stop_if_cancelled()
+        self._bar.update_absolute(min(self._done + done / max(found, 1), self._total), self._total, None)
+
 
 def _preview(picture: Tensor, longest: int = 384) -> tuple[str, Any, int]:
     from PIL import Image

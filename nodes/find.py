@@ -15,11 +15,12 @@ from . import pictures
 from .adapter import Progress
 from .boxes import Box, boxes_per_frame, landmarks_per_frame
 from .model import FaceModel
-from .run import Watched
 from .segs import boxes_of, check_segs
 
 # A detection belongs to a given box when they overlap at least this much (intersection over union).
 _SAME_FACE = 0.3
+# Or when it lies inside by this much of itself: boxes of other packs are often generous.
+_INSIDE = 0.7
 # Inside a given box there is a face for sure, so that a less certain detection will do for its landmarks.
 _IN_A_BOX = 0.2
 # Where the landmarks of an upright face lie in a detector's box.
@@ -69,26 +70,39 @@ def _detected(
     model: FaceModel, images: Tensor, selection: Selection, boxes: list[list[tuple[Box, float]]] | None
 ) -> Iterator[list[Detection]]:
     """What the detector finds in each picture, or makes of the boxes that were given for it."""
-    restorer = FaceRestorer(Watched(model.network), Watched(model.detector()))
+    model.detector()
+    restorer = FaceRestorer(model.asked("network"), model.asked("detector", pictures=len(images)))
     for index in range(len(images)):
-        wanted = None if boxes is None else boxes[index]
+        height, width = images.shape[1:3]
+        # A box outside the picture is no face.
+        wanted = None if boxes is None else [entry for entry in boxes[index] if _meets(entry[0], width, height)]
         found = [] if wanted == [] else restorer.detect(pictures.frame_at(images, index), selection)
         yield found if wanted is None else [_in_box(box, score, found) for box, score in wanted]
 
 
+def _meets(box: Box, width: int, height: int) -> bool:
+    return box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0
+
+
 def _in_box(box: Box, score: float, found: Sequence[Detection]) -> Detection:
-    """The face of a given box: with the landmarks of the detection that fits it best, else an upright face's."""
+    """The face of a given box: the detection that fits it best or lies within, else an upright face that fills it."""
     best = max(found, key=lambda face: _overlap(box, face), default=None)
     edges = torch.tensor(box)
-    if best is not None and _overlap(box, best) >= _SAME_FACE:
-        return Detection(box=edges, landmarks=best.landmarks, score=score)
+    if best is not None:
+        if _overlap(box, best) >= _SAME_FACE:
+            return Detection(box=edges, landmarks=best.landmarks, score=score)
+        if _common(box, best) >= _INSIDE * best.width * best.height:
+            return Detection(box=best.box, landmarks=best.landmarks, score=score)
     return Detection(box=edges, landmarks=edges[:2] + _IN_BOX * (edges[2:] - edges[:2]), score=score)
+
+
+def _common(box: Box, face: Detection) -> float:
+    """Pixels that lie in both."""
+    x1, y1, x2, y2 = (float(v) for v in face.box)
+    return max(0.0, min(box[2], x2) - max(box[0], x1)) * max(0.0, min(box[3], y2) - max(box[1], y1))
 
 
 def _overlap(box: Box, face: Detection) -> float:
     """Intersection over union."""
-    x1, y1, x2, y2 = (float(v) for v in face.box)
-    across = max(0.0, min(box[2], x2) - max(box[0], x1))
-    down = max(0.0, min(box[3], y2) - max(box[1], y1))
-    union = (box[2] - box[0]) * (box[3] - box[1]) + (x2 - x1) * (y2 - y1) - across * down
-    return across * down / union
+    common = _common(box, face)
+    return common / ((box[2] - box[0]) * (box[3] - box[1]) + face.width * face.height - common)

@@ -200,20 +200,46 @@ def smoothing_input() -> Any:
     )
 
 
+def numbers_input() -> Any:
+    """Faces by their numbers."""
+    return advanced(
+        io.String.Input(
+            "face_numbers",
+            default="",
+            optional=True,
+            tooltip="Only these faces, by the numbers that Preview Faces shows: 0, or 0,2. Faces are numbered in the "
+            "order of sort_by. Empty: what face_selection says.",
+        )
+    )
+
+
 def choice_of(
-    face_selection: str, sort_by: str, reverse_order: bool, take_start: int, take_count: int
+    face_selection: str, sort_by: str, reverse_order: bool, take_start: int, take_count: int, face_numbers: str = ""
 ) -> Callable[[Sequence[Detection]], list[Detection]]:
-    """The faces of one picture to those of them that the selection inputs leave, in their order."""
+    """The faces of one picture to those of them that the selection inputs leave, in the order that sort_by says.
+
+    Raises ConfigError for numbers that are none.
+    """
+    numbers = _numbers(face_numbers)
 
     def chosen(faces: Sequence[Detection]) -> list[Detection]:
-        if face_selection == "all" or not faces:
-            return list(faces)
-        if face_selection == "largest":
-            return [max(faces, key=lambda face: face.width * face.height)]
         ordered = sorted(faces, key=_SORT_KEYS[sort_by], reverse=reverse_order)
+        if numbers:
+            return [ordered[number] for number in numbers if number < len(ordered)]
+        if face_selection == "all" or not ordered:
+            return ordered
+        if face_selection == "largest":
+            return [max(ordered, key=lambda face: face.width * face.height)]
         return ordered[take_start : take_start + take_count if take_count else None]
 
     return chosen
+
+
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.replace(";", ",").split(",") if part.strip()]
+    if any(not part.isdecimal() for part in parts):
+        raise ConfigError(f"face_numbers is {text!r}; expected whole numbers from 0 with commas between, as 0,2")
+    return list(dict.fromkeys(int(part) for part in parts))
 
 
 _SORT_KEYS: dict[str, Callable[[Detection], float]] = {

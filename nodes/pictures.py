@@ -22,6 +22,7 @@ def check_images(images: Tensor, *, name: str = "image") -> Tensor:
     """
     if not isinstance(images, Tensor):
         raise InputError(f"{name} must be an IMAGE tensor (B, H, W, 3), got {type(images).__name__}")
+    images = images.detach()
     if images.ndim == 3:
         images = images[None]
     if images.ndim != 4:
@@ -34,8 +35,24 @@ def check_images(images: Tensor, *, name: str = "image") -> Tensor:
         raise InputError(f"{name} must be at least 1×1 pixels, got {images.shape[2]}×{images.shape[1]}")
     if not images.is_floating_point():
         raise InputError(f"{name} must hold floats in [0, 1], got {images.dtype}")
+    _refuse_nan(images, name)
     low, high = images.aminmax()
     return images if low >= 0 and high <= 1 else images.clamp(0, 1)
+
+
+def is_empty(images: Tensor) -> bool:
+    """Whether this is an IMAGE without pictures (0, H, W, C), which passes through."""
+    return isinstance(images, Tensor) and images.ndim == 4 and images.shape[0] == 0
+
+
+def _refuse_nan(values: Tensor, name: str) -> None:
+    # The sum is NaN as soon as one value is, and costs no copy.
+    if bool(torch.isnan(values.sum(dtype=torch.float32))) and bool(torch.isnan(values).any()):
+        broken = int(torch.isnan(values).flatten(1).any(1).nonzero()[0]) if values.ndim > 2 else 0
+        raise InputError(
+            f"{name} holds NaN (picture {broken} of the batch): the node before it went wrong, often a VAE or sampler in "
+            "half precision"
+        )
 
 
 def picture_at(images: Tensor, index: int) -> Tensor:
@@ -75,7 +92,11 @@ def check_mask(mask: Tensor, *, name: str = "mask") -> Tensor:
         mask = mask[None]
     if mask.ndim != 3 or 0 in mask.shape:
         raise InputError(f"{name} must be a MASK (B, H, W), got the shape {shape}")
-    return mask.float() if not mask.is_floating_point() else mask
+    mask = mask.detach()
+    if not mask.is_floating_point():
+        return mask.float()
+    _refuse_nan(mask, name)
+    return mask
 
 
 def is_placeholder(mask: Tensor, height: int, width: int) -> bool:
@@ -89,6 +110,11 @@ def frame_at(images: Tensor, index: int) -> NDArray[np.float32]:
     picture = picture.expand(*picture.shape[:2], 3) if picture.shape[-1] == 1 else picture[..., :3]
     picture = picture.to(device="cpu", dtype=torch.float32)
     return picture.contiguous().numpy()
+
+
+def alpha_of(images: Tensor) -> Tensor | None:
+    """The alpha (B, H, W) that comes with the pictures; None where they have none."""
+    return images[..., 3] if images.shape[-1] == 4 else None
 
 
 def images_out(pictures: Sequence[Tensor]) -> Tensor:
@@ -105,15 +131,21 @@ def _room(*shape: int) -> Tensor:
 
 
 class Results:
-    """An IMAGE (B, H, W, 3) and its MASK (B, H, W), filled picture by picture where and as ComfyUI keeps them."""
+    """An IMAGE (B, H, W, 3) and its MASK (B, H, W), filled picture by picture where and as ComfyUI keeps them.
 
-    def __init__(self, count: int, height: int, width: int) -> None:
-        self.images = _room(count, height, width, 3)
+    alpha: (B, h, w) of the pictures as they came: it is kept, resized where they are, as a fourth channel.
+    """
+
+    def __init__(self, count: int, height: int, width: int, *, alpha: Tensor | None = None) -> None:
+        self.images = _room(count, height, width, 3 if alpha is None else 4)
         self.masks = _room(count, height, width).zero_()
+        self._alpha = alpha
 
     def put(self, index: int, picture: NDArray[np.float32] | Tensor, mask: Tensor | None = None) -> None:
         """picture: (H, W, 3), clamped to [0, 1] on its way. mask: (H, W); None leaves what is there."""
-        target, given = self.images[index], torch.as_tensor(picture)
+        target, given = self.images[index, ..., :3], torch.as_tensor(picture)
+        if self._alpha is not None:
+            self.images[index, ..., 3].copy_(mask_at(self._alpha, index, *target.shape[:2]))
         if (given.device, given.dtype) == (target.device, target.dtype):
             torch.clamp(given, 0, 1, out=target)
         else:

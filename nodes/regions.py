@@ -22,7 +22,6 @@ from ..gpen_core.restore.run import BatchSizer, run_network
 from . import pictures
 from .adapter import Progress, advanced, io, schema
 from .model import FaceModel
-from .run import Watched
 from .wires import Faces, GPENFaces, GPENModel
 
 #: CelebAMask-HQ's labels by what the node calls them.
@@ -116,7 +115,7 @@ class FaceMask(io.ComfyNode):
 
 def cropped(model: FaceModel, frame: NDArray[np.float32], found: Sequence[Detection]) -> FaceCrops:
     """The straightened crops of these faces."""
-    return FaceRestorer(Watched(model.network)).align(frame, found)
+    return FaceRestorer(model.asked("network")).align(frame, found)
 
 
 def parsed_crops(model: FaceModel, frame: NDArray[np.float32], found: Sequence[Detection]) -> tuple[FaceCrops, Tensor]:
@@ -124,7 +123,8 @@ def parsed_crops(model: FaceModel, frame: NDArray[np.float32], found: Sequence[D
 
     Raises InputError where the parser gives no labels. The parser must have been prepared.
     """
-    crops, parser = cropped(model, frame, found), Watched(model.parser(needed=True))
+    model.parser(needed=True)
+    crops, parser = cropped(model, frame, found), model.asked("parser")
     parsed = run_network(parser, resize(crops.crops, parser_size(parser), antialias=False), BatchSizer()).cpu()
     if parsed.is_floating_point():
         raise InputError("regions need a parser that tells them apart; choose parsenet in Load GPEN Model")

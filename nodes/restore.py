@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from .boxes import boxes_out
 from .enlarge import Enlarge, enlarger
 from .find import find_faces, needs_detector
 from .model import FaceModel
-from .run import Watched
 from .segs import check_segs, mask_of
 from .wires import BoundingBoxes, GPENModel, UpscaleModel
 
@@ -60,6 +59,7 @@ class RestoreFaces(io.ComfyNode):
                 ),
                 inputs.option_input("sharpen"),
                 *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
+                inputs.numbers_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with their faces restored."),
@@ -87,49 +87,85 @@ class RestoreFaces(io.ComfyNode):
         segs: Any = None,
         mask: Tensor | None = None,
         upscale_model: Any = None,
+        face_numbers: str = "",
         **options: Any,
     ) -> Any:
         """The pictures, masks, crops before and after, boxes and count."""
-        gpen_model.require("restoration", node="Restore Faces")
-        images = pictures.check_images(image)
-        limit = _limits(images, mask, segs)
-        settings = inputs.options_of(options)
-        restorer = prepared_restorer(
-            gpen_model, settings.masking, detector=needs_detector(face_landmarks=face_landmarks), images=images
-        )
-        progress = Progress(2 * len(images))
-        each = find_faces(
+        chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count, face_numbers)
+        return restore_images(
             gpen_model,
-            images,
-            settings.selection,
+            image,
+            inputs.options_of(options),
+            chosen,
+            temporal_smoothing=temporal_smoothing,
             bounding_boxes=bounding_boxes,
             face_landmarks=face_landmarks,
             segs=segs,
-            progress=progress,
+            mask=mask,
+            upscale_model=upscale_model,
         )
-        chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
-        found: list[list[Detection]] = []
-        faces = _noted((chosen(faces) for faces in each), found)
-        enlarge = None if upscale_model is None else enlarger(upscale_model, images)
-        if enlarge is not None:
-            results = _enlarged(restorer, images, faces, settings, enlarge)
-        elif temporal_smoothing:
-            frames = (pictures.frame_at(images, index) for index in range(len(images)))
-            smoothing = Smoothing()
-            results = _beside(images, restore_frames(frames, restorer, settings, smoothing=smoothing, detections=faces))
-        else:
-            frames = (pictures.frame_at(images, index) for index in range(len(images)))
-            results = _beside(images, restorer.restore_many(frames, settings, detections=faces))
-        done = _collected(
-            results,
-            images,
-            restorer,
-            scale=1 if enlarge is None else enlarge.scale,
-            limit=limit,
-            progress=progress,
-        )
-        trim_heap()
-        return io.NodeOutput(*done, boxes_out(found), sum(len(faces) for faces in found))
+
+
+def restore_images(
+    gpen_model: FaceModel,
+    image: Tensor,
+    settings: RestoreOptions,
+    chosen: Callable[[Sequence[Detection]], list[Detection]],
+    *,
+    temporal_smoothing: bool = False,
+    bounding_boxes: Any = None,
+    face_landmarks: Any = None,
+    segs: Any = None,
+    mask: Tensor | None = None,
+    upscale_model: Any = None,
+) -> Any:
+    """The output of a node that restores: pictures, masks, crops before and after, boxes and count.
+
+    chosen: those of a picture's faces that are restored.
+    """
+    gpen_model.require("restoration", node="Restore Faces")
+    if pictures.is_empty(image):
+        return io.NodeOutput(image, image[..., 0], image, image, [], 0)
+    images = pictures.check_images(image)
+    limit = _limits(images, mask, segs)
+    enlarge = None if upscale_model is None else enlarger(upscale_model, images)
+    if enlarge is None and _changes_nothing(settings, limit):
+        height, width = (int(n) for n in images.shape[1:3])
+        first = pictures.images_out([pictures.picture_at(images, 0)])
+        nothing = pictures.Results(len(images), height, width).masks
+        return io.NodeOutput(images, nothing, first, first, [[] for _ in range(len(images))], 0)
+    restorer = prepared_restorer(
+        gpen_model, settings.masking, detector=needs_detector(face_landmarks=face_landmarks), images=images
+    )
+    progress = Progress(2 * len(images))
+    each = find_faces(
+        gpen_model,
+        images,
+        settings.selection,
+        bounding_boxes=bounding_boxes,
+        face_landmarks=face_landmarks,
+        segs=segs,
+        progress=progress,
+    )
+    found: list[list[Detection]] = []
+    faces = _noted((chosen(faces) for faces in each), found)
+    frames = (pictures.frame_at(images, index) for index in range(len(images)))
+    if enlarge is not None:
+        results = _enlarged(restorer, images, faces, settings, enlarge)
+    elif temporal_smoothing:
+        smoothed = restore_frames(frames, restorer, settings, smoothing=Smoothing(), detections=faces)
+        results = _beside(images, smoothed)
+    else:
+        results = _beside(images, restorer.restore_many(frames, settings, detections=faces, progress=progress.share))
+    scale = 1 if enlarge is None else enlarge.scale
+    done = _collected(results, images, restorer, scale=scale, limit=limit, progress=progress)
+    trim_heap()
+    placed = [[face.scaled(scale, scale) for face in faces] for faces in found]
+    return io.NodeOutput(*done, boxes_out(placed), sum(len(faces) for faces in found))
+
+
+def _changes_nothing(settings: RestoreOptions, limit: Sequence[Tensor] | None) -> bool:
+    return settings.blending.strength == 0 or (limit is not None and not any(bool(share.any()) for share in limit))
 
 
 def prepared_restorer(model: FaceModel, masking: Masking, *, detector: bool, images: Tensor) -> FaceRestorer:
@@ -137,9 +173,9 @@ def prepared_restorer(model: FaceModel, masking: Masking, *, detector: bool, ima
     parser = model.parser(needed=masking.kind == "parser") if masking.kind in ("auto", "parser") else None
     model.prepare(detector=detector, parser=parser is not None, frame_pixels=images.shape[1] * images.shape[2])
     return FaceRestorer(
-        Watched(model.network),
-        Watched(model.detector()) if detector else None,
-        None if parser is None else Watched(parser),
+        model.asked("network", pictures=len(images)),
+        model.asked("detector", pictures=len(images)) if detector else None,
+        None if parser is None else model.asked("parser", pictures=len(images)),
     )
 
 
@@ -193,7 +229,7 @@ def _collected(
     limit: (H, W) for each picture, how much of it may change.
     """
     count, height, width = len(images), int(images.shape[1]) * scale, int(images.shape[2]) * scale
-    out = pictures.Results(count, height, width)
+    out = pictures.Results(count, height, width, alpha=pictures.alpha_of(images))
     before, after = pictures.Crops(count), pictures.Crops(count)
     for index, (base, result) in enumerate(results):
         pixels = result.decoded.pixels

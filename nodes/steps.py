@@ -15,7 +15,6 @@ from .adapter import Progress, io, schema
 from .boxes import boxes_out
 from .find import find_faces, needs_detector
 from .model import FaceModel
-from .run import Watched
 from .wires import BoundingBoxes, Faces, GPENFaces, GPENModel
 
 
@@ -39,6 +38,7 @@ class DetectFaces(io.ComfyNode):
                 *inputs.detection_inputs(),
                 *inputs.given_faces_inputs(),
                 *inputs.later_inputs(Selection),
+                inputs.numbers_input(),
             ],
             outputs=[
                 GPENFaces.Output("faces", tooltip="Boxes, landmarks and scores of the faces of each picture."),
@@ -60,6 +60,7 @@ class DetectFaces(io.ComfyNode):
         bounding_boxes: Any = None,
         face_landmarks: Any = None,
         segs: Any = None,
+        face_numbers: str = "",
         **options: Any,
     ) -> Any:
         """The faces, their boxes and their number."""
@@ -76,7 +77,7 @@ class DetectFaces(io.ComfyNode):
             segs=segs,
             progress=Progress(len(images)),
         )
-        chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count)
+        chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count, face_numbers)
         found = [chosen(faces) for faces in each]
         faces = Faces(picture_size=(height, width), frames=found)
         return io.NodeOutput(faces, boxes_out(found), faces.count)
@@ -116,7 +117,7 @@ class CropFaces(io.ComfyNode):
         images = pictures.check_images(image)
         faces.check(images)
         settings = inputs.options_of(options)
-        restorer = FaceRestorer(Watched(gpen_model.network))
+        restorer = FaceRestorer(gpen_model.asked("network"))
         progress = Progress(len(images))
         crops = []
         for index, found in enumerate(faces.frames):
@@ -157,7 +158,7 @@ class RestoreCrops(io.ComfyNode):
         gpen_model.require("restoration", node="Restore Crops")
         faces = pictures.crops_of(pictures.check_images(crops, name="crops"))
         gpen_model.prepare()
-        restorer = FaceRestorer(Watched(gpen_model.network))
+        restorer = FaceRestorer(gpen_model.asked("network", pictures=len(faces)))
         progress = Progress(len(faces))
         size, done = gpen_model.config.in_size, 0
 
@@ -223,9 +224,14 @@ class PasteFaces(io.ComfyNode):
         parser = gpen_model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None
         if parser is not None and faces.count:
             gpen_model.prepare(network=False, parser=True)
-        restorer = FaceRestorer(Watched(gpen_model.network), None, None if parser is None else Watched(parser))
+        parts = None if parser is None else gpen_model.asked("parser", pictures=len(images))
+        restorer = FaceRestorer(gpen_model.asked("network"), None, parts)
         height, width = faces.picture_size
-        out, progress, first = pictures.Results(len(images), height, width), Progress(len(images)), 0
+        out, progress, first = (
+            pictures.Results(len(images), height, width, alpha=pictures.alpha_of(images)),
+            Progress(len(images)),
+            0,
+        )
         for index, frame in enumerate(cut):
             before = pictures.frame_at(images, index)
             if not len(frame):

@@ -13,7 +13,6 @@ from .adapter import Progress, advanced, io, log, schema
 from .find import find_faces, needs_detector
 from .model import FaceModel
 from .restore import prepared_restorer
-from .run import Watched
 from .wires import GPENModel
 
 PHOTOGRAPH, ALIGNED = "photograph", "aligned face"
@@ -73,8 +72,8 @@ class ColouriseFace(io.ComfyNode):
         gpen_model.require("colorization", node="Colourise Face")
         images = pictures.check_images(image)
         count, height, width = (int(n) for n in images.shape[:3])
-        out, progress = pictures.Results(count, height, width), Progress(2 * count)
-        network = Watched(gpen_model.network)
+        out, progress = pictures.Results(count, height, width, alpha=pictures.alpha_of(images)), Progress(2 * count)
+        network = gpen_model.asked("network", pictures=count)
         settings = inputs.options_of(options, keep_crops=False)
         if picture_kind == ALIGNED:
             gpen_model.prepare()
@@ -161,8 +160,8 @@ class InpaintFace(io.ComfyNode):
         count, height, width = (int(n) for n in images.shape[:3])
         wanted = _wanted(images, mask)
         settings = inputs.options_of(options, keep_crops=False)
-        out, progress = pictures.Results(count, height, width), Progress(2 * count)
-        network = Watched(gpen_model.network)
+        out, progress = pictures.Results(count, height, width, alpha=pictures.alpha_of(images)), Progress(2 * count)
+        network = gpen_model.asked("network", pictures=count)
         if picture_kind == ALIGNED:
             gpen_model.prepare()
             found: list[Any] = [[None]] * count
@@ -239,7 +238,9 @@ class SegmentationToFace(io.ComfyNode):
         gpen_model.prepare()
         progress, faces = Progress(len(maps)), []
         for index in range(len(maps)):
-            made = torch.from_numpy(synthesize_face(pictures.frame_at(maps, index), Watched(gpen_model.network)))
+            made = torch.from_numpy(
+                synthesize_face(pictures.frame_at(maps, index), gpen_model.asked("network", pictures=len(maps)))
+            )
             face = made.movedim(-1, 0).float() / 255
             faces.append(face if not size else pictures.resized(face[None], size)[0])
             progress.step(picture=made.float() / 255)
