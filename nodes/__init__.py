@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from .adapter import ComfyExtension, io
+from . import replacements
+from .adapter import ComfyExtension, io, offer_replacements
 from .blend import BlendFaces
 from .bridges import BBoxDetectorNode, FacesToSegs
+from .example import ExamplePhotograph
+from .film import RestoreVideo
 from .load import LoadModel
 from .preview import PreviewFaces
 from .regions import FaceMask
 from .restore import RestoreFaces
+from .simple import Restore
 from .steps import CropFaces, DetectFaces, PasteFaces, RestoreCrops
 from .tasks import ColouriseFace, InpaintFace, SegmentationToFace
 
@@ -27,11 +31,22 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     PreviewFaces,
     FacesToSegs,
     BBoxDetectorNode,
+    Restore,
+    RestoreVideo,
+    ExamplePhotograph,
 )
+if hasattr(io, "DynamicCombo") and hasattr(io, "MultiType"):
+    from .advanced import RestoreAdvanced
+
+    NODES = (*NODES, RestoreAdvanced)
 
 
 class GPENExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
+
+    async def on_load(self) -> None:
+        """Offers these nodes in the place of other packs' in graphs that are opened."""
+        await offer_replacements(replacements.REPLACEMENTS)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node of the pack."""

@@ -6,7 +6,7 @@ import ctypes
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -182,6 +182,63 @@ def trim_heap() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+# Films and words -----------------------------------------------------------------------------------------------------
+
+
+def temporary_folder() -> Path:
+    """ComfyUI's folder for files that go with the server; it is there."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def video_file(video: Any, folder: Path) -> Path:
+    """The file of a VIDEO: its own where it is the whole of one, else written into `folder`."""
+    source = video.get_stream_source() if hasattr(video, "get_stream_source") else None
+    trimmed = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
+    if isinstance(source, str) and not any(trimmed):
+        return Path(source)
+    path = folder / "given.mp4"
+    video.save_to(str(path))
+    return path
+
+
+def video_from(path: Path) -> Any:
+    """A VIDEO of this file."""
+    try:
+        from comfy_api.latest import InputImpl
+    except ImportError:
+        from comfy_api.input_impl import VideoFromFile
+
+        return VideoFromFile(str(path))
+    return InputImpl.VideoFromFile(str(path))
+
+
+def say(node: Any, text: str) -> None:
+    """Shows `text` on the running node, on cores that can; node: its class."""
+    from server import PromptServer
+
+    number = getattr(getattr(node, "hidden", None), "unique_id", None)
+    send = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
+    if number is not None and send is not None:
+        send(text, number)
+
+
+async def offer_replacements(replacements: Iterable[Mapping[str, Any]]) -> None:
+    """Tells cores that can replace nodes in opened graphs what these replace; each as `io.NodeReplace` takes it."""
+    replace = getattr(io, "NodeReplace", None)
+    if replace is None:
+        return
+    from comfy_api.latest import ComfyAPI
+
+    register = getattr(getattr(ComfyAPI(), "node_replacement", None), "register", None)
+    if register is not None:
+        for values in replacements:
+            await register(replace(**values))
 
 
 # Progress and cancel -------------------------------------------------------------------------------------------------

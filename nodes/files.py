@@ -94,6 +94,18 @@ def missing(name: str, kind: str, *, option: str) -> str:
     )
 
 
+def available(name: str, kind: str, *, option: str) -> bool | str:
+    """True where the file that `name` stands for is there or can be fetched, else what is missing and where it goes."""
+    if not isinstance(name, str) or zoo.lookup(name) is not None or adapter.find_file(kind, name) is not None:
+        return True
+    return missing(name, kind, option=option)
+
+
+def fingerprint(name: str, kind: str) -> str:
+    """Changes with the file that `name` stands for, so that a replaced one is read again."""
+    return stamp(on_disk(name, kind)) or name
+
+
 def _keep(fetched: Path, target: Path) -> Path:
     """The fetched file under its name in the models folder, as a second link to the same content where that goes."""
     with contextlib.suppress(OSError):

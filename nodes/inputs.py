@@ -16,6 +16,12 @@ from .wires import BoundingBoxes, FaceLandmarks, Segs
 
 FACE_SELECTION = ["all", "filter", "largest"]
 SORT_BY = ["area", "x_position", "y_position", "detection_confidence"]
+#: What people call a node that restores faces, in other packs too.
+RESTORE_WORDS = [
+    *("face restore", "facerestore", "restore faces", "fix faces", "enhance face", "face enhancer", "upscale face"),
+    *("codeformer", "gfpgan", "reactor", "restoreformer", "gpen"),
+]
+HIDDEN = [io.Hidden.unique_id]
 #: What stands for None among choices, and below a number's range.
 AUTO, UNSET = "auto", -1.0
 #: Pictures are no larger; a widget needs an end.
@@ -60,6 +66,18 @@ _PARTS = (Selection, Masking, Blending, RestoreOptions)
 def option_input(name: str) -> Any:
     """The input for one field of the options."""
     return _input(next(described(part)[name] for part in _PARTS if name in described(part)))
+
+
+def unfolded(name: str) -> Any:
+    """The input for one field, always in sight."""
+    made = option_input(name)
+    made.extra_dict.pop("advanced", None)
+    return made
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """What can be chosen for one field of the options."""
+    return tuple(next(described(part)[name].choices for part in _PARTS if name in described(part)))
 
 
 def later_inputs(*parts: type) -> list[Any]:
@@ -211,6 +229,11 @@ def numbers_input() -> Any:
             "order of sort_by. Empty: what face_selection says.",
         )
     )
+
+
+def counted(faces: int) -> str:
+    """What a node says of itself when it is done."""
+    return "no face found" if not faces else "1 face" if faces == 1 else f"{faces} faces"
 
 
 def choice_of(

@@ -77,18 +77,9 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str, detector: str, parser: str) -> bool | str:
-        """Whether each chosen file is there or can be fetched; else what is missing and where it belongs."""
-        for option, name, kind in (
-            ("model", model, adapter.RESTORERS),
-            ("detector", detector, adapter.DETECTION),
-            ("parser", parser, adapter.DETECTION),
-        ):
-            if not isinstance(name, str) or (option != "model" and name in (files.AUTO, files.NONE)):
-                continue
-            if zoo.lookup(name) is None and adapter.find_file(kind, name) is None:
-                return files.missing(name, kind, option=option)
-        return True
+    def validate_inputs(cls, model: str) -> bool | str:
+        """Whether the model is there or can be fetched; the page checks the other choices against their lists."""
+        return files.available(model, adapter.RESTORERS, option="model")
 
     @classmethod
     def fingerprint_inputs(

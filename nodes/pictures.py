@@ -50,8 +50,8 @@ def _refuse_nan(values: Tensor, name: str) -> None:
     if bool(torch.isnan(values.sum(dtype=torch.float32))) and bool(torch.isnan(values).any()):
         broken = int(torch.isnan(values).flatten(1).any(1).nonzero()[0]) if values.ndim > 2 else 0
         raise InputError(
-            f"{name} holds NaN (picture {broken} of the batch): the node before it went wrong, often a VAE or sampler in "
-            "half precision"
+            f"{name} holds NaN (picture {broken} of the batch): the node before it went wrong, often a VAE or sampler "
+            "in half precision"
         )
 
 

@@ -23,7 +23,7 @@ from .enlarge import Enlarge, enlarger
 from .find import find_faces, needs_detector
 from .model import FaceModel
 from .segs import check_segs, mask_of
-from .wires import BoundingBoxes, GPENModel, UpscaleModel
+from .wires import BoundingBoxes, Faces, GPENModel, UpscaleModel
 
 
 class RestoreFaces(io.ComfyNode):
@@ -38,7 +38,7 @@ class RestoreFaces(io.ComfyNode):
             category="GPEN",
             description="Finds every face, straightens it, restores it with a GPEN model and puts it back without a "
             "seam. Pictures without a face pass through.",
-            search_aliases=["face restore", "facerestore", "fix faces", "enhance face", "face enhancer", "gfpgan"],
+            search_aliases=inputs.RESTORE_WORDS,
             inputs=[
                 GPENModel.Input("gpen_model", tooltip="From Load GPEN Model."),
                 io.Image.Input("image", tooltip="One picture or a batch of frames."),
@@ -58,8 +58,8 @@ class RestoreFaces(io.ComfyNode):
                     tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
                 ),
                 inputs.option_input("sharpen"),
-                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
                 inputs.numbers_input(),
+                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with their faces restored."),
@@ -116,6 +116,7 @@ def restore_images(
     bounding_boxes: Any = None,
     face_landmarks: Any = None,
     segs: Any = None,
+    detections: Faces | None = None,
     mask: Tensor | None = None,
     upscale_model: Any = None,
 ) -> Any:
@@ -134,19 +135,22 @@ def restore_images(
         first = pictures.images_out([pictures.picture_at(images, 0)])
         nothing = pictures.Results(len(images), height, width).masks
         return io.NodeOutput(images, nothing, first, first, [[] for _ in range(len(images))], 0)
-    restorer = prepared_restorer(
-        gpen_model, settings.masking, detector=needs_detector(face_landmarks=face_landmarks), images=images
-    )
+    asked = detections is None and needs_detector(face_landmarks=face_landmarks)
+    restorer = prepared_restorer(gpen_model, settings.masking, detector=asked, images=images)
     progress = Progress(2 * len(images))
-    each = find_faces(
-        gpen_model,
-        images,
-        settings.selection,
-        bounding_boxes=bounding_boxes,
-        face_landmarks=face_landmarks,
-        segs=segs,
-        progress=progress,
-    )
+    if detections is not None:
+        detections.check(images)
+        each = iter([list(faces) for faces in detections.frames])
+    else:
+        each = find_faces(
+            gpen_model,
+            images,
+            settings.selection,
+            bounding_boxes=bounding_boxes,
+            face_landmarks=face_landmarks,
+            segs=segs,
+            progress=progress,
+        )
     found: list[list[Detection]] = []
     faces = _noted((chosen(faces) for faces in each), found)
     frames = (pictures.frame_at(images, index) for index in range(len(images)))

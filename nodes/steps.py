@@ -37,8 +37,8 @@ class DetectFaces(io.ComfyNode):
                 *inputs.selection_inputs(),
                 *inputs.detection_inputs(),
                 *inputs.given_faces_inputs(),
-                *inputs.later_inputs(Selection),
                 inputs.numbers_input(),
+                *inputs.later_inputs(Selection),
             ],
             outputs=[
                 GPENFaces.Output("faces", tooltip="Boxes, landmarks and scores of the faces of each picture."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,13 +10,16 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from free_port import free_port
+from PIL import Image
 
 START_SECONDS = 240
 
@@ -138,3 +142,9 @@ class Server:
     def saved(self, outputs: Mapping[str, Any], node: str) -> list[Path]:
         """The pictures that a Save Image node wrote in this run."""
         return [self.base / "output" / image["subfolder"] / image["filename"] for image in outputs[node]["images"]]
+
+    def picture(self, shown: Mapping[str, str]) -> np.ndarray:
+        """(H, W, 3) uint8: a picture that a node shows, as the page fetches it."""
+        status, content = self.fetch(f"/view?{urllib.parse.urlencode(shown)}")
+        assert status == 200, content[:200]
+        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))

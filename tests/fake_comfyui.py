@@ -44,6 +44,7 @@ class Schema:
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    essentials_category: str | None = None
 
 
 class NodeOutput:
@@ -71,6 +72,39 @@ class NumberDisplay(str, enum.Enum):
 class PreviewImage:
     def __init__(self, image: torch.Tensor, cls: Any = None, **options: Any) -> None:
         self.image = image
+
+
+class DynamicOption:
+    """One choice of a DynamicCombo and the inputs that it unfolds."""
+
+    def __init__(self, key: str, inputs: list[Any]) -> None:
+        self.key, self.inputs = key, inputs
+
+
+def _dynamic_combo() -> type:
+    wire = _wire("COMFY_DYNAMICCOMBO_V3")
+    wire.Option = DynamicOption  # type: ignore[attr-defined]
+    return wire
+
+
+def _multi_type() -> type:
+    def make(self: Any, id: str, types: list[Any], **options: Any) -> None:
+        _Part.__init__(self, ",".join(one.io_type for one in types), id, **options)
+
+    return type("MultiType", (), {"Input": type("Input", (_Part,), {"__init__": make})})
+
+
+class FakeVideo:
+    """A VIDEO that is the whole of a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def get_stream_source(self) -> str:
+        return self.path
+
+    def save_to(self, path: str, **options: Any) -> None:
+        Path(path).write_bytes(Path(self.path).read_bytes())
 
 
 class Interrupted(BaseException):
@@ -119,6 +153,10 @@ class Engine:
             String=_wire("STRING"),
             Boolean=_wire("BOOLEAN"),
             Combo=_wire("COMBO"),
+            Video=_wire("VIDEO"),
+            DynamicCombo=_dynamic_combo(),
+            MultiType=_multi_type(),
+            Hidden=types.SimpleNamespace(unique_id="UNIQUE_ID"),
         )
         comfy = _module("comfy")
         comfy.model_management = self._management()
@@ -130,6 +168,7 @@ class Engine:
             ComfyExtension=ComfyExtension,
             io=io,
             ui=types.SimpleNamespace(PreviewImage=PreviewImage),
+            InputImpl=types.SimpleNamespace(VideoFromFile=FakeVideo),
         )
         modules = (
             comfy,
@@ -139,6 +178,7 @@ class Engine:
             api,
             api.latest,
             self._folder_paths(),
+            _module("server", PromptServer=types.SimpleNamespace(instance=None)),
         )
         return {module.__name__: module for module in modules}
 
@@ -204,6 +244,7 @@ class Engine:
             get_folder_paths=lambda kind: list(self.folders[kind][0]),
             get_filename_list=listed,
             get_full_path=full_path,
+            get_temp_directory=lambda: str(self.root / "temp"),
         )
         return self.folder_paths
 

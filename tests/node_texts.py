@@ -11,6 +11,10 @@ from pack_loader import ROOT
 
 LOCALE = ROOT / "locales" / "en" / "nodeDefs.json"
 KINDS = {"FLOAT": "number", "INT": "whole number", "COMBO": "choice", "BOOLEAN": "switch", "STRING": "text"}
+KINDS |= {
+    "COMFY_DYNAMICCOMBO_V3": "choice that unfolds",
+    "GPEN_FACES,BOUNDING_BOX,FACE_LANDMARKS,SEGS": "faces of any kind",
+}
 
 
 def english(nodes: Mapping[str, Any]) -> str:
@@ -23,12 +27,23 @@ def _texts(schema: Any) -> dict[str, Any]:
     return {
         "display_name": schema.display_name,
         "description": schema.description,
-        "inputs": {part.id: {"name": part.id, "tooltip": part.tooltip} for part in schema.inputs},
+        "inputs": {name: {"name": part.id, "tooltip": part.tooltip} for name, part in named_inputs(schema)},
         "outputs": {
             str(index): {"name": part.display_name, "tooltip": part.tooltip}
             for index, part in enumerate(schema.outputs)
         },
     }
+
+
+def named_inputs(schema: Any) -> list[tuple[str, Any]]:
+    """(name, input) of all inputs; those that a choice unfolds are called after it, as the page does: faces.sort_by."""
+    named: dict[str, Any] = {}
+    for part in schema.inputs:
+        named[part.id] = part
+        if part.io_type == "COMFY_DYNAMICCOMBO_V3":
+            for choice in part.options["options"]:
+                named.update({f"{part.id}.{inner.id}": inner for inner in choice.inputs})
+    return list(named.items())
 
 
 def page_of(name: str) -> Path:
@@ -40,7 +55,7 @@ def page(node: Any, written: str) -> str:
     schema = node.GET_SCHEMA()
     parts = [written.partition("## Inputs")[0].rstrip(), ""]
     parts += ["## Inputs", "", "| input | kind | what it does |", "|---|---|---|"]
-    parts += [f"| `{part.id}` | {_kind(part)} | {part.tooltip} |" for part in schema.inputs]
+    parts += [f"| `{name}` | {_kind(part)} | {part.tooltip} |" for name, part in named_inputs(schema)]
     parts += ["", "## Outputs", "", "| output | kind | what it is |", "|---|---|---|"]
     parts += [f"| `{part.display_name}` | {part.io_type} | {part.tooltip} |" for part in schema.outputs]
     return "\n".join(parts) + "\n"
@@ -57,4 +72,5 @@ def _kind(part: Any) -> str:
 def write(nodes: Mapping[str, Any]) -> None:
     LOCALE.write_text(english(nodes), encoding="utf-8")
     for name, node in nodes.items():
-        page_of(name).write_text(page(node, page_of(name).read_text(encoding="utf-8")), encoding="utf-8")
+        written = page_of(name).read_text(encoding="utf-8") if page_of(name).is_file() else f"# {name}\n"
+        page_of(name).write_text(page(node, written), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The shipped workflows as a real ComfyUI runs them in a test: their pictures, film and stand-in models."""
+"""Graphs saved with earlier versions, as a real ComfyUI runs them: their pictures, film and stand-in models."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from gpen_core import GPEN, FaceRestorer, load_model
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.weights import checkpoint, load_detector
 
-WORKFLOWS = ROOT / "workflows"
-GRAPHS = Path(__file__).parent / "comfyui" / "workflows"
+GRAPHS = Path(__file__).parent / "comfyui" / "earlier"
 EXAMPLES = ROOT / "gpen_core" / "examples"
 COLOUR, INPAINT, SEGMENTATION = (
     "stand-in-colour.safetensors",
@@ -71,7 +70,7 @@ def load_and_detect(path: Path) -> list[Any]:
 
 
 def graph(name: str) -> dict[str, Any]:
-    """A shipped workflow in API form, with files that this test has made."""
+    """A graph in API form, with files that this test has made."""
     text = (GRAPHS / f"{name}.json").read_text(encoding="utf-8")
     for shipped, made in (
         ("portrait.jpg", "portrait.png"),

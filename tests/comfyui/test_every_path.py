@@ -148,6 +148,9 @@ def test_an_option_chooses_the_same_faces_on_every_path(pack: Pack, path: Walk, 
     left, top, side, _ = LYING
     # A point x, y of the picture turned to the left lies at width - 1 - y, x of the picture.
     places = {**CROWD, "e": (WIDTH - 1 - top - side, left, side, 0.97)}
+    if path is node:
+        # Nodes number faces by sort_by, the area unless told otherwise, so that Preview Faces and take_start agree.
+        expected = sorted(expected, key=lambda name: -places[name][2])
     for box, name in zip(boxes, expected, strict=True):
         left, top, side, _ = places[name]
         assert box.tolist() == pytest.approx([left, top, left + side, top + side], abs=1.0)
@@ -163,7 +166,7 @@ def test_a_low_threshold_finds_a_turned_face_in_the_nodes_as_from_python(pack: P
     model = stand_in_model(pack, faces=[])
     model._parts["detector"] = (detector, pack.module("nodes.adapter").patch(detector))
     found = pack.run("GPEN_DetectFaces", gpen_model=model, image=picture[None], detection_threshold=0.1)[0].frames[0]
-    assert [face.box.tolist() for face in found] == [face.box.tolist() for face in expected]
+    assert sorted(face.box.tolist() for face in found) == sorted(face.box.tolist() for face in expected)
     # Upside down by a third of a turn: its box is where the head is, but the detector is far from sure.
     assert any(0.1 <= face.score < 0.9 and face.box[0] < 265 < face.box[2] for face in found)
     assert pack.run("GPEN_DetectFaces", gpen_model=model, image=picture[None], detection_threshold=0.9)[2] == 0

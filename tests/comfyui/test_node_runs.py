@@ -12,7 +12,14 @@ from nodes_under_test import Pack
 @pytest.mark.parametrize(
     ("node", "values", "message"),
     [
-        ("GPEN_RestoreFaces", {"image": torch.zeros(0, 8, 8, 3)}, "batch of 0"),
+        ("GPEN_RestoreFaces", {"image": torch.full((1, 8, 8, 3), float("nan"))}, "image holds NaN"),
+        (
+            "GPEN_RestoreFaces",
+            {"image": torch.zeros(1, 8, 8, 3), "mask": torch.full((1, 8, 8), float("nan"))},
+            "mask holds NaN",
+        ),
+        ("GPEN_DetectFaces", {"image": torch.zeros(0, 8, 8, 3)}, "batch of 0"),
+        ("GPEN_DetectFaces", {"image": torch.zeros(1, 8, 8, 3), "face_numbers": "0 and 2"}, "with commas between"),
         ("GPEN_ColouriseFace", {"image": torch.zeros(1, 8, 8, 3)}, "colorization.*restoration"),
         ("GPEN_InpaintFace", {"image": torch.zeros(1, 8, 8, 3)}, "inpainting.*restoration"),
         ("GPEN_SegmentationToFace", {"map": torch.zeros(1, 8, 8, 3)}, "segmentation.*restoration"),

@@ -164,15 +164,74 @@ def test_a_mask_limits_what_changes(pack: Pack) -> None:
     assert float((result - image)[:, 70, 70].abs().max()) > 0.01
 
 
-def test_rgba_and_half_precision_are_taken(pack: Pack) -> None:
+def test_alpha_is_kept_and_half_precision_taken(pack: Pack) -> None:
     image = photograph()
-    rgba = torch.cat((image, torch.zeros(1, HEIGHT, WIDTH, 1)), -1).half()
+    alpha = torch.linspace(0, 1, WIDTH).expand(1, HEIGHT, WIDTH)[..., None]
+    rgba = torch.cat((image, alpha), -1).half()
     model = stand_in_model(pack, gain=0.5)
     result = pack.run("GPEN_RestoreFaces", gpen_model=model, image=rgba)[0]
-    assert result.shape == (1, HEIGHT, WIDTH, 3)
+    assert result.shape == (1, HEIGHT, WIDTH, 4)
     assert result.dtype == torch.float32
     expected = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[0]
-    assert float((result - expected).abs().max()) < 1e-3
+    assert float((result - torch.cat((expected, alpha), -1)).abs().max()) < 1e-3
+
+
+def test_a_batch_of_no_pictures_passes_through(pack: Pack) -> None:
+    nothing = torch.zeros(0, HEIGHT, WIDTH, 3)
+    image, mask, _, _, boxes, count = pack.run("GPEN_RestoreFaces", gpen_model=stand_in_model(pack), image=nothing)
+    assert (image.shape, mask.shape, boxes, count) == (nothing.shape, (0, HEIGHT, WIDTH), [], 0)
+
+
+def test_pictures_that_are_being_trained_on_are_taken(pack: Pack) -> None:
+    image = photograph().requires_grad_(True)
+    result = pack.run("GPEN_RestoreFaces", gpen_model=stand_in_model(pack), image=image)[0]
+    assert not result.requires_grad
+
+
+@pytest.mark.parametrize("case", [{"visibility": 0.0}, {"mask": torch.zeros(1, HEIGHT, WIDTH)}])
+def test_where_nothing_may_change_no_network_runs(pack: Pack, case: dict[str, object]) -> None:
+    model = stand_in_model(pack)
+
+    def refuse(*inputs: object) -> None:
+        raise AssertionError("a network was asked")
+
+    model.network.forward = refuse
+    model.detector().forward = refuse
+    image = photograph()
+    result, mask, *_ = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, **case)
+    assert torch.equal(result, image)
+    assert not mask.any()
+
+
+def test_a_moved_slider_asks_no_network_again(pack: Pack) -> None:
+    model, image = stand_in_model(pack, gain=0.5), photograph()
+    asked = []
+    for part in (model.network, model.detector()):
+        forward = part.forward
+        part.forward = lambda *inputs, forward=forward: (asked.append(1), forward(*inputs))[1]
+    full = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[0]
+    before = len(asked)
+    half = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, visibility=0.5)[0]
+    assert before >= 2
+    assert len(asked) == before
+    assert torch.allclose(half, (full + image) / 2, atol=1e-5)
+    changed = image.clone()
+    changed[0, HEIGHT // 2, WIDTH // 2] = 0
+    pack.run("GPEN_RestoreFaces", gpen_model=model, image=changed)
+    assert len(asked) > before
+
+
+def test_a_generous_box_takes_the_face_in_it_and_one_beside_the_picture_none(pack: Pack) -> None:
+    model = stand_in_model(pack)
+    face = model.detector().faces[0]
+    boxes = [
+        {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT},
+        {"x": WIDTH + 5, "y": 3, "width": 40, "height": 40},
+    ]
+    found = pack.run("GPEN_DetectFaces", gpen_model=model, image=photograph(), bounding_boxes=boxes)[0].frames[0]
+    assert len(found) == 1
+    assert torch.equal(found[0].box, face.box)
+    assert torch.equal(found[0].landmarks, face.landmarks)
 
 
 def test_visibility_of_nothing_leaves_the_picture(pack: Pack) -> None:
@@ -184,7 +243,9 @@ def test_visibility_of_nothing_leaves_the_picture(pack: Pack) -> None:
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        ({"face_selection": "all"}, [10, 70, 130]),
+        ({"face_selection": "all"}, [130, 10, 70]),
+        ({"face_selection": "all", "face_numbers": "2,0"}, [70, 130]),
+        ({"face_numbers": "1; 7", "sort_by": "x_position"}, [70]),
         ({"face_selection": "largest"}, [130]),
         ({"face_selection": "filter", "sort_by": "area"}, [130]),
         ({"face_selection": "filter", "sort_by": "area", "reverse_order": True}, [70]),

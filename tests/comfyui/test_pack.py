@@ -32,10 +32,10 @@ def signature_of(node: Any) -> dict[str, Any]:
     outputs. Choices that name files differ from machine to machine and are left out."""
     schema = node.GET_SCHEMA()
     inputs = []
-    for part in schema.inputs:
-        known = {"id": part.id, "type": part.io_type, "optional": part.optional}
+    for name, part in node_texts.named_inputs(schema):
+        known = {"id": name, "type": part.io_type, "optional": part.optional}
         if "options" in part.options and part.id not in ("model", "detector", "parser"):
-            known["choices"] = list(part.options["options"])
+            known["choices"] = [getattr(choice, "key", choice) for choice in part.options["options"]]
         inputs.append(known)
     return {"inputs": inputs, "outputs": [{"id": part.id, "type": part.io_type} for part in schema.outputs]}
 
@@ -74,7 +74,7 @@ def test_node_signatures_only_grow(pack: Pack) -> None:
     assert now == promised(), "new signatures are not written down yet: run this file"
 
 
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 
 
 def test_every_node_is_named_described_and_found_by_other_words(pack: Pack) -> None:
@@ -114,14 +114,17 @@ def test_every_input_is_an_argument_of_execute_with_the_same_name(pack: Pack) ->
             assert ids == taken, name
         for part in node.GET_SCHEMA().inputs:
             if part.optional and part.id in taken:
-                assert arguments[part.id].default is None, f"{name}.{part.id}"
+                assert arguments[part.id].default == part.options.get("default"), f"{name}.{part.id}"
 
 
 def test_every_node_has_a_help_page_that_names_its_inputs(pack: Pack) -> None:
     for name, node in pack.nodes.items():
         page = (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
         schema = node.GET_SCHEMA()
-        for word in (*(part.id for part in schema.inputs), *(part.display_name for part in schema.outputs)):
+        for word in (
+            *(word for word, _ in node_texts.named_inputs(schema)),
+            *(part.display_name for part in schema.outputs),
+        ):
             assert f"`{word}`" in page, f"{name}.md does not speak of {word}"
     pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
     assert pages == set(pack.nodes)
@@ -142,7 +145,7 @@ def test_every_other_language_names_every_node_and_input(pack: Pack, language: s
     for name, node in pack.nodes.items():
         assert texts[name]["display_name"]
         assert texts[name]["description"]
-        assert set(texts[name]["inputs"]) == {part.id for part in node.GET_SCHEMA().inputs}, name
+        assert set(texts[name]["inputs"]) == {word for word, _ in node_texts.named_inputs(node.GET_SCHEMA())}, name
         assert set(texts[name]["outputs"]) == {str(i) for i in range(len(node.GET_SCHEMA().outputs))}, name
         for part in (*texts[name]["inputs"].values(), *texts[name]["outputs"].values()):
             assert part["name"]
@@ -285,14 +288,16 @@ def test_registrations_of_other_packs_stay_and_users_paths_are_searched(pack: Pa
 
 def test_a_missing_model_is_named_with_its_option_and_folder(pack: Pack) -> None:
     check = pack.nodes["GPEN_LoadModel"].validate_inputs
-    assert check(model="gpen-open-256", detector="auto", parser="none") is True
-    assert check(model="GPEN-BFR-512", detector="retinaface-resnet50", parser="parsenet") is True
-    said = check(model="gone.pth", detector="auto", parser="auto")
+    assert check(model="gpen-open-256") is True
+    assert check(model="GPEN-BFR-512") is True
+    said = check(model="gone.pth")
     assert "model names gone.pth" in said
     assert str(pack.engine.root / "models" / "facerestore_models") in said
-    said = check(model="gpen-open-256", detector="gone.pth", parser="auto")
-    assert "detector names gone.pth" in said
-    assert "facedetection" in said
+    # A page marks every input that the check names: only the model's own, and the others by their lists.
+    assert list(inspect.signature(check).parameters) == ["model"]
+    errors = pack.module("gpen_core.errors")
+    with pytest.raises(errors.WeightsError, match=r"detector names gone\.pth"):
+        pack.module("nodes.files").locate("gone.pth", "facedetection", option="detector")
 
 
 def test_a_hub_that_cannot_be_reached_offers_the_model_that_ships(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:

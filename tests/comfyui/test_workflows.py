@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,9 @@ def test_widget_values_stand_in_the_order_of_the_nodes_inputs(pack: Pack, name: 
     for node in page_form(name)["nodes"]:
         if node["type"] not in pack.nodes:
             continue
-        widgets = [part for part in pack.nodes[node["type"]].GET_SCHEMA().inputs if part.io_type in WIDGETS]
+        schema = pack.nodes[node["type"]].GET_SCHEMA()
+        # The page takes what is needed first, then what is optional.
+        widgets = sorted((part for part in schema.inputs if part.io_type in WIDGETS), key=lambda part: part.optional)
         values = [server[str(node["id"])]["inputs"].get(part.id) for part in widgets]
         assert node["widgets_values"] == values
         for part, value in zip(widgets, values, strict=True):
@@ -86,3 +90,60 @@ def test_models_that_do_not_ship_come_with_an_address_and_a_folder(pack: Pack, n
 
 def test_every_workflow_has_a_thumbnail() -> None:
     assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
+
+
+def rectangle(node: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Of a node on the page, its title bar included."""
+    (x, y), (width, height) = node["pos"], node["size"]
+    return x, y - 30, x + width, y + height
+
+
+def wire(page: dict[str, Any], nodes: dict[int, dict[str, Any]], link: list[Any]) -> list[tuple[float, float]]:
+    """Points along a link, from its source by the points that lead it to its target."""
+    number, source, slot, target, place, _ = link
+    (x1, y1), (x2, y2) = nodes[source]["pos"], nodes[target]["pos"]
+    # A widget has no slot of its own on the left; sockets come first.
+    sockets = [part for part in nodes[target]["inputs"] if "widget" not in part]
+    row = sockets.index(nodes[target]["inputs"][place]) if nodes[target]["inputs"][place] in sockets else place
+    led = [tuple(point["pos"]) for point in page["extra"].get("reroutes", ()) if number in point["linkIds"]]
+    start, end = (x1 + nodes[source]["size"][0], y1 + (slot + 0.7) * 20), (x2, y2 + (row + 0.7) * 20)
+    return [point for a, b in itertools.pairwise([start, *led, end]) for point in curve(a, b)]
+
+
+def curve(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
+    """Points of the curve that leaves `start` and reaches `end` level, as the page draws it."""
+    (x1, y1), (x2, y2) = start, end
+    reach = math.hypot(x2 - x1, y2 - y1) / 4
+    points = []
+    for step in range(41):
+        t = step / 40
+        weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+        xs, ys = (x1, x1 + reach, x2 - reach, x2), (y1, y1, y2, y2)
+        points.append(tuple(sum(w * v for w, v in zip(weights, values, strict=True)) for values in (xs, ys)))
+    return points
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_do_not_overlap_and_pictures_go_from_left_to_right_beside_them(name: str) -> None:
+    page = page_form(name)
+    nodes = {node["id"]: node for node in page["nodes"]}
+    for one, other in itertools.combinations(nodes.values(), 2):
+        a, b = rectangle(one), rectangle(other)
+        assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1], f"{one['type']} lies on {other['type']}"
+    for link in page["links"]:
+        source, target = nodes[link[1]], nodes[link[3]]
+        between = [node for node in nodes.values() if node not in (source, target)]
+        assert source["pos"][0] < target["pos"][0], f"{source['type']} lies right of {target['type']}"
+        for x, y in wire(page, nodes, link):
+            for node in between:
+                left, top, right, bottom = rectangle(node)
+                assert not (left < x < right and top < y < bottom), (
+                    f"the wire from {source['type']} to {target['type']} goes under {node['type']}"
+                )
+
+
+def test_all_that_need_no_checkpoint_begin_with_a_picture_that_ships_and_end_in_a_comparison() -> None:
+    for name in NAMES:
+        kinds = [node["type"] for node in page_form(name)["nodes"]]
+        assert "ImageCompare" in kinds, name
+        assert "GPEN_ExamplePhotograph" in kinds or "CheckpointLoaderSimple" in kinds, name

@@ -1,0 +1,155 @@
+"""Restore Faces (advanced): every option, of which a choice unfolds only those that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..gpen_core.errors import FaceError
+from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
+from ..gpen_core.weights import zoo
+from . import adapter, inputs
+from .adapter import io, schema
+from .model import FaceModel
+from .restore import restore_images
+from .simple import model_by_name
+from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs, UpscaleModel
+
+ALL, LARGEST, FILTER, NUMBERED = "all", "largest", "filter", "by number"
+_ORDER = ("sort_by", "reverse_order")
+
+
+class RestoreAdvanced(io.ComfyNode):
+    """Restore Faces with everything that can be told."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        selection = {part.id: part for part in inputs.selection_inputs()}
+        numbers = io.String.Input(
+            "face_numbers", default="0", tooltip="Numbers as Preview Faces shows them, in the order of sort_by: 0,2."
+        )
+        order = [selection[name] for name in _ORDER]
+        filtered = [*order, selection["take_start"], selection["take_count"]]
+        feather = inputs.unfolded("feather")
+        return schema(
+            node_id="GPEN_RestoreAdvanced",
+            display_name="Restore Faces (advanced)",
+            category="GPEN",
+            description="Restore Faces with every option: given faces, masks, colours, films, an enlarged background.",
+            search_aliases=inputs.RESTORE_WORDS,
+            inputs=[
+                io.Image.Input("image", tooltip="One picture or a batch of frames."),
+                inputs.option_input("strength"),
+                io.DynamicCombo.Input(
+                    "faces",
+                    options=[
+                        io.DynamicCombo.Option(ALL, []),
+                        io.DynamicCombo.Option(LARGEST, []),
+                        io.DynamicCombo.Option(FILTER, filtered),
+                        io.DynamicCombo.Option(NUMBERED, [*order, numbers]),
+                    ],
+                    tooltip="Which of the faces are restored.",
+                ),
+                io.DynamicCombo.Input(
+                    "mask_kind",
+                    options=[
+                        io.DynamicCombo.Option(kind, [] if kind == "auto" else [feather])
+                        for kind in inputs.choices_of("kind")
+                    ],
+                    tooltip="How much of each face goes back: its parsed outline, an ellipse, the whole crop; auto "
+                    "takes the parser where there is one.",
+                ),
+                *(inputs.option_input(name) for name in ("colour_match", "blend", "threshold", "min_size")),
+                *(inputs.option_input(name) for name in ("template", "sharpen")),
+                inputs.smoothing_input(),
+                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
+                GPENModel.Input(
+                    "gpen_model",
+                    optional=True,
+                    lazy=True,
+                    tooltip="From Load GPEN Model. Not connected: the model that ships.",
+                ),
+                io.MultiType.Input(
+                    "given_faces",
+                    types=[GPENFaces, BoundingBoxes, FaceLandmarks, Segs],
+                    optional=True,
+                    tooltip="The faces to take, instead of the detector's: from Detect Faces, boxes, face meshes "
+                    "(MediaPipe) or SEGS (Impact Pack).",
+                ),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Only what is white here may change, as far as it is white."
+                ),
+                UpscaleModel.Input(
+                    "upscale_model",
+                    optional=True,
+                    tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures with their faces restored."),
+                io.Mask.Output("mask", tooltip="How much of each pixel is restored face."),
+                io.Image.Output("faces_before", tooltip="The straightened faces as the network saw them."),
+                io.Image.Output("faces_after", tooltip="The same faces as it gave them back."),
+                BoundingBoxes.Output("bounding_boxes", tooltip="The boxes of the restored faces of each picture."),
+                io.Int.Output("face_count", tooltip="How many faces were restored in all pictures together."),
+            ],
+            hidden=inputs.HIDDEN,
+        )
+
+    @classmethod
+    def check_lazy_status(cls, visibility: float = 1.0, gpen_model: Any = None, **other: Any) -> list[str]:
+        """At visibility 0 nothing is asked of the model, and it is not loaded."""
+        return ["gpen_model"] if gpen_model is None and visibility else []
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        faces: Mapping[str, Any],
+        mask_kind: Mapping[str, Any],
+        temporal_smoothing: bool = False,
+        gpen_model: FaceModel | None = None,
+        given_faces: Any = None,
+        mask: Tensor | None = None,
+        upscale_model: Any = None,
+        **options: Any,
+    ) -> Any:
+        """The pictures, masks, crops before and after, boxes and count."""
+        chosen = inputs.choice_of(
+            FILTER if faces["faces"] == FILTER else LARGEST if faces["faces"] == LARGEST else ALL,
+            faces.get("sort_by", "area"),
+            faces.get("reverse_order", False),
+            faces.get("take_start", 0),
+            faces.get("take_count", 0),
+            faces.get("face_numbers", "") if faces["faces"] == NUMBERED else "",
+        )
+        done = restore_images(
+            gpen_model or model_by_name(zoo.DEFAULT_MODEL),
+            image,
+            inputs.options_of({**options, **mask_kind}),
+            chosen,
+            temporal_smoothing=temporal_smoothing,
+            mask=mask,
+            upscale_model=upscale_model,
+            **_given(given_faces),
+        )
+        adapter.say(cls, inputs.counted(done.args[-1]))
+        return done
+
+
+def _given(faces: Any) -> dict[str, Any]:
+    """`given_faces` as the argument that its kind belongs to. Raises FaceError for what is none of them."""
+    if faces is None:
+        return {}
+    if isinstance(faces, Faces):
+        return {"detections": faces}
+    if isinstance(faces, Mapping) and "frames" in faces:
+        return {"face_landmarks": faces}
+    if isinstance(faces, tuple) and len(faces) == 2:
+        return {"segs": faces}
+    if isinstance(faces, list | Mapping):
+        return {"bounding_boxes": faces}
+    raise FaceError(f"given_faces must be faces, boxes, face meshes or SEGS, got {type(faces).__name__}")

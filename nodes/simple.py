@@ -1,0 +1,93 @@
+"""Restore Faces in one node: no loader, four widgets."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
+
+from ..gpen_core.weights import zoo
+from . import adapter, files, inputs
+from .adapter import io, schema
+from .model import FaceModel, load_face_model
+from .restore import restore_images
+
+ALL, LARGEST, NUMBERED = "all", "largest", "by number"
+
+
+class Restore(io.ComfyNode):
+    """Finds, restores and puts back faces, with the model that ships unless another is chosen."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The node."""
+        return schema(
+            node_id="GPEN_Restore",
+            display_name="Restore Faces",
+            category="GPEN",
+            essentials_category="Image Tools",
+            description="Finds every face, restores it and puts it back without a seam. Nothing else is needed: the "
+            "model ships with the pack.",
+            search_aliases=inputs.RESTORE_WORDS,
+            inputs=[
+                io.Image.Input("image", tooltip="One picture or a batch."),
+                io.Combo.Input(
+                    "model",
+                    options=files.restorers(),
+                    default=zoo.DEFAULT_MODEL,
+                    tooltip=f"{zoo.DEFAULT_MODEL} ships with the pack; the others are files of yours, or are fetched "
+                    "when first used.",
+                ),
+                inputs.option_input("strength"),
+                io.Combo.Input(
+                    "faces",
+                    options=[ALL, LARGEST, NUMBERED],
+                    default=ALL,
+                    tooltip="Which faces are restored. by number: those of face_numbers.",
+                ),
+                io.String.Input(
+                    "face_numbers",
+                    default="0",
+                    tooltip="With by number: 0 is the largest face, 1 the next; 0,2 takes two. Preview Faces shows the "
+                    "numbers.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures with their faces restored."),
+                io.Mask.Output("mask", tooltip="How much of each pixel is restored face."),
+                io.Int.Output("face_count", tooltip="How many faces were restored in all pictures together."),
+            ],
+            hidden=inputs.HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, model: str) -> bool | str:
+        """Whether the model is there or can be fetched."""
+        return files.available(model, adapter.RESTORERS, option="model")
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str, **other: Any) -> str:
+        """Changes with the model's file."""
+        return files.fingerprint(model, adapter.RESTORERS)
+
+    @classmethod
+    def execute(cls, image: Tensor, model: str, visibility: float, faces: str, face_numbers: str = "0") -> Any:
+        """The pictures, masks and number of faces."""
+        numbers = face_numbers if faces == NUMBERED else ""
+        chosen = inputs.choice_of("largest" if faces == LARGEST else "all", "area", False, 0, 0, numbers)
+        settings = inputs.options_of({"visibility": visibility})
+        done = restore_images(model_by_name(model), image, settings, chosen).args
+        adapter.say(cls, inputs.counted(done[-1]))
+        return io.NodeOutput(done[0], done[1], done[-1])
+
+
+def model_by_name(name: str) -> FaceModel:
+    """The model of this name with the usual detector and parser, read once for as long as its file stays the same."""
+    return _read(name, files.fingerprint(name, adapter.RESTORERS), str(adapter.compute_device()))
+
+
+@lru_cache(maxsize=1)
+def _read(name: str, stamp: str, device: str) -> FaceModel:
+    source = files.locate(name, adapter.RESTORERS, option="model")
+    return load_face_model(source, name=name, precision="auto", task=None, detector=files.AUTO, parser=files.AUTO)
