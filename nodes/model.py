@@ -15,8 +15,6 @@ from ..gpen_core.weights import load_detector, load_model, load_parser
 from . import adapter, files
 from .memory import MOST_PICTURES, Memory, Remembering
 from .run import Watched
-from .memory import MOST_PICTURES, Memory, Remembering
-from .run import Watched
 
 # Bytes that one face takes on its way through the network, per pixel of its output (measured at 512, float32).
 _BYTES_PER_PIXEL = 3000
@@ -35,7 +33,6 @@ class FaceModel:
         self.patcher = adapter.patch(network)
         self._choices = {"detector": detector, "parser": parser}
         self._parts: dict[str, tuple[Any, Any]] = {}
-        self._memories = {kind: Memory() for kind in ("network", "detector", "parser")}
         self._memories = {kind: Memory() for kind in ("network", "detector", "parser")}
 
     @property
@@ -77,13 +74,6 @@ class FaceModel:
         if "parser" not in self._parts and choice == files.AUTO and not needed and files.parser_file(choice) is None:
             return None
         return self._part("parser", _load_parser)[0]
-
-    def asked(self, kind: Literal["network", "detector", "parser"], *, pictures: int = 1) -> Any:
-        """The network, detector or parser (read before), as a node calls it: cancel is heeded, and what it said of a
-        picture is remembered, unless it is one of so many `pictures` that they are a film.
-        """
-        watched = Watched(self.network if kind == "network" else self._parts[kind][0])
-        return Remembering(watched, self._memories[kind]) if pictures <= MOST_PICTURES else watched
 
     def asked(self, kind: Literal["network", "detector", "parser"], *, pictures: int = 1) -> Any:
         """The network, detector or parser (read before), as a node calls it: cancel is heeded, and what it said of a
