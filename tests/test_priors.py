@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 
 from gpen_core import load_prior
 from gpen_core.architecture import PRIORS, Prior, build_prior
+from gpen_core.architecture.prepared import prepare, trial
+from gpen_core.architecture.strips import Workspace
 from gpen_core.cli.main import main
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, InputError, TrainingError, WeightsError
@@ -140,6 +142,50 @@ def test_a_prior_of_several_classes_draws_each(tmp_path: Path) -> None:
     assert not torch.allclose(pictures[0], pictures[1])
     with pytest.raises(InputError, match=r"classes are \[0, 3\]; give 2 numbers from 0 to 2"):
         loaded.sample(z, classes=[0, 3])
+
+
+def trained_like(network: GPEN) -> GPEN:
+    """Nothing at zero, statistics as after training, pictures about as strong as a face's."""
+    source = Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=source))
+        for name, buffer in network.named_buffers():
+            if "stored" in name:
+                buffer.add_(0.3 * torch.rand(buffer.shape, generator=source))
+    return network.eval()
+
+
+@pytest.mark.parametrize("concat", [True, False])
+@pytest.mark.parametrize("sizes", [(32, 32), (16, 64)])
+@pytest.mark.parametrize("prior", PRIORS)
+def test_the_inference_form_of_every_prior_equals_the_plain_one(
+    prior: str, sizes: tuple[int, int], concat: bool
+) -> None:
+    options: dict[str, Any] = {"attention": (16,), "classes": 2} if prior == "biggan" else {}
+    config = GPENConfig.standard(
+        sizes[0], out_size=sizes[1], narrow=1 / 16, style_dim=20, prior=prior, concat=concat, **options
+    )
+    network = trained_like(GPEN(config, generator=Generator().manual_seed(0)))
+    faces = torch.rand(3, 3, sizes[0], sizes[0], generator=Generator().manual_seed(1)) * 2 - 1
+    fast = prepare(network, precision="fp32")
+    assert fast.form == "prepared"
+    with torch.no_grad():
+        close(fast(faces), network(faces))
+        # On a device that takes faces together the norms see a batch.
+        close(fast.network(faces, Workspace()), network(faces))
+        assert bool(prepare(network, precision="bf16")(faces).isfinite().all())
+        assert bool(trial(fast.network, sizes[0]).isfinite().all())
+
+
+def test_a_half_grown_prior_runs_as_it_is() -> None:
+    network = trained_like(GPEN(small("pggan").config, generator=Generator().manual_seed(0)))
+    network.generator.hide(0.5)
+    fast = prepare(network, precision="fp32")
+    assert fast.form == "plain decoder"
+    faces = torch.rand(1, 3, 16, 16, generator=Generator().manual_seed(1))
+    with torch.no_grad():
+        close(fast(faces), network(faces))
 
 
 @pytest.mark.parametrize(

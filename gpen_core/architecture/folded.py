@@ -233,7 +233,8 @@ class FoldedStyledConv(FoldedModule):
     def rows(self, x: Tensor, start: int, stop: int, modulation: Modulation, feature: Tensor, out: Tensor) -> None:
         """Writes rows [start, stop) of the layer's result for `x` into `out` (B, width, stop − start, W)."""
         rows = self.conv.rows(x, start, stop, modulation)
-        given, scale = feature[:, :, start:stop], modulation.outer
+        # One noise set serves the whole batch.
+        given, scale = feature[:, :, start:stop].expand(len(x), -1, -1, -1), modulation.outer
         if self.concat:
             self.one_pass(out[:, self.channels :], given, self.feature_gain, self.feature_bias)
         else:

@@ -22,9 +22,9 @@ from ...errors import ConfigError, InputError, WeightsError
 from ..layers import FeatureInput, normal
 from ..operators import at_least_float32
 from .base import Ability, Features, Prior, Shapes
+from .biggan_prepared import EPSILON, PreparedBigGAN
 from .progressive import doubled
 
-EPSILON = 1e-5
 MOMENTUM = 0.1
 
 
@@ -211,6 +211,23 @@ class BigGANPrior(Prior):
         embedding = self.shared.get_parameter("weight").mean(dim=0, keepdim=True)
         return self.render_of(latent, embedding.expand(len(latent), -1), features)
 
+    def parts(self, index: int) -> tuple[Block, Attention | None]:
+        """A block and the attention that follows it, if any does."""
+        block, *attention = self.blocks[index].children()
+        assert isinstance(block, Block)
+        return block, next((layer for layer in attention if isinstance(layer, Attention)), None)
+
+    def ending(self) -> tuple[OutputNorm, Convolution]:
+        """The last norm, and the convolution to the picture."""
+        norm, _, picture = self.output_layer
+        assert isinstance(norm, OutputNorm)
+        assert isinstance(picture, Convolution)
+        return norm, picture
+
+    def prepared(self, dtype: torch.dtype) -> PreparedBigGAN:
+        """The inference form."""
+        return PreparedBigGAN(self, dtype)
+
     def render_of(self, z: Tensor, embedding: Tensor, features: Features, *, standing: bool = True) -> Tensor:
         """Pictures (B, 3, S, S) of codes `z` (B, style_dim) and classes' embeddings (B, shared_dim).
 
@@ -221,15 +238,15 @@ class BigGANPrior(Prior):
             rest = [z[:, :0]] * len(self.blocks)
         x = self.linear(first).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         x = self.feature(x, features[4][0])
-        for size, block, part in zip(self.resolutions[1:], self.blocks, rest, strict=True):
+        for index, (size, part) in enumerate(zip(self.resolutions[1:], rest, strict=True)):
             between, after = features[size]
-            residual, *attention = block.children()
-            x = residual(x, torch.cat([embedding, part], dim=1), between, standing)
-            for layer in attention:
-                x = layer(x)
-            x = residual.get_submodule("feature_after")(x, after)
-        norm, activate, picture = self.output_layer
-        out = picture(activate(norm(x, standing)))
+            block, attention = self.parts(index)
+            x = block(x, torch.cat([embedding, part], dim=1), between, standing)
+            if attention is not None:
+                x = attention(x)
+            x = block.feature_after(x, after)
+        norm, picture = self.ending()
+        out = picture(F.relu(norm(x, standing)))
         return torch.tanh(out.to(at_least_float32(out.dtype)))
 
     def sample(

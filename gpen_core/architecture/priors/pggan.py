@@ -21,6 +21,7 @@ from ..layers import FeatureInput, normal
 from ..operators import LEAKY_SLOPE, pixel_norm
 from .base import Ability, Features, Shapes
 from .progressive import ProgressivePrior, channel_table, doubled, widened
+from .progressive_prepared import PreparedPGGAN
 
 
 class Layer(nn.Module):
@@ -72,6 +73,14 @@ class PGGANPrior(ProgressivePrior):
     def forward(self, latent: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) from the code `latent` (B, style_dim), of which only the direction counts."""
         return self.shown(self._results(latent, features))
+
+    def layers(self) -> list[Layer]:
+        """The layers, smallest first."""
+        return [layer for layer in self.children() if isinstance(layer, Layer)]
+
+    def prepared(self, dtype: torch.dtype) -> PreparedPGGAN | None:
+        """The inference form; None while it is half-grown."""
+        return None if self.hidden else PreparedPGGAN(self, dtype)
 
     def _results(self, latent: Tensor, features: Features) -> Iterator[Tensor]:
         x = latent[:, :, None, None]

@@ -60,8 +60,7 @@ class ProgressivePrior(Prior):
 
     def shown(self, results: Iterable[Tensor]) -> Tensor:
         """The picture (B, 3, S, S) of what the resolutions give, smallest first; those not shown are not asked for."""
-        levels = len(self.resolutions)
-        hidden = float(self.stages.get_buffer("lod"))
+        levels, hidden = len(self.resolutions), self.hidden
         last = levels - 1 - math.floor(hidden)
         share = 1 - (hidden - math.floor(hidden))
         picture: Tensor | None = None
@@ -73,6 +72,17 @@ class ProgressivePrior(Prior):
         assert picture is not None
         factor = 2 ** (levels - 1 - last)
         return picture if factor == 1 else F.interpolate(picture, scale_factor=factor, mode="nearest")
+
+    @property
+    def hidden(self) -> float:
+        """`lod`."""
+        return float(self.stages.get_buffer("lod"))
+
+    def last_output(self) -> PictureOutput:
+        """The output of the largest resolution."""
+        output = self.stages.get_submodule(f"output{len(self.resolutions) - 1}")
+        assert isinstance(output, PictureOutput)
+        return output
 
     def hide(self, resolutions: float) -> None:
         """Sets `lod`."""
@@ -100,6 +110,21 @@ class ProgressivePrior(Prior):
 def doubled(x: Tensor) -> Tensor:
     """`x` (B, C, H, W) at twice the size, each pixel four times."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def normalised_by_channel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """`x` (B, C, H, W) with mean 0 and variance 1 in each channel, times 1 + `scale` (B, C), plus `shift` (B, C)."""
+    wide = x.to(at_least_float32(x.dtype))
+    wide = wide - wide.mean(dim=(2, 3), keepdim=True)
+    norm = torch.rsqrt(wide.square().mean(dim=(2, 3), keepdim=True) + 1e-8)
+    return torch.addcmul(shift[:, :, None, None], wide, norm * (scale + 1)[:, :, None, None]).to(x.dtype)
+
+
+def fused_kernel(weight: Tensor) -> Tensor:
+    """`weight` (O, I, 3, 3) as a transposed convolution (I, O, 4, 4) that doubles the size."""
+    padded = F.pad(weight, (1, 1, 1, 1))
+    summed = padded[..., 1:, 1:] + padded[..., :-1, 1:] + padded[..., 1:, :-1] + padded[..., :-1, :-1]
+    return summed.transpose(0, 1)
 
 
 def widened(weight: Tensor) -> Tensor:

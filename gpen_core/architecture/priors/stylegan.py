@@ -22,7 +22,8 @@ from ...errors import ConfigError
 from ..layers import EqualizedLinear, FeatureInput, normal
 from ..operators import LEAKY_SLOPE, at_least_float32, pixel_norm
 from .base import Ability, Features, Shapes
-from .progressive import ProgressivePrior, channel_table, doubled, widened
+from .progressive import ProgressivePrior, channel_table, doubled, fused_kernel, normalised_by_channel, widened
+from .progressive_prepared import PreparedStyleGAN
 from .stylegan2 import truncated
 
 FUSED_FROM = 128
@@ -112,11 +113,8 @@ class StyleLayer(nn.Module):
         else:
             x = self.apply_noise(x, feature)
         x = F.leaky_relu(x + self.bias.to(x.dtype).view(1, -1, 1, 1), LEAKY_SLOPE)
-        wide = x.to(at_least_float32(x.dtype))
-        wide = wide - wide.mean(dim=(2, 3), keepdim=True)
-        norm = torch.rsqrt(wide.square().mean(dim=(2, 3), keepdim=True) + 1e-8)
-        scale, shift = self.style(latent.to(wide.dtype))[:, :, None, None].chunk(2, dim=1)
-        return torch.addcmul(shift, wide, norm * (scale + 1)).to(x.dtype)
+        scale, shift = self.style(latent.to(at_least_float32(latent.dtype))).chunk(2, dim=1)
+        return normalised_by_channel(x, scale, shift)
 
     def convolved(self, x: Tensor, batch: int, dtype: torch.dtype) -> Tensor:
         """What the convolution makes of `x`, doubled and smoothed where it is; of the first layer, its constant."""
@@ -130,13 +128,6 @@ class StyleLayer(nn.Module):
             return smoothed
         smoothed = self.blur(F.conv2d(doubled(x), weight, padding=1))
         return smoothed
-
-
-def fused_kernel(weight: Tensor) -> Tensor:
-    """`weight` (O, I, 3, 3) as a transposed convolution (I, O, 4, 4) that doubles the size."""
-    padded = F.pad(weight, (1, 1, 1, 1))
-    summed = padded[..., 1:, 1:] + padded[..., :-1, 1:] + padded[..., 1:, :-1] + padded[..., :-1, :-1]
-    return summed.transpose(0, 1)
 
 
 class StyleGANPrior(ProgressivePrior):
@@ -209,6 +200,14 @@ class StyleGANPrior(ProgressivePrior):
     def forward(self, latent: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) from the encoder's code `latent` (B, style_dim), which the mapping takes as its z."""
         return self.render(self.style_latents(latent), features)
+
+    def layers(self) -> list[StyleLayer]:
+        """The layers, smallest first."""
+        return [layer for layer in self.synthesis.children() if isinstance(layer, StyleLayer)]
+
+    def prepared(self, dtype: torch.dtype) -> PreparedStyleGAN | None:
+        """The inference form; None while it is half-grown."""
+        return None if self.hidden else PreparedStyleGAN(self, dtype)
 
     def sample(
         self,
