@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from ..gpen_core.errors import HubError, WeightsError
-from ..gpen_core.weights import hub, zoo
+from ..gpen_core.weights import zoo
 from . import adapter
+from .fetching import fetch
 
 AUTO = "auto"
 NONE = "none"
@@ -31,6 +32,12 @@ def detectors() -> list[str]:
 def parsers() -> list[str]:
     """Names to choose a parser by: auto, none, parsenet, and the ParseNet files in `facedetection`."""
     return [AUTO, NONE, "parsenet", *_local("parsing_parsenet", "parsenet")]
+
+
+def sizes(kind: str) -> str:
+    """How much is fetched for each name of the zoo that does not ship: GPEN-BFR-512 284 MB, …"""
+    entries = [zoo.find(name) for name in zoo.names(kind)]
+    return ", ".join(f"{e.name} {e.size / 1e6:.0f} MB" for e in entries if e.bundled is None and e.size)
 
 
 def _local(*beginnings: str) -> list[str]:
@@ -71,18 +78,13 @@ def locate(name: str, kind: str, *, option: str) -> Path:
     entry = zoo.lookup(name)
     if entry is None:
         raise WeightsError(missing(name, kind, option=option))
+    folder = adapter.download_folder(kind)
     try:
-        fetched = hub.fetch(entry)
+        fetched = fetch(entry)
     except HubError as error:
-        remedy = (
-            f"or choose {zoo.DEFAULT_MODEL}, which ships with the pack"
-            if kind == adapter.RESTORERS
-            else ("or choose auto")
-        )
-        raise type(error)(
-            f"{error}. In this node: put {entry.file} into {adapter.download_folder(kind)}, {remedy} ({option})"
-        ) from error
-    return _keep(fetched, adapter.download_folder(kind) / entry.file)
+        other = f"{zoo.DEFAULT_MODEL}, which ships" if kind == adapter.RESTORERS else AUTO
+        raise HubError(f"choose {other}, or put {entry.file} into {folder}: {error} ({option})") from error
+    return _keep(fetched, folder / entry.file)
 
 
 def missing(name: str, kind: str, *, option: str) -> str:

@@ -82,13 +82,13 @@ GRAPHS = {
             "detect": Node(
                 kind="GPEN_DetectFaces",
                 column=1,
-                top=620,
+                top=880,
                 inputs={"gpen_model": ("model", 0), "image": ("photo", 0)},
             ),
             "preview": Node(
                 kind="GPEN_PreviewFaces",
                 column=2,
-                top=620,
+                top=880,
                 inputs={"image": ("photo", 0), "faces": ("detect", 0)},
                 height=360,
             ),

@@ -26,7 +26,7 @@ def draw_faces(picture: Picture, faces: Sequence[Any]) -> Picture:
     """
     image = Image.fromarray(to_depth(picture.pixels, np.uint8).copy())
     pen = ImageDraw.Draw(image)
-    line = max(1, round(min(image.size) / 400))
+    line = max(2, round(min(image.size) / 250))
     for index, face in enumerate(faces):
         left, top, right, bottom = (float(v) for v in face.box)
         pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=_BOX, width=line)

@@ -12,6 +12,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -92,7 +93,30 @@ def _record(resolved: str) -> Path:
     return cache_folder() / "hashes" / f"{name}.json"
 
 
-def download(url: str, target: Path, *, size: int | None = None, timeout: float = 10) -> Path:
+Watch = Callable[[int, "int | None"], None]
+"""Told of a download after every chunk: bytes that have come, bytes in all. What it raises ends the download."""
+
+
+def bar_of(watch: Watch | None) -> Any:
+    """A progress bar's class, as huggingface_hub takes it, that tells `watch` too."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    if watch is None:
+        return tqdm
+    tell: Watch = watch
+
+    class Watched(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            tell(int(self.n), None if self.total is None else int(self.total))
+            return shown
+
+    return Watched
+
+
+def download(
+    url: str, target: Path, *, size: int | None = None, timeout: float = 10, watch: Watch | None = None
+) -> Path:
     """`target`, once the file at `url` stands there whole.
 
     A download that was cut goes on from `target`.part, in this process (a few tries) or a later one. size: bytes, if
@@ -108,7 +132,7 @@ def download(url: str, target: Path, *, size: int | None = None, timeout: float 
             part = target.with_name(target.name + ".part")
             for attempt in range(_TRIES):
                 try:
-                    _fetch(url, part, size, timeout)
+                    _fetch(url, part, size, timeout, bar_of(watch))
                     break
                 except (urllib.error.HTTPError, FileNotFoundError, PermissionError):
                     raise
@@ -126,7 +150,7 @@ def download(url: str, target: Path, *, size: int | None = None, timeout: float 
     return target
 
 
-def _fetch(url: str, part: Path, size: int | None, timeout: float) -> None:
+def _fetch(url: str, part: Path, size: int | None, timeout: float, bar: Any) -> None:
     """Appends what is missing to `part`; raises OSError when it is still short of the whole."""
     if part.is_symlink():  # planted: a part of ours is a file
         part.unlink()
@@ -152,7 +176,7 @@ def _fetch(url: str, part: Path, size: int | None, timeout: float) -> None:
         start = here if resumed else 0
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isascii() and length.isdigit() else size
-        _copy(response, part, start, total)
+        _copy(response, part, start, total, bar)
     got = part.stat().st_size
     if total is not None and got < total:
         raise OSError(f"the connection was cut after {got} of {total} bytes")
@@ -161,20 +185,18 @@ def _fetch(url: str, part: Path, size: int | None, timeout: float) -> None:
         raise OSError(f"the file has {got} bytes, expected {size}")
 
 
-def _copy(response: HTTPResponse, part: Path, start: int, total: int | None) -> None:
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
-
+def _copy(response: HTTPResponse, part: Path, start: int, total: int | None, bar: Any) -> None:
     if not start:
         part.unlink(missing_ok=True)
     label = part.name.removesuffix(".part")
     with (
         open(part, "r+b" if start else "xb", opener=_opened_itself) as file,
-        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=label[-40:], name="gpen.download") as bar,  # type: ignore[no-untyped-call]
+        bar(total=total, initial=start, unit="B", unit_scale=True, desc=label[-40:], name="gpen.download") as shown,
     ):
         file.seek(start)
         while chunk := response.read(_CHUNK):
             file.write(chunk)
-            bar.update(len(chunk))
+            shown.update(len(chunk))
 
 
 def _opened_itself(path: str, flags: int) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import HashMismatchError, HubError, InputError, WeightsError
 from . import zoo
-from .cache import download, fetched_folder, forget, sha256_of
+from .cache import Watch, bar_of, download, fetched_folder, forget, sha256_of
 from .entry import SUFFIXES, HubPlace, Kind, Place, ZooEntry
 
 logger = logging.getLogger(__name__)
@@ -85,12 +87,12 @@ def cached(entry: ZooEntry) -> Path | None:
     return next((path for path in found if path is not None and _is_right(path, entry)), None)
 
 
-def fetch(entry: ZooEntry) -> Path:
+def fetch(entry: ZooEntry, *, watch: Watch | None = None) -> Path:
     """The entry's file: from the cache, else from the first of its places that has the right one.
 
     Its hash is checked once and remembered (a wrong file is removed, the next place tried); where none is known, the
-    found one is logged. Raises HubError with the reason of every place, HashMismatchError where
-    all there was had other content.
+    found one is logged. watch: told how far a download is. Raises HubError with the reason of every place,
+    HashMismatchError where all there was had other content.
     """
     found = cached(entry)
     if found is not None:
@@ -108,7 +110,7 @@ def fetch(entry: ZooEntry) -> Path:
     failures: list[HubError] = []
     for place in entry.places:
         try:
-            path = _fetch_from(entry, place)
+            path = _fetch_from(entry, place, watch)
             _check(path, entry, place)
         except HubError as error:
             logger.info("%s: %s", entry.name, error)
@@ -236,23 +238,29 @@ def _cached_at(entry: ZooEntry, place: Place) -> Path | None:
     return path if path.is_file() else None
 
 
-def _fetch_from(entry: ZooEntry, place: Place) -> Path:
+def _fetch_from(entry: ZooEntry, place: Place, watch: Watch | None) -> Path:
     if isinstance(place, HubPlace):
-        return _from_hub(place)
+        return _from_hub(place, watch)
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         raise HubError(f"{place} is not asked, as HF_HUB_OFFLINE is set")
-    return download(place.url, fetched_folder() / entry.file, size=entry.size)
+    return download(place.url, fetched_folder() / entry.file, size=entry.size, watch=watch)
 
 
-def _from_hub(place: HubPlace) -> Path:
+def _from_hub(place: HubPlace, watch: Watch | None = None) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen"))
+        # Older versions of the library take no bar; theirs is shown then.
+        told: Any = {"tqdm_class": bar_of(watch)} if watch is not None and _takes_a_bar(hf_hub_download) else {}
+        return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen", **told))
     except transport_errors() as error:
         raise HubError(explain(error, str(place))) from error
+
+
+def _takes_a_bar(download: Callable[..., Any]) -> bool:
+    return "tqdm_class" in inspect.signature(download).parameters
 
 
 def _check(path: Path, entry: ZooEntry, place: Place) -> None:

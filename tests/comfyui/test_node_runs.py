@@ -31,7 +31,7 @@ from nodes_under_test import Pack
 def test_bad_input_is_refused_in_one_line(
     pack: Pack, monkeypatch: pytest.MonkeyPatch, node: str, values: dict[str, object], message: str
 ) -> None:
-    monkeypatch.setattr(pack.module("nodes.files").hub, "fetch", no_network(pack))
+    monkeypatch.setattr(pack.module("nodes.files"), "fetch", no_network(pack))
     with pytest.raises(pack.module("gpen_core.errors").GPENError, match=message) as caught:
         pack.run(node, gpen_model=stand_in_model(pack), **values)
     assert "\n" not in str(caught.value)

@@ -306,7 +306,7 @@ def test_a_hub_that_cannot_be_reached_offers_the_model_that_ships(pack: Pack, mo
     def fetch(entry: object) -> None:
         raise errors.HubError("the Hub cannot be reached")
 
-    monkeypatch.setattr(pack.module("nodes.files").hub, "fetch", fetch)
+    monkeypatch.setattr(pack.module("nodes.files"), "fetch", fetch)
     with pytest.raises(errors.HubError, match="gpen-open-256, which ships") as caught:
         pack.run("GPEN_LoadModel", model="GPEN-BFR-512")
     assert "GPEN-BFR-512.pth" in str(caught.value)
@@ -320,7 +320,7 @@ def test_a_fetched_model_is_kept_in_the_folder_and_never_overwrites(
     write_model(pack, cached)
     files = pack.module("nodes.files")
     asked: list[object] = []
-    monkeypatch.setattr(files.hub, "fetch", lambda entry: asked.append(entry) or cached)
+    monkeypatch.setattr(files, "fetch", lambda entry: asked.append(entry) or cached)
     adapter = pack.module("nodes.adapter")
     kept = files.locate("GPEN-BFR-512", adapter.RESTORERS, option="model")
     assert kept == pack.engine.root / "models" / "facerestore_models" / "GPEN-BFR-512.pth"

@@ -1,0 +1,85 @@
+"""Downloads while a node runs: shown, cancelled, and given up in seconds where there is no network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_comfyui import Interrupted
+from nodes_under_test import Pack
+
+
+def entry(pack: Pack) -> Any:
+    return pack.module("gpen_core.weights.zoo").find("GPEN-BFR-512")
+
+
+def prepared(pack: Pack, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., Path]) -> Any:
+    """The module, with a download in the place of the real one and a network that answers."""
+    fetching = pack.module("nodes.fetching")
+    monkeypatch.setattr(fetching.hub, "cached", lambda entry: None)
+    monkeypatch.setattr(fetching.hub, "fetch", fetch)
+    monkeypatch.setattr(fetching, "_check_network", lambda entry: None)
+    return fetching
+
+
+def test_a_download_moves_the_nodes_bar(pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fetch(entry: Any, *, watch: Callable[[int, int], None]) -> Path:
+        for share in range(1, 5):
+            watch(share * entry.size // 4, entry.size)
+            time.sleep(0.25)
+        return tmp_path
+
+    fetching = prepared(pack, monkeypatch, fetch)
+    assert fetching.fetch(entry(pack)) == tmp_path
+    values = [value for value, _, _ in pack.engine.progress]
+    assert values == sorted(values)
+    assert 0 < values[0] < entry(pack).size
+
+
+def test_cancel_ends_a_download_between_two_chunks(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[float] = []
+
+    def fetch(entry: Any, *, watch: Callable[[int, int], None]) -> Path:
+        try:
+            for done in range(1000):
+                watch(done, entry.size)
+                time.sleep(0.05)
+        finally:
+            ended.append(time.monotonic())
+        raise AssertionError("the download went on")
+
+    fetching = prepared(pack, monkeypatch, fetch)
+    pack.engine.interrupt_after = 6
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        fetching.fetch(entry(pack))
+    assert time.monotonic() - began < 3
+    for _ in range(100):
+        if ended:
+            break
+        time.sleep(0.02)
+    assert ended
+
+
+def test_without_a_network_a_node_says_so_within_seconds_in_one_line(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching = pack.module("nodes.fetching")
+
+    def unreachable(address: tuple[str, int], timeout: float) -> None:
+        time.sleep(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(fetching.hub, "cached", lambda entry: None)
+    monkeypatch.setattr(fetching.socket, "create_connection", unreachable)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    began = time.monotonic()
+    with pytest.raises(pack.module("gpen_core.errors").HubError, match="no network") as caught:
+        fetching.fetch(entry(pack))
+    assert time.monotonic() - began < 3
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
