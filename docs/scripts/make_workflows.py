@@ -13,10 +13,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from workflow_graphs import GRAPHS, Graph, Node
+from workflow_graphs import BLUEPRINTS, GRAPHS, Graph, Node
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES, SERVER = ROOT / "workflows", ROOT / "tests" / "comfyui" / "workflows"
+BLOCKS = ROOT / "subgraphs"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "IMAGECOMPARE", "COMFY_DYNAMICCOMBO_V3")
 #: Left edges of the columns, and a node's width; the rest is for wires.
 COLUMNS, WIDTH = tuple(40 + 520 * number for number in range(7)), 340
@@ -54,8 +55,8 @@ def height_of(info: dict[str, Any]) -> int:
     return 40 + 22 * max(len(parts) - widgets, len(info["output"])) + 26 * widgets
 
 
-def page(title: str, graph: Graph, infos: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(as the page opens it, as the server runs it)."""
+def built(graph: Graph, infos: dict[str, Any]) -> tuple[list[dict[str, Any]], list[list[Any]], dict[str, Any]]:
+    """(nodes of the page, links of the page, what the server runs)."""
     numbers = {key: place + 1 for place, key in enumerate(graph.nodes)}
     links: list[list[Any]] = []
     nodes: list[dict[str, Any]] = []
@@ -125,6 +126,12 @@ def page(title: str, graph: Graph, infos: dict[str, Any]) -> tuple[dict[str, Any
         }
     for number, source, slot, *_ in links:
         nodes[source - 1]["outputs"][slot]["links"].append(number)
+    return nodes, links, server
+
+
+def page(title: str, graph: Graph, infos: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(as the page opens it, as the server runs it)."""
+    nodes, links, server = built(graph, infos)
     nodes.append(note(graph.note, len(nodes) + 1))
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"gpen/{title}")),
@@ -138,6 +145,74 @@ def page(title: str, graph: Graph, infos: dict[str, Any]) -> tuple[dict[str, Any
         "extra": {"ds": {"scale": 0.6, "offset": [60, 60]}, **led_over(links, nodes)},
         "version": 0.4,
     }, server
+
+
+def blueprint(title: str, graph: Graph, infos: dict[str, Any]) -> dict[str, Any]:
+    """A subgraph to be put into any graph: IMAGE in, IMAGE out, its widgets those of `graph.shown`."""
+    nodes, links, _ = built(graph, infos)
+    numbers = {key: place + 1 for place, key in enumerate(graph.nodes)}
+    worker = nodes[-1]
+    slot = next(place for place, part in enumerate(worker["inputs"]) if part["name"] == "image")
+    inner = [
+        {"id": n, "origin_id": a, "origin_slot": b, "target_id": c, "target_slot": d, "type": kind}
+        for n, a, b, c, d, kind in links
+    ]
+    first, last = len(links) + 1, len(links) + 2
+    ends = {"origin_id": -10, "target_id": worker["id"]}, {"origin_id": worker["id"], "target_id": -20}
+    inner.append({"id": first, **ends[0], "origin_slot": 0, "target_slot": slot, "type": "IMAGE"})
+    inner.append({"id": last, **ends[1], "origin_slot": 0, "target_slot": 0, "type": "IMAGE"})
+    worker["inputs"][slot]["link"] = first
+    worker["outputs"][0]["links"] = [last]
+    name = str(uuid.uuid5(uuid.NAMESPACE_URL, f"gpen/blueprint/{title}"))
+    door = {"name": "image", "type": "IMAGE"}
+    right = COLUMNS[1] + WIDTH + 120
+    doors = [
+        [{"id": str(uuid.uuid5(uuid.UUID(name), side)), **door, "linkIds": [number], "pos": [x, 320]}]
+        for side, number, x in (("in", first, -80), ("out", last, right))
+    ]
+    subgraph = {
+        "id": name,
+        "version": 1,
+        "state": {"lastGroupId": 0, "lastNodeId": len(nodes) + 1, "lastLinkId": last, "lastRerouteId": 0},
+        "revision": 0,
+        "config": {},
+        "name": title,
+        "inputNode": {"id": -10, "bounding": [-200, 300, 120, 60]},
+        "outputNode": {"id": -20, "bounding": [right, 300, 120, 60]},
+        "inputs": doors[0],
+        "outputs": doors[1],
+        "widgets": [],
+        "nodes": nodes,
+        "groups": [],
+        "links": inner,
+        "extra": {},
+        "category": "Image Tools/Faces",
+        "description": graph.note,
+    }
+    outer = {
+        "id": len(nodes) + 1,
+        "type": name,
+        "pos": [400, 300],
+        "size": [WIDTH, 180],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+        "inputs": [{**door, "link": None}],
+        "outputs": [{**door, "links": []}],
+        "properties": {"proxyWidgets": [[str(numbers[key]), widget] for key, widget in graph.shown]},
+        "widgets_values": [],
+        "title": title,
+    }
+    return {
+        "revision": 0,
+        "last_node_id": outer["id"],
+        "last_link_id": 0,
+        "nodes": [outer],
+        "links": [],
+        "version": 0.4,
+        "definitions": {"subgraphs": [subgraph]},
+        "extra": {},
+    }
 
 
 def led_over(links: list[list[Any]], nodes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -176,15 +251,22 @@ def note(text: str, number: int) -> dict[str, Any]:
     }
 
 
+def write(path: Path, content: dict[str, Any]) -> None:
+    """The file, in the form that a person reads."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Reads the command line and writes the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("object_info", type=Path)
     infos = json.loads(parser.parse_args().object_info.read_text(encoding="utf-8"))
+    for title, graph in BLUEPRINTS.items():
+        write(BLOCKS / f"{title}.json", blueprint(title, graph, infos))
     for title, graph in GRAPHS.items():
         for folder, content in zip((PAGES, SERVER), page(title, graph, infos), strict=True):
-            text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-            (folder / f"{title}.json").write_text(text, encoding="utf-8")
+            write(folder / f"{title}.json", content)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,14 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A workflow: what is said of it, and its nodes by their keys."""
+    """A workflow: what is said of it, and its nodes by their keys.
+
+    shown: of a blueprint, the widgets that it has outside, (key of the node, widget).
+    """
 
     note: str
     nodes: dict[str, Node]
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 def example(photograph: str, *, frames: int = 1, top: int = 320) -> Node:
@@ -261,5 +265,27 @@ GRAPHS = {
             "compare": compare(("decode", 0), ("restore", 0), column=5),
             "save": save(("restore", 0), "made", column=5),
         },
+    ),
+}
+
+BLUEPRINTS = {
+    "Restore faces": Graph(
+        note="Finds every face, restores it and puts it back; the model ships with the pack.",
+        nodes={"restore": Node(kind="GPEN_Restore", column=0, top=320)},
+        shown=(("restore", "visibility"), ("restore", "model"), ("restore", "faces")),
+    ),
+    "Restore and upscale": Graph(
+        note="Enlarges a picture with an upscaling model and puts the restored faces into the result.",
+        nodes={
+            "model": loader(),
+            "upscaler": Node(kind="UpscaleModelLoader", column=0, top=320),
+            "restore": Node(
+                kind="GPEN_RestoreFaces",
+                column=1,
+                top=320,
+                inputs={"gpen_model": ("model", 0), "upscale_model": ("upscaler", 0)},
+            ),
+        },
+        shown=(("upscaler", "model_name"), ("restore", "visibility"), ("model", "model")),
     ),
 }

@@ -147,3 +147,22 @@ def test_all_that_need_no_checkpoint_begin_with_a_picture_that_ships_and_end_in_
         kinds = [node["type"] for node in page_form(name)["nodes"]]
         assert "ImageCompare" in kinds, name
         assert "GPEN_ExamplePhotograph" in kinds or "CheckpointLoaderSimple" in kinds, name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "subgraphs").glob("*.json")), ids=lambda path: path.stem)
+def test_a_blueprint_takes_and_gives_a_picture_and_shows_widgets_that_are_there(pack: Pack, path: Path) -> None:
+    blueprint = json.loads(path.read_text(encoding="utf-8"))
+    (outer,), (inner,) = blueprint["nodes"], blueprint["definitions"]["subgraphs"]
+    assert outer["type"] == inner["id"]
+    assert inner["name"] == path.stem
+    assert [part["type"] for part in (*inner["inputs"], *inner["outputs"])] == ["IMAGE", "IMAGE"]
+    nodes = {str(node["id"]): node for node in inner["nodes"]}
+    for number, widget in outer["properties"]["proxyWidgets"]:
+        assert widget in [part["name"] for part in nodes[number]["inputs"] if "widget" in part]
+    for node in nodes.values():
+        if node["type"] in pack.nodes:
+            known = [part.id for part in pack.nodes[node["type"]].GET_SCHEMA().inputs]
+            assert sorted(part["name"] for part in node["inputs"]) == sorted(known)
+    for link in inner["links"]:
+        if link["target_id"] > 0:
+            assert nodes[str(link["target_id"])]["inputs"][link["target_slot"]]["link"] == link["id"]
