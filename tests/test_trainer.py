@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from free_port import free_port
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import loop, make_faces, recipe, silent, weights
+from training_runs import in_processes, loop, make_faces, recipe, script_environment, silent, weights
 
 from gpen_core.data import Batch
 from gpen_core.errors import TrainingError
@@ -23,23 +22,16 @@ from gpen_core.trainer.checkpoint import list_checkpoints, read_checkpoint, writ
 from gpen_core.trainer.log import read_log
 from gpen_core.trainer.loop import Limits
 
-ROOT = Path(__file__).parent.parent
-
 # Takes steps without end and writes a checkpoint after every one, until it is killed.
 ENDLESS = """
 import sys
 from pathlib import Path
-from training_runs import loop, recipe, silent
+from training_runs import in_processes, loop, recipe, silent
 from gpen_core.trainer.loop import Limits
 run = loop(recipe(sys.argv[1], augmentation={"target": 0.6, "start": 0.3}), Path(sys.argv[2]), Path(sys.argv[3]))
 while True:
     run.run(Limits(images=run.progress.images + 2), silent)
 """
-
-
-def script_environment() -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 @pytest.mark.parametrize("stage", ["prior", "finetune"])
@@ -98,7 +90,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
-from training_runs import loop, recipe, silent, weights
+from training_runs import in_processes, loop, recipe, script_environment, silent, weights
 from gpen_core.trainer.loop import Limits
 processes = Accelerator(cpu=True)
 assert processes.num_processes == 2
@@ -109,13 +101,6 @@ if processes.is_main_process:
     save_file(weights(run), Path(sys.argv[2]) / "weights.safetensors")
 """
 
-
-# The end of each: one that leaves the group while the other is still at work can end with an abort.
-LEAVE = """
-from torch import distributed
-distributed.barrier()
-distributed.destroy_process_group()
-"""
 
 # One of two processes whose program trains twice.
 TWICE = """
@@ -129,28 +114,15 @@ for name in ("one", "two"):
 """
 
 
-def in_two_processes(code: str, *arguments: str) -> None:
-    shared = {**script_environment(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-    shared |= {"MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true"}
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", code + LEAVE, *arguments],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in (0, 1)
-    ]
-    assert [child.wait(timeout=120) for child in children] == [0, 0]
-
-
 def two_processes(faces: Path, out: Path, precision: str) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    in_two_processes(HALF, str(faces), str(out), precision)
+    in_processes(2, HALF, str(faces), str(out), precision)
     return load_file(out / "weights.safetensors")
 
 
 def test_a_program_of_two_processes_may_train_twice(tmp_path):
-    in_two_processes(TWICE, str(make_faces(tmp_path / "faces")), str(tmp_path))
+    in_processes(2, TWICE, str(make_faces(tmp_path / "faces")), str(tmp_path))
     assert all((tmp_path / name / "model.safetensors").exists() for name in ("one", "two"))
 
 

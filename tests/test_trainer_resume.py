@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_trainer import script_environment
-from training_runs import loop, make_faces, recipe, silent, weights
+from training_runs import loop, make_faces, recipe, script_environment, silent, weights
 
 from gpen_core.errors import TrainingError
 from gpen_core.trainer.checkpoint import copy_checkpoint, list_checkpoints, read_checkpoint, write_checkpoint

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from free_port import free_port
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +22,7 @@ from gpen_core.trainer.step import Stepper
 from gpen_core.trainer.validation import Validation
 
 SIZE = 16
+ROOT = Path(__file__).parent.parent
 
 
 class OneProcess:
@@ -118,3 +123,32 @@ def weights(of: Loop) -> dict[str, Tensor]:
 
 def silent(images: int, losses: object) -> None:
     pass
+
+
+def script_environment() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+# The end of each: one that leaves the group while the other is still at work can end with an abort.
+LEAVE = """
+from torch import distributed
+distributed.barrier()
+distributed.destroy_process_group()
+"""
+
+
+def in_processes(count: int, code: str, *arguments: str) -> None:
+    """Runs `code` in so many processes that know of each other."""
+    shared = {**script_environment(), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true"}
+    if count == 1:
+        shared = {**script_environment(), "ACCELERATE_USE_CPU": "true"}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code + (LEAVE if count > 1 else ""), *arguments],
+            env={**shared, **({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})},
+        )
+        for rank in range(count)
+    ]
+    assert [child.wait(timeout=180) for child in children] == [0] * count

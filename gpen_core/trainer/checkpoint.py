@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, distributed
 
 from ..errors import TrainingError
 from ..files import replacing
@@ -84,6 +84,26 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise TrainingError(
             f"the checkpoint {folder} is damaged ({error}); remove it to go on from the one before"
         ) from error
+
+
+def read_on_main(root: Path, rank: int, device: torch.device) -> tuple[str, dict[str, Tensor], dict[str, Any]] | None:
+    """(path, tensors on the CPU, state) of the last checkpoint under `root` as process 0 finds it, on every process;
+    None where there is none. The others need not see its disk.
+    """
+    found = list_checkpoints(root) if rank == 0 else []
+    tensors, state = read_checkpoint(found[-1]) if found else ({}, {})
+    told = [(str(found[-1]), state, {n: (t.shape, t.dtype) for n, t in tensors.items()}) if found else None]
+    distributed.broadcast_object_list(told, src=0, device=device)
+    if told[0] is None:
+        return None
+    where, state, kinds = told[0]
+    received = {}
+    for name, (shape, dtype) in kinds.items():
+        sent = tensors[name] if rank == 0 else torch.empty(shape, dtype=dtype)
+        sent = sent.contiguous().to(device)
+        distributed.broadcast(sent, src=0)
+        received[name] = sent.cpu()
+    return where, received, state
 
 
 def list_checkpoints(root: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from .checkpoint import (
     list_checkpoints,
     prune_checkpoints,
     read_checkpoint,
+    read_on_main,
     write_checkpoint,
 )
 from .history import go_on
@@ -69,13 +71,13 @@ class Loop:
 
         Raises TrainingError for one of another run, and, unless `allow_changed`, for one that was trained otherwise.
         """
-        found = list_checkpoints(self._checkpoints)
-        if not found:
+        found = self._last_checkpoint()
+        if found is None:
             return False
-        tensors, state = read_checkpoint(found[-1])
+        where, tensors, state = found
         stepper, progress = self.stepper, Progress.from_dict(state["progress"])
         go_on(
-            str(found[-1]),
+            where,
             Recipe.from_dict(state["recipe"]),
             self.recipe,
             progress,
@@ -83,7 +85,7 @@ class Loop:
             ranks=stepper.processes.num_processes,
             allow_changed=allow_changed,
         )
-        if progress.best_by != self.recipe.run.best or not (self.out / BEST / STATE).is_file():
+        if progress.best_by != self.recipe.run.best or not (self._rank or (self.out / BEST / STATE).is_file()):
             progress.best = None
         stepper.progress, self._saved = progress, progress.images
         for name, network in (
@@ -133,6 +135,12 @@ class Loop:
         finally:
             if log is not None:
                 log.close()
+
+    def _last_checkpoint(self) -> tuple[str, dict[str, Tensor], dict[str, Any]] | None:
+        if self.stepper.processes.num_processes > 1:
+            return read_on_main(self._checkpoints, self._rank, self.stepper.device)
+        found = list_checkpoints(self._checkpoints)
+        return (str(found[-1]), *read_checkpoint(found[-1])) if found else None
 
     def save(self, *, best: bool = False) -> None:
         """Writes a checkpoint and drops the oldest. best: as the best one too, before its score is in a checkpoint."""

@@ -1,4 +1,4 @@
-"""Optimisers whose rates follow the run, and gradients that agree on every process."""
+"""Optimisers whose rates follow the run, and the steps that they take."""
 
 from __future__ import annotations
 
@@ -47,26 +47,13 @@ def set_rates(optimiser: torch.optim.Optimizer, rates: Mapping[str, float], fact
         group["lr"] = rates[group["name"]] * factor
 
 
-def average_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> None:
-    """Every process's gradients replaced by their mean. A parameter without one, on all processes alike, keeps none."""
-    if processes.num_processes == 1:
-        return
-    with torch.no_grad():
-        # A zero instead of no gradient would still move Adam's moments.
-        parameters = [p for p in parameters if p.grad is not None]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        mean = processes.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
-        for parameter, part in zip(parameters, torch.split(mean, [g.numel() for g in gradients]), strict=True):
-            parameter.grad = part.view_as(parameter).clone()
-
-
-def finite_step(optimiser: torch.optim.Optimizer, processes: Processes, *, clip: float = 0.0) -> bool:
-    """Takes a step on the mean gradient of all processes and clears it; False, and no step, where it is not finite.
+def finite_step(optimiser: torch.optim.Optimizer, *, clip: float = 0.0) -> bool:
+    """Takes a step on the gradient, the mean of all processes, and clears it; False, and no step, where it is not
+    finite.
 
     clip: largest norm over all parameters; 0: none. Every process decides alike, since all see the same mean.
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    average_gradients(parameters, processes)
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = float(torch.stack(torch._foreach_norm(gradients)).norm())
     finite = math.isfinite(norm)

@@ -34,7 +34,7 @@ class Progress:
     skipped_in_row: int = 0
     augment: float = 0.0
     sign_sum: float = 0.0
-    sign_count: int = 0
+    sign_count: float = 0
     best: float | None = None
     best_by: str = ""
     seconds: float = 0.0

@@ -15,6 +15,7 @@ from ..data import Batch
 from ..errors import TrainingError
 from ..losses import between, gradient_penalty, mean_score, mean_square, path_length_penalty, r1_penalty
 from .augment import Augmentation
+from .gradients import Gradients
 from .optimise import (
     Processes,
     adam,
@@ -69,6 +70,10 @@ class Stepper:
             beta2=rates.beta2,
             lazy_every=losses.r1_every if self.r1_on else None,
         )
+        self._gradients = {
+            optimiser: Gradients([p for group in optimiser.param_groups for p in group["params"]], processes)
+            for optimiser in (self.generator_adam, self.discriminator_adam)
+        }
         self._shares = {"adversarial": losses.adversarial_share, "perceptual": losses.perceptual_share}
         self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
         self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
@@ -92,7 +97,7 @@ class Stepper:
         self._generator_turn(batches, kept, adversarial, log)
         if adversarial and self.path_on and progress.steps % losses.path_every == 0:
             self._path_turn(batches, log)
-        seen = progress.step_images or sum(len(b.clean) for b in batches) * self.processes.num_processes
+        seen = self._step_images(batches)
         progress.images += seen
         progress.steps += 1
         average_weights(self.average, self.stage.generator, self._decay(seen))
@@ -121,7 +126,7 @@ class Stepper:
         require_gradients(discriminator.parameters(), True)
         keep = len(batches) == 1
         kept: list[Tensor] = []
-        for batch in batches:
+        for turn, batch in enumerate(batches):
             with self.autocast():
                 # The generator does not change before its own turn, so one forward pass serves both.
                 with contextlib.nullcontext() if keep else torch.no_grad():
@@ -132,19 +137,21 @@ class Stepper:
             loss = stage.game.discriminator(real_score, fake_score)
             if losses.drift:
                 loss = loss + losses.drift * mean_square(real_score)
-            torch.autograd.backward(loss / len(batches))
+            total = loss
             if losses.gradient_penalty:
                 penalty = self._slope(batch, fake.detach())
-                torch.autograd.backward(losses.gradient_penalty / len(batches) * penalty)
+                total = loss + losses.gradient_penalty * penalty
                 _note(log, gradient_penalty=penalty)
+            self._backward(self.discriminator_adam, batches, turn, total)
             if keep:
                 kept.append(fake)
             _note(log, d=loss, real_score=mean_score(real_score), fake_score=mean_score(fake_score))
             if self._augmentation is not None:
                 heads = [real_score] if isinstance(real_score, Tensor) else real_score
-                signs = torch.cat([head.detach().sign().flatten() for head in heads])
-                self.progress.sign_sum += float(signs.sum())
-                self.progress.sign_count += len(signs)
+                signs = torch.cat([head.detach().sign().float().flatten() for head in heads])
+                positive, count = self._mean(torch.stack([signs.sum(), signs.new_tensor(len(signs))])).tolist()
+                self.progress.sign_sum += positive
+                self.progress.sign_count += count
         self._step(self.discriminator_adam)
         return kept
 
@@ -156,10 +163,10 @@ class Stepper:
 
     def _r1_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
         losses, discriminator = self.recipe.losses, self.stage.discriminator
-        for batch in batches:
+        for turn, batch in enumerate(batches):
             real = self.stage.shown(self._augment(batch, _AUGMENT_R1)(batch.clean)).detach().requires_grad_(True)
             penalty = r1_penalty(discriminator(real), real)
-            torch.autograd.backward(losses.r1 / 2 * losses.r1_every / len(batches) * penalty)
+            self._backward(self.discriminator_adam, batches, turn, losses.r1 / 2 * losses.r1_every * penalty)
             _note(log, r1=penalty)
         self._step(self.discriminator_adam)
 
@@ -177,7 +184,7 @@ class Stepper:
                 picture = fake.detach().requires_grad_(True)
                 terms = stage.loss(picture, batch, adversarial=adversarial, matching=matching, augment=augment)
             gradient, terms = gradient_at(picture, terms, self._shares)
-            torch.autograd.backward(fake, gradient / len(batches))
+            self._backward(self.generator_adam, batches, turn, fake, gradient)
             _note(log, g=torch.stack(list(terms.values())).sum(), **terms)
         self._step(self.generator_adam)
 
@@ -185,22 +192,46 @@ class Stepper:
         losses, progress = self.recipe.losses, self.progress
         mean = torch.tensor(progress.path_mean, device=self.device, dtype=self.dtype)
         means = []
-        for batch in batches:
+        for turn, batch in enumerate(batches):
             count = max(1, len(batch.clean) // losses.path_shrink)
             part = batch._replace(damaged=batch.damaged[:count], clean=batch.clean[:count])
             source = self.source(batch.position, _PATH)
             pictures, latents = self.stage.traced(part, source)
             noise = torch.randn(pictures.shape, generator=source, device=self.device, dtype=pictures.dtype)
             penalty, new_mean, lengths = path_length_penalty(pictures, latents, mean, noise, losses.path_decay)
-            torch.autograd.backward(losses.path_length * losses.path_every / len(batches) * penalty)
+            self._backward(self.generator_adam, batches, turn, losses.path_length * losses.path_every * penalty)
             means.append(new_mean)
             _note(log, path=penalty, path_length=lengths.mean())
         if self._step(self.generator_adam):
             progress.path_mean = float(self._mean(torch.stack(means).mean()))
 
+    def _backward(
+        self,
+        optimiser: torch.optim.Adam,
+        batches: Sequence[Batch],
+        turn: int,
+        result: Tensor,
+        gradient: Tensor | None = None,
+    ) -> None:
+        """Adds what batch number `turn` has in the gradient of the step: its share of the step's pictures.
+
+        gradient: of the loss at `result`; None: `result` is the loss.
+        """
+        count, processes = len(batches[turn].clean), self.processes.num_processes
+        share = count * processes / self._step_images(batches)
+        self._gradients[optimiser].expect(last=turn + 1 == len(batches))
+        if gradient is None:
+            torch.autograd.backward(result * share)
+        else:
+            torch.autograd.backward(result, gradient * share)
+
+    def _step_images(self, batches: Sequence[Batch]) -> int:
+        return self.progress.step_images or sum(len(b.clean) for b in batches) * self.processes.num_processes
+
     def _step(self, optimiser: torch.optim.Adam) -> bool:
         progress, rates = self.progress, self.recipe.rates
-        if finite_step(optimiser, self.processes, clip=rates.clip):
+        self._gradients[optimiser].average()
+        if finite_step(optimiser, clip=rates.clip):
             progress.skipped_in_row = 0
             return True
         progress.skipped += 1
@@ -248,7 +279,7 @@ class Stepper:
         recipe, progress = self.recipe.augmentation, self.progress
         if not recipe.target or progress.steps % recipe.every:
             return
-        mean = float(self._mean(torch.tensor(progress.sign_sum / max(1, progress.sign_count), device=self.device)))
+        mean = progress.sign_sum / max(1, progress.sign_count)
         change = recipe.every * seen / recipe.ramp_images
         progress.augment = min(recipe.limit, max(0.0, progress.augment + (change if mean > recipe.target else -change)))
         progress.sign_sum, progress.sign_count = 0.0, 0
