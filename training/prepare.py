@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from gpen_core.data.shards import write_shards
 from gpen_core.errors import GPENError
 from gpen_core.faces.geometry import fit_similarity, scale_of, template
 from gpen_core.faces.types import Detection
@@ -224,7 +226,18 @@ def prepare(options: argparse.Namespace, detector: Detector) -> Counter[str]:
         writer = csv.DictWriter(file, ["file", "split", "source", "identity", "scale", "licence"])
         writer.writeheader()
         writer.writerows(rows)
+    if options.shards:
+        for split in {row["split"] for row in rows}:
+            pack(options.out / split, int(options.shards * 1e6))
     return counts
+
+
+def pack(folder: Path, shard_bytes: int) -> None:
+    """Puts the pictures of `folder` into shards in their place."""
+    packed = folder.with_name(f"{folder.name}.packing")
+    write_shards(folder, packed, shard_bytes=shard_bytes)
+    shutil.rmtree(folder)
+    packed.rename(folder)
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -246,6 +259,13 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--source", default="own", help="name of this collection, for weights per source")
     parser.add_argument("--licence", default="unknown", help="of the photographs; goes into faces.csv")
+    parser.add_argument(
+        "--shards",
+        type=float,
+        default=0,
+        metavar="MB",
+        help="pack the faces into .tar shards of about this size",
+    )
     parser.add_argument("--detector", default=None, help="a detector's name or file; the open one that ships")
     for field in fields(Quality):
         default: Any = field.default

@@ -20,7 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this verb's arguments."""
     parser.add_argument("recipe", metavar="RECIPE", help="a TOML file, or the name of a shipped recipe")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder of aligned faces, subfolders included"
+        "--data",
+        type=_place,
+        required=True,
+        metavar="DIR",
+        help="folder of aligned faces or of .tar shards, subfolders included; or its address (s3://…)",
     )
     parser.add_argument(
         "--out",
@@ -29,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the run; if it holds checkpoints, the run goes on",
     )
-    parser.add_argument("--validation", type=Path, metavar="DIR", help="faces to judge by (default: some of --data)")
+    parser.add_argument("--validation", type=_place, metavar="DIR", help="faces to judge by (default: some of --data)")
     parser.add_argument(
         "--maps",
         type=Path,
@@ -124,6 +128,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 _SHOWN = ("d", "g", "content", "adversarial", "feature_matching", "r1", "path", "images_per_second")
+
+
+def _place(text: str) -> Path | str:
+    return text if "://" in text else Path(text)
 
 
 def _changes(pairs: list[str]) -> dict[str, Any]:

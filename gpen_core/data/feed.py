@@ -57,6 +57,10 @@ class Feed(Dataset[Batch]):
         """That of the pictures."""
         return self._pictures.fingerprint
 
+    def index(self, position: int) -> int:
+        """Which picture stands there."""
+        return self._order[position]
+
     def __getitem__(self, positions: Sequence[int]) -> Batch:
         if isinstance(self._pictures, MappedFaces):
             return self._with_maps(self._pictures, positions)

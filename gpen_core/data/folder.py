@@ -1,5 +1,5 @@
-"""A folder of aligned faces, as files or WebDataset shards: checked when opened, and never a crash in the middle of a
-run.
+"""A folder of aligned faces, as files or shards, here or far away: checked when opened, and never a crash in the middle
+of a run.
 """
 
 from __future__ import annotations
@@ -9,46 +9,29 @@ import functools
 import hashlib
 import io
 import itertools
-import tarfile
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from ..errors import PictureError, TrainingError
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
+from .shards import INDEX, SUFFIXES, Entry, Index, listed, scan
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 _SHOWN = 5
 # Headers of every file in a folder are read at the start; of shards, which may hold millions, this many.
 _CHECKED_IN_SHARDS = 2_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A picture: a file, or a stretch of a tar archive. name: its path below the root, for messages and weights."""
-
-    name: str
-    file: Path
-    offset: int = 0
-    length: int | None = None
-
-    def read(self) -> bytes:
-        """The encoded picture."""
-        with self.file.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(-1 if self.length is None else self.length)
-
-
 class FaceFolder:
     """The square pictures of a folder, its subfolders and the .tar shards in it, as RGB of `size` pixels.
 
+    root: a folder, or an address that fsspec knows (s3://…).
     upscale: whether pictures smaller than `size` may be enlarged; otherwise they are refused.
     weights: how much each source is wanted (see `read_weights`).
     Raises TrainingError for a folder without readable pictures, for sizes that do not fit, and names the files.
@@ -57,8 +40,8 @@ class FaceFolder:
     def __init__(
         self, root: str | Path, size: int, *, upscale: bool = False, weights: Mapping[str, float] | None = None
     ) -> None:
-        self.root, self.size = Path(root), size
-        if not self.root.is_dir():
+        self.root, self.size = root if isinstance(root, str) and "://" in root else Path(root), size
+        if isinstance(self.root, Path) and not self.root.is_dir():
             raise TrainingError(f"{self.root} is not a folder; training takes a folder of aligned face pictures")
         self.entries = list(_entries(self.root))
         if not self.entries:
@@ -82,7 +65,9 @@ class FaceFolder:
         """Their number and a hash of their names, lengths and weights; where the folder lies does not matter."""
         digest = hashlib.sha256()
         for entry, weight in zip(self.entries, self.weights or itertools.repeat(1.0), strict=False):
-            length = entry.file.stat().st_size if entry.length is None else entry.length
+            length = (
+                entry.file.stat().st_size if isinstance(entry.file, Path) and entry.length is None else entry.length
+            )
             digest.update(f"{entry.name}\t{length}\t{weight:g}\n".encode())
         return f"{len(self)} pictures ({digest.hexdigest()[:12]})"
 
@@ -110,14 +95,15 @@ class FaceFolder:
         )
 
     def _check(self, upscale: bool) -> None:
-        files = [e for e in self.entries if e.length is None]
-        sharded = [e for e in self.entries if e.length is not None]
+        # An index has told already, at no cost.
+        files = [e for e in self.entries if e.size is not None or (e.length is None and isinstance(e.file, Path))]
+        sharded = [e for e in self.entries if e.size is None and (e.length is not None or isinstance(e.file, str))]
         stride = max(1, len(sharded) // _CHECKED_IN_SHARDS)
         small: list[str] = []
         oblong: list[str] = []
         for entry in files + sharded[::stride]:
-            shape = _shape(entry)
-            if shape is None:
+            shape = entry.picture_size()
+            if shape is None or 0 in shape:
                 self.unreadable.append(entry.name)
             elif shape[0] != shape[1]:
                 oblong.append(f"{entry.name} ({shape[0]}×{shape[1]})")
@@ -157,40 +143,43 @@ def read_weights(path: str | Path) -> dict[str, float]:
     return weights
 
 
-def _entries(root: Path) -> Iterator[Entry]:
+def _entries(root: Path | str) -> Iterator[Entry]:
+    files = _remote_files(root) if isinstance(root, str) else _files(root)
+    indices: dict[str, Index] = {}
+    for file, name, size in files:
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in SUFFIXES:
+            yield Entry(name=name, file=file)
+        elif suffix == ".tar":
+            folder = PurePosixPath(name).parent.as_posix()
+            if folder not in indices:
+                indices[folder] = _index(root, folder)
+            known = indices[folder].entries(file, name, size)
+            yield from scan(file, name) if known is None else known
+
+
+def _files(root: Path) -> Iterator[tuple[Path, str, int]]:
     for path in sorted(root.rglob("*")):
-        if path.name.startswith(".") or not path.is_file():
-            continue
-        name = path.relative_to(root).as_posix()
-        if path.suffix.lower() in SUFFIXES:
-            yield Entry(name=name, file=path)
-        elif path.suffix.lower() == ".tar":
-            yield from _shard(path, name)
+        if not path.name.startswith(".") and path.is_file():
+            yield path, path.relative_to(root).as_posix(), path.stat().st_size if path.suffix.lower() == ".tar" else 0
 
 
-def _shard(path: Path, name: str) -> Iterator[Entry]:
+def _remote_files(root: str) -> Iterator[tuple[str, str, int]]:
+    yield from ((file, name, size) for file, name, size in listed(root) if not PurePosixPath(name).name.startswith("."))
+
+
+def _index(root: Path | str, folder: str) -> Index:
+    entry = Entry(name=INDEX, file=f"{root}/{folder}/{INDEX}" if isinstance(root, str) else root / folder / INDEX)
     try:
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                if member.isfile() and PurePosixPath(member.name).suffix.lower() in SUFFIXES:
-                    yield Entry(name=f"{name}/{member.name}", file=path, offset=member.offset_data, length=member.size)
-    except (tarfile.TarError, OSError) as error:
-        raise TrainingError(f"the shard {path} cannot be read ({error}); make it anew or leave it out") from error
+        return Index(entry.read().decode(), str(entry.file))
+    except FileNotFoundError:
+        return Index(None, str(entry.file))
 
 
 def _weight(path: PurePosixPath, weights: Mapping[str, float]) -> float:
     """Of the longest source that names a folder of `path` or begins its file name; 1 where none does."""
     matches = [s for s in weights if s in path.parts[:-1] or path.name.startswith(f"{s}_")]
     return weights[max(matches, key=len)] if matches else 1.0
-
-
-def _shape(entry: Entry) -> tuple[int, int] | None:
-    try:
-        with Image.open(entry.file if entry.length is None else io.BytesIO(entry.read())) as picture:
-            width, height = picture.size
-            return width, height
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        return None
 
 
 def _some(names: list[str]) -> str:

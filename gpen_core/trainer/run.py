@@ -56,13 +56,14 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Folders of a run: faces to train on, faces to judge by (None: some of the former), and where everything is
-    written. maps: for task segmentation, the maps of all these faces (see `MappedFaces`).
+    """Folders of a run: faces to train on, faces to judge by (None: some of the former), either also by address (see
+    `FaceFolder`), and where everything is written. maps: for task segmentation, the maps of all these faces (see
+    `MappedFaces`).
     """
 
-    data: Path
+    data: Path | str
     out: Path
-    validation: Path | None = None
+    validation: Path | str | None = None
     maps: Path | None = None
 
 
@@ -132,7 +133,7 @@ def forget(out: Path) -> None:
     shutil.rmtree(out / "tensorboard", ignore_errors=True)
 
 
-def open_faces(recipe: Recipe, places: Places, folder: Path) -> FaceFolder | MappedFaces:
+def open_faces(recipe: Recipe, places: Places, folder: Path | str) -> FaceFolder | MappedFaces:
     """The faces of `folder`, with their maps where the recipe's task learns from maps.
 
     Raises TrainingError where they do not fit, or maps are missing, or given to another task.
