@@ -1,7 +1,8 @@
 """Tiny training runs that are killed at a file operation of theirs, go on, and are compared with one that was not.
 
-python tests/training_kills.py FACES FOLDER POINTS: kills at each of POINTS (numbers, or "all"), one run in FOLDER each,
-and prints a line for every run that did not come out the same. Runs are forks of one process: torch loads once.
+python tests/training_kills.py FACES FOLDER POINTS prints a line for every killed run, one in FOLDER each. POINTS:
+shares of the operations of a run (0.1 0.5), all "from 1", or "random 40" moments. Runs are forks of one process: torch
+loads once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from tensorboard.backend.event_processing import event_accumulator  # noqa: F401 - imported before any fork
 from training_runs import recipe, silent
 
+from gpen_core.errors import TrainingError
 from gpen_core.measures.perceptual import DetectorFeatures
 from gpen_core.trainer import Limits, Places, Sources, results, run
 from gpen_core.trainer.checkpoint import STATE, list_checkpoints, read_checkpoint
@@ -122,14 +124,18 @@ def killed_at(faces: Path, out: Path, point: int) -> int:
 def faults_after(faces: Path, out: Path, wanted: dict[str, Any], where: str) -> list[str]:
     """What a run that was killed has lost, or does otherwise once it goes on."""
     found = []
-    for folder in [*list_checkpoints(out / "checkpoints"), out / "best"]:
-        if (folder / STATE).is_file():
-            read_checkpoint(folder)
-    if in_a_fork(lambda: train_small(faces, out)) != 0:
-        found.append(f"{where}: the run does not go on")
-    elif differing := differences(outcome(out), wanted):
-        found.append(f"{where}: {', '.join(differing[:4])} differ")
+    try:
+        for folder in [*list_checkpoints(out / "checkpoints"), out / "best"]:
+            if (folder / STATE).is_file():
+                read_checkpoint(folder)
+        if in_a_fork(lambda: train_small(faces, out)) != 0:
+            found.append(f"{where}: the run does not go on")
+        elif differing := differences(outcome(out), wanted):
+            found.append(f"{where}: {', '.join(differing[:4])} differ")
+    except (TrainingError, ValueError) as error:
+        found.append(f"{where}: {error}")
     shutil.rmtree(out)
+    print("\n".join(found) or f"{where}: the same", flush=True)
     return found
 
 
@@ -156,7 +162,7 @@ def prepare(faces: Path, folder: Path) -> tuple[dict[str, Any], int]:
 
 
 def main() -> None:
-    """Prints faults, and at the end how many runs were killed."""
+    """Prints how each run came out, and at the end how many were killed."""
     faces, folder, asked = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     folder.mkdir(parents=True, exist_ok=True)
     wanted, count = prepare(faces, folder)
@@ -171,12 +177,13 @@ def main() -> None:
                 kills += in_a_fork(act, kill_after=source.uniform(0.02, 2.0)) != 0
             faults += faults_after(faces, out, wanted, f"random {number}")
     else:
-        points = range(1, count + 1) if asked[0] == "all" else [max(1, round(float(p) * count)) for p in asked]
+        points = (
+            range(int(asked[1]), count + 1) if asked[0] == "from" else [max(1, round(float(p) * count)) for p in asked]
+        )
         for point in points:
             out = folder / f"killed-{point}"
             kills += killed_at(faces, out, point) == -signal.SIGKILL
             faults += faults_after(faces, out, wanted, f"operation {point} of {count}")
-    print("\n".join(faults))
     print(f"{kills} kills, {count} operations, {len(faults)} faults")
 
 

@@ -71,6 +71,8 @@ class Loop:
 
         Raises TrainingError for one of another run, and, unless `allow_changed`, for one that was trained otherwise.
         """
+        if self._rank == 0:
+            prune_checkpoints(self._checkpoints, self.recipe.run.keep)
         found = self._last_checkpoint()
         if found is None:
             return False
