@@ -132,6 +132,11 @@ class Blending:
         help="How much of the picture's own grain is laid back over restored faces, so that they do not look pasted "
         "in. 0: none, 1: as much as around them.",
     )
+    keep_detail: bool = option(
+        True,
+        help="Faces larger than the model's own size keep the picture's fine structure, and are changed by as much as "
+        "they are damaged.",
+    )
     keep_grey: bool = option(False, help="Faces that are grey stay grey, also in a picture with colours.")
 
     def __post_init__(self) -> None:
@@ -192,7 +197,7 @@ class RestoreOptions:
         parsed = Masking(kind="parser", margin=26 / 512, feather=math.hypot(4, 4) / 512, least_feather=0)
         return cls(
             masking=Masking() if aligned else parsed,
-            blending=Blending(strength=strength, overlap="hard", smooth_below=100),
+            blending=Blending(strength=strength, overlap="hard", smooth_below=100, keep_detail=False),
             template=None if aligned else "gpen",
             border=None if aligned else "black",
             antialias=False,

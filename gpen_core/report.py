@@ -27,8 +27,8 @@ FaceFigures = Callable[[Any, Picture], Mapping[str, Any]]
 class FaceReport:
     """One face. Coordinates in pixels of the picture, centres at integers.
 
-    size: the box's shorter side in pixels. score: the detector's, None where the caller gave the face. Figures that
-    were not taken are None.
+    size: the box's shorter side in pixels. score: the detector's, None where the caller gave the face. kept: how much
+    of itself a face keeps that is larger than the model's size and sound. Figures that were not taken are None.
     sharpness: root mean square of the crop's Laplacian, before and after. colour_shift: CIE76 distance of the mean
     colours.
     seam: gradient across the mask's edge over the gradient just inside. identity: cosine similarity of face
@@ -41,6 +41,7 @@ class FaceReport:
     score: float | None = None
     size: float = 0.0
     strength: float = 1.0
+    kept: float | None = None
     sharpness_before: float | None = None
     sharpness_after: float | None = None
     colour_shift: float | None = None
@@ -63,9 +64,10 @@ class FaceReport:
             "score": None if score is None else float(score),
             "size": min(box[2] - box[0], box[3] - box[1]),
         }
-        strength = getattr(face, "strength", None)
-        if strength is not None:
-            values["strength"] = float(strength)
+        for name in ("strength", "kept"):
+            value = getattr(face, name, None)
+            if value is not None:
+                values[name] = float(value)
         for figure in figures:
             found = dict(figure(face, picture))
             values["warnings"] = (*values.get("warnings", ()), *found.pop("warnings", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -220,6 +221,8 @@ class PasteFaces(io.ComfyNode):
         if changed.shape[1] != changed.shape[2]:
             raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
         settings = inputs.options_of(options)
+        # What any node made of a crop goes back as it is.
+        settings = replace(settings, blending=replace(settings.blending, keep_detail=False))
         kind = settings.masking.kind
         parser = gpen_model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None
         if parser is not None and faces.count:

@@ -7,13 +7,15 @@ from small_films import SIDE, KnownFaces, Sharpener, frames_of, scene
 from task_models import face_at
 
 from gpen_core.errors import ConfigError
-from gpen_core.options import RestoreOptions
+from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import Smoothing, restore_frames
 from gpen_core.video.moments import FrameRestoration
 from gpen_core.video.smoothing import blend, mean_mask, motion_view, smooth_landmarks
 
 STEADY = Smoothing()
+# What large faces keep of themselves is not smoothed.
+PLAIN = RestoreOptions(blending=Blending(keep_detail=False))
 
 
 def landmarks_over(path) -> torch.Tensor:
@@ -88,7 +90,7 @@ def test_identical_frames_stay_what_they_are():
 
 def restored(frames, places, smoothing, jitter=0.5) -> list[np.ndarray]:
     restorer = FaceRestorer(Sharpener(), KnownFaces([[place] for place in places], jitter))
-    return [result.picture for result in restore_frames(frames, restorer, RestoreOptions(), smoothing=smoothing)]
+    return [result.picture for result in restore_frames(frames, restorer, PLAIN, smoothing=smoothing)]
 
 
 def face_windows(frames, places) -> np.ndarray:
@@ -150,7 +152,7 @@ def test_without_smoothing_every_frame_is_what_restore_makes_of_it():
     places = [(10 + t, 12) for t in range(5)]
     frames = frames_of(places, noise=5)
     for frame, place, result in zip(frames, places, restored(frames, places, None, jitter=0), strict=True):
-        alone = FaceRestorer(Sharpener()).restore(frame, detections=[face_at(*place, SIDE)])
+        alone = FaceRestorer(Sharpener()).restore(frame, PLAIN, detections=[face_at(*place, SIDE)])
         np.testing.assert_array_equal(result, alone.picture)
 
 

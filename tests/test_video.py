@@ -20,6 +20,7 @@ from gpen_core import weights
 from gpen_core.cli.main import main
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError, InputError, PictureError
+from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import FilmOptions, restore_film, writing
 from gpen_core.video.info import probe
@@ -83,7 +84,8 @@ def test_a_film_without_faces_is_only_encoded_anew(tmp_path):
 
 def test_only_the_face_changes(tmp_path):
     film = write_film(tmp_path / "in.mp4", frames_of(places(8), noise=3))
-    restore_film(film, tmp_path / "out.mp4", restorer(8), film=FilmOptions(**FAST))
+    whole = RestoreOptions(blending=Blending(keep_detail=False))
+    restore_film(film, tmp_path / "out.mp4", restorer(8), whole, film=FilmOptions(**FAST))
     restore_film(film, tmp_path / "copy.mp4", restorer(8, faces=False), film=FilmOptions(**FAST))
     outside = np.ones((HEIGHT, WIDTH), dtype=bool)
     outside[:66, :66] = False

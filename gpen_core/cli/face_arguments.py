@@ -56,7 +56,7 @@ def options_from(arguments: argparse.Namespace) -> RestoreOptions:
 
     base = RestoreOptions()
     if getattr(arguments, "reference", False):
-        base = RestoreOptions.reference(aligned=arguments.aligned)
+        base = RestoreOptions.reference(aligned=getattr(arguments, "aligned", False))
     return with_flags(base, arguments)
 
 

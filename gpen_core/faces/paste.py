@@ -48,7 +48,7 @@ def extent(mask: Tensor) -> Rectangle:
 
 
 def place(
-    face: Tensor,
+    face: Tensor | None,
     mask: Tensor,
     affine: Tensor,
     crop_size: int,
@@ -57,7 +57,7 @@ def place(
     strength: Tensor | None = None,
     antialias: bool = True,
 ) -> Window:
-    """A face (3, T, T) and its mask (M, M) over a picture (height, width).
+    """A face (3, T, T) and its mask (M, M) over a picture (height, width); without a face, its place alone.
 
     affine: (2, 3), picture pixels → pixels of a crop of `crop_size` px. strength: (K, K), factor of the mask after
     overlaps are resolved. antialias: see `warp`.
@@ -66,19 +66,21 @@ def place(
     part = extent(mask)
     to_mask = resize_affine(affine, crop_size, mask.shape[-1])
     x1, y1, x2, y2 = rectangle = rectangle_of(invert_affine(to_mask), part, picture_size)
+    none = mask.new_zeros(3, 0, 0)
     if part[2] == 0 or x1 >= x2 or y1 >= y2:
-        return Window(rectangle=(0, 0, 0, 0), face=face[:, :0, :0], mask=mask[:0, :0], claim=mask[:0, :0])
-    layers = []
-    for layer in (face, mask[None]) if strength is None else (face, mask[None], strength[None]):
+        return Window(rectangle=(0, 0, 0, 0), face=none, mask=mask[:0, :0], claim=mask[:0, :0])
+
+    def placed(layer: Tensor) -> Tensor:
         into = moved_origin(resize_affine(affine, crop_size, layer.shape[-1]), x1, y1)
-        layers.append(warp(layer, into, (y2 - y1, x2 - x1), antialias=antialias))
+        return warp(layer, into, (y2 - y1, x2 - x1), antialias=antialias)
+
     claim = _claim(moved_origin(affine, x1, y1), crop_size, (y2 - y1, x2 - x1)).to(mask)
     return Window(
         rectangle=rectangle,
-        face=layers[0],
-        mask=layers[1][0],
+        face=none if face is None else placed(face),
+        mask=placed(mask[None])[0],
         claim=claim,
-        strength=1.0 if strength is None else layers[2][0],
+        strength=1.0 if strength is None else placed(strength[None])[0],
     )
 
 

@@ -35,10 +35,12 @@ def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
         figures["seam"] = seam(region, face.mask)
     if face.crop is None or face.restored is None:
         return figures
-    pair = torch.stack([face.crop, resize(face.restored[None], face.crop.shape[-1])[0]])
-    (before, after), shift = sharpness(pair).tolist(), colour_shift(*pair)
-    figures |= {"sharpness_before": before, "sharpness_after": after, "colour_shift": shift}
-    if after < before:
+    # What a large face keeps of itself is no loss, and so are its figures those of what was put back.
+    after = torch.lerp(resize(face.restored[None], face.crop.shape[-1])[0], face.crop, face.kept or 0.0)
+    pair = torch.stack([face.crop, after])
+    (sharp, sharper), shift = sharpness(pair).tolist(), colour_shift(*pair)
+    figures |= {"sharpness_before": sharp, "sharpness_after": sharper, "colour_shift": shift}
+    if sharper < sharp:
         figures["warnings"] = ("the restored face is less sharp than it was; lower the strength, or leave it out",)
     return figures
 

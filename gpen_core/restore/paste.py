@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,21 @@ from torch import Tensor
 
 from ..errors import FaceError, InputError
 from ..faces.colour import are_grey, luma, match_crop, match_surroundings
+from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
+from ..faces.own import Shares, shares_of, with_own
 from ..faces.paste import Window, compose, place, resolve_overlaps
+from ..faces.planes import planes_of
 from ..faces.types import Detection, FaceCrops
+from ..faces.warp import warp
 from ..images import Picture, convert_like, from_srgb
 from ..images.resize import resize
 from ..options import RestoreOptions
 from .masks import CropMasks
 from .result import RestoredFace, RestoredPicture
 
+#: Side of the part of a large face by which its noise is judged, pixels.
+_LOOKED_AT = 768
 #: The strength of one face by its crop (3, S, S), its result (3, T, T) and what the options say.
 StrengthOf = Callable[[Tensor, Tensor, float], float]
 
@@ -50,7 +57,7 @@ class PictureWork:
         self._strength_of = strength_of
         self._windows: list[Window] = []
         self._strengths: list[float] = []
-        self._faces: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
+        self._faces: list[tuple[Tensor, Tensor | None, Tensor | None, float | None]] = []
 
     @property
     def has_masks(self) -> bool:
@@ -75,33 +82,65 @@ class PictureWork:
             strengths = [self._strength_of(*face) for face in zip(faces.crops, restored, strengths, strict=True)]
         final = _finished(faces, restored, masks, options, strengths, grey=self.picture.grey)
         for index in range(len(faces)):
-            window = self._placed(from_srgb(final[index], self.picture.icc_profile), faces, masks, index, options)
+            shares = self._shares(faces, final[index], index, options)
+            window = self._placed(final[index], faces, masks, index, options, shares)
             if self._masks is not None:
                 x1, y1, x2, y2 = window.rectangle
                 window.mask.mul_(self._masks[min(first + index, len(self._masks) - 1), y1:y2, x1:x2])
             self._windows.append(window)
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
-            self._faces.append((faces.affines[index], *kept))
+            self._faces.append((faces.affines[index], *kept, None if shares is None else 1 - shares.change))
         self._strengths += strengths
 
-    def _placed(self, face: Tensor, faces: FaceCrops, masks: CropMasks, index: int, options: RestoreOptions) -> Window:
-        mask, size = masks.masks[index], faces.crops.shape[-1]
+    def _shares(self, faces: FaceCrops, restored: Tensor, index: int, options: RestoreOptions) -> Shares | None:
+        """What of a face that is larger than its crop is taken from where; None where all is the network's."""
+        source, crop = self._source(faces), faces.crops[index]
+        scale = source.width / crop.shape[-1] if faces.whole else 1 / scale_of(faces.affines[index])
+        if scale <= 1 or options.eight_bits or not options.blending.keep_detail:
+            return None
+        return shares_of(crop, restored, _middle(source, None if faces.whole else faces.detections[index]), scale)
+
+    def _source(self, faces: FaceCrops) -> Picture:
+        """The picture whose own structure large faces keep: an aligned face may be enlarged beyond its own size."""
+        return self._canvas if faces.whole else self.picture
+
+    def _placed(
+        self,
+        face: Tensor,
+        faces: FaceCrops,
+        masks: CropMasks,
+        index: int,
+        options: RestoreOptions,
+        shares: Shares | None,
+    ) -> Window:
         strength = None if masks.strengths is None else masks.strengths[index]
-        if not faces.whole:
-            affine, antialias = faces.affines[index], options.antialias
-            return place(face, mask, affine, size, faces.picture_size, strength=strength, antialias=antialias)
-        side = self._canvas.width
-        layers = [
-            resize(layer[None], side, antialias=options.antialias)[0]
-            for layer in (face, mask[None], *(() if strength is None else (strength[None],)))
-        ]
-        return Window(
-            rectangle=(0, 0, side, side),
-            face=layers[0].clamp(0, 1),
-            mask=layers[1][0].clone(),
-            claim=torch.ones_like(layers[1][0]),
-            strength=1.0 if strength is None else layers[2][0],
-        )
+        size, affine, profile = faces.crops.shape[-1], faces.affines[index], self.picture.icc_profile
+        drawn = None if shares is not None and shares.nothing else from_srgb(face, profile)
+        if faces.whole:
+            window = _over_all(drawn, masks.masks[index], strength, self._canvas.width, antialias=options.antialias)
+        else:
+            window = place(
+                drawn,
+                masks.masks[index],
+                affine,
+                size,
+                faces.picture_size,
+                strength=strength,
+                antialias=options.antialias,
+            )
+        x1, y1, x2, y2 = window.rectangle
+        if shares is None or x1 >= x2:
+            return window
+        source = self._source(faces)
+        there = planes_of(source.pixels[y1:y2, x1:x2]).float().div(source.full_scale)
+        if drawn is None:
+            return replace(window, face=there)
+        low = from_srgb(faces.crops[index], profile)
+        if faces.whole:
+            low = resize(low[None], x2 - x1, antialias=options.antialias)[0]
+        else:
+            low = warp(low, moved_origin(affine, x1, y1), (y2 - y1, x2 - x1))
+        return replace(window, face=with_own(there, low, window.face, shares))
 
     def result(self, options: RestoreOptions, *, in_place: bool = False) -> RestoredPicture:
         """The picture with all faces put back; in_place: into the pixels that were given."""
@@ -131,11 +170,39 @@ class PictureWork:
                 strength=strength,
                 crop=crop,
                 restored=restored,
+                kept=kept,
             )
-            for detection, window, share, strength, (affine, crop, restored) in rows
+            for detection, window, share, strength, (affine, crop, restored, kept) in rows
         )
         decoded = self._canvas.with_pixels(pixels)
         return RestoredPicture(picture=convert_like(decoded, self._given), faces=faces, decoded=decoded)
+
+
+def _over_all(face: Tensor | None, mask: Tensor, strength: Tensor | None, side: int, *, antialias: bool) -> Window:
+    """An aligned face over all of its picture of `side` px; see `place`."""
+    shape, factor = (
+        None if layer is None else resize(layer[None, None], side, antialias=antialias)[0, 0].clone()
+        for layer in (mask, strength)
+    )
+    assert shape is not None
+    return Window(
+        rectangle=(0, 0, side, side),
+        face=shape.new_zeros(3, 0, 0) if face is None else resize(face[None], side, antialias=antialias)[0].clamp(0, 1),
+        mask=shape,
+        claim=torch.ones_like(shape),
+        strength=1.0 if factor is None else factor,
+    )
+
+
+def _middle(picture: Picture, face: Detection | None) -> Tensor:
+    """(3, h, w) in [0, 1]: the middle of a face (of all of the picture without one), at most 768 px a side."""
+    left, top, right, bottom = (0.0, 0.0, picture.width, picture.height) if face is None else face.box.tolist()
+    spans = []
+    for low, high, length in ((top, bottom, picture.height), (left, right, picture.width)):
+        half = min(high - low, _LOOKED_AT) / 2
+        middle = min(max((low + high) / 2, 0), length)
+        spans.append(slice(int(max(middle - half, 0)), int(min(middle + half, length)) + 1))
+    return planes_of(picture.pixels[spans[0], spans[1]]).float().div(picture.full_scale)
 
 
 def _finished(

@@ -18,7 +18,7 @@ from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .luma import keep_luma
-from .network import check_task
+from .network import check_task, for_task
 
 
 def to_grey(crops: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def colorize(
     `FaceRestorer.restore`; ConfigError for `keep_grey`.
     """
     check_task(model, "colorization")
-    options = options or RestoreOptions()
+    options = for_task(options)
     refuse(
         options, ("blending.grain",), "colourising keeps the grain as it keeps every pixel's brightness; leave it out"
     )

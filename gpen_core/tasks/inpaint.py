@@ -19,7 +19,7 @@ from ..images import Picture, as_picture, convert_like
 from ..images.picture import FULL_SCALE, to_depth
 from ..options import Masking, RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
-from .network import check_task
+from .network import check_task, for_task
 
 #: White strokes, also after JPEG: no channel below this, of 255.
 _WHITE = 250
@@ -93,7 +93,7 @@ def inpaint(
     check_task(model, "inpainting")
     given = as_picture(picture)
     marked = _marked(given, mask)
-    options = options or RestoreOptions()
+    options = for_task(options)
     if options.masking != Masking():
         raise ConfigError("masking (kind, margin, feather): what is filled is what the mask says; leave it out")
     restorer = FaceRestorer(model, detector, parser)

@@ -25,7 +25,7 @@ from ..restore import FaceRestorer, RestoredPicture
 from ..restore.align import align_faces
 from ..restore.detect import find_faces
 from ..restore.run import BatchSizer, run_network
-from .network import check_task
+from .network import check_task, for_task
 
 #: A map of labels (S, S), integers 0 to 18, and the face's index to the map that is wanted instead.
 Edit = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
@@ -111,7 +111,7 @@ def edit_faces(
         return _painted(wanted, size).to(crops.device)
 
     # One at a time: a batch that had to be halved for want of memory must not ask for the same edits twice.
-    options = replace(options or RestoreOptions(), batch_size=1)
+    options = replace(for_task(options), batch_size=1)
     return FaceRestorer(model, detector, parser, prepare=to_map).restore(picture, options, detections=detections)
 
 

@@ -1,0 +1,101 @@
+"""Faces larger than a network's own size: what it cannot know stays the picture's, as far as that is sound.
+
+A network gives no more than its size holds, so the fine structure of a large face is the picture's own, as in
+residual super-resolution; and a face is changed by as much as it is damaged, which is told blind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..images.resize import resize
+from .colour import luma
+from .sharpen import changed
+
+#: By so much of its fine structure a network changes a face that is sound (at most 0.12 of 16 faces), and one that is
+#: not: a face of 512 px blurred by 2 px is at 0.16, by 3 px at 0.28.
+_SOUND, _DAMAGED = 0.12, 0.28
+#: From here on the picture's finest structure agrees with nothing that the network sees.
+_AGREES, _DISAGREES = 0.3, 0.6
+#: Noise of the picture's luma, deviation of 255: with less the finest structure counts as the face's, with more not.
+_QUIET, _NOISY = 4.0, 12.0
+#: A change of colour and brightness at large, of 255, that is left out, and one that is taken whole.
+_SAME_TONE, _OTHER_TONE = 4.0, 10.0
+#: Tones are compared at this many pixels a side.
+_BROAD = 16
+#: Pixels of the picture to a pixel of the crop up to which a face counts as no larger, and from which on as larger.
+_AS_LARGE, _LARGER = 1.0, 1.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """What of a large face is taken from where, each 0 to 1.
+
+    change: of what the network changed. tone: of its change of colour and brightness at large. own: of the picture's
+    structure that is finer than the crop's.
+    """
+
+    change: float
+    tone: float
+    own: float
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the face is left as it is."""
+        return self.change == self.tone == 0
+
+
+def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Shares:
+    """For a crop (3, S, S), its result (3, T, T) and some of the face as the picture has it (3, h, w), all in [0, 1].
+
+    scale: pixels of the picture to a pixel of the crop.
+    """
+    larger = _rise(scale, _AS_LARGE, _LARGER)
+    if not larger:
+        return Shares(change=1.0, tone=1.0, own=0.0)
+    fine, noise = float(changed(crop[None], restored[None])), _rise(255 * noise_of(there), _QUIET, _NOISY)
+    tone = (resize(restored[None], _BROAD) - resize(crop[None], _BROAD)).square().mean().sqrt()
+    damage = max(_rise(fine, _SOUND, _DAMAGED), noise)
+    change = 1 - larger * (1 - damage)
+    return Shares(
+        change=change,
+        tone=max(change, _rise(255 * float(tone), _SAME_TONE, _OTHER_TONE)),
+        own=larger * (1 - noise) * (1 - _rise(fine, _AGREES, _DISAGREES)),
+    )
+
+
+def with_own(there: Tensor, low: Tensor, face: Tensor, shares: Shares) -> Tensor:
+    """(3, h, w): `face` (3, h, w) as it goes over `there`, the picture; `low`: the crop that the face came of, alike.
+
+    The network's change of `low` is added to what is there, so that all that is finer than the crop stays; what of it
+    is not the face's own goes with the change. `face` is used up.
+    """
+    change = face.sub_(low)
+    result = torch.add(there, change, alpha=shares.change)
+    if shares.own < 1:
+        result.add_(low.sub_(there), alpha=shares.change * (1 - shares.own))
+    if shares.tone > shares.change:
+        broad = F.interpolate(change[None], (_BROAD, _BROAD), mode="area")
+        broad = F.interpolate(broad, change.shape[-2:], mode="bilinear", align_corners=False)[0]
+        result.add_(broad, alpha=shares.tone - shares.change)
+    return result.clamp_(0, 1)
+
+
+def noise_of(picture: Tensor) -> float:
+    """Standard deviation of the noise of `picture`'s luma (3, h, w) in [0, 1], by its mixed second difference
+    (median absolute deviation): edges and smooth shading hardly count in it."""
+    if min(picture.shape[-2:]) < 2:
+        return 0.0
+    plane = luma(picture)[0]
+    mixed = plane[1:, 1:] - plane[1:, :-1] - plane[:-1, 1:] + plane[:-1, :-1]
+    return float(mixed.abs().median()) / 0.6745 / 2
+
+
+def _rise(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, smoothly between."""
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,103 @@
+"""Faces larger than the network's own size: what is sound in them stays, what is damaged is restored."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_restorers import Network, face, inverted
+from torch.nn import functional as F
+
+from gpen_core.faces.own import noise_of
+from gpen_core.images import as_picture
+from gpen_core.measures.figures import face_figures
+from gpen_core.measures.metrics import detail
+from gpen_core.options import Blending, RestoreOptions
+from gpen_core.report import FaceReport
+from gpen_core.restore import FaceRestorer
+
+FACE = face(60, 50, 200)
+WITHOUT = RestoreOptions(blending=Blending(keep_detail=False))
+
+
+def sharp(side: int = 320) -> np.ndarray:
+    """(side, side, 3) uint8: patches of all sizes down to single pixels, as a sharp photograph has."""
+    source = torch.Generator().manual_seed(3)
+    picture = torch.zeros(3, side, side)
+    for cells in (5, 20, 40, 80, side):
+        layer = torch.rand(1, 3, cells, cells, generator=source)
+        strength = 0.06 if cells == side else 0.2
+        picture += strength * F.interpolate(layer, (side, side), mode="nearest")[0]
+    return (picture / picture.max() * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def soft() -> Network:
+    """A network that gives a face back a little softer, as small ones do."""
+    return Network(lambda x: 0.7 * x + 0.3 * F.avg_pool2d(x, 3, 1, 1, count_include_pad=False))
+
+
+def planes(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)[None]
+
+
+def test_a_sound_face_keeps_its_detail_and_loses_it_otherwise() -> None:
+    picture, restorer = sharp(), FaceRestorer(soft(), lambda x: [[]])
+    kept = restorer.restore(picture, detections=[FACE])
+    lost = restorer.restore(picture, WITHOUT, detections=[FACE])
+    assert float(detail(planes(kept.picture), planes(picture))) >= 0.98
+    assert float(detail(planes(lost.picture), planes(picture))) < 0.9
+    assert kept.faces[0].kept == pytest.approx(1.0, abs=0.05)
+    assert lost.faces[0].kept is None
+
+
+def test_a_face_of_which_the_network_leaves_nothing_is_the_networks() -> None:
+    picture, restorer = sharp(), FaceRestorer(inverted(), lambda x: [[]])
+    result = restorer.restore(picture, detections=[FACE])
+    np.testing.assert_array_equal(result.picture, restorer.restore(picture, WITHOUT, detections=[FACE]).picture)
+    assert result.faces[0].kept == 0
+
+
+def test_noise_of_a_large_face_goes_as_the_network_takes_it() -> None:
+    clean = sharp()
+    noise = np.random.default_rng(5).normal(0, 40, clean.shape)
+    picture = np.clip(clean + noise, 0, 255).astype(np.uint8)
+    assert 15 < 255 * noise_of(planes(picture)[0]) < 60
+    restorer = FaceRestorer(soft(), lambda x: [[]])
+    result = restorer.restore(picture, detections=[FACE])
+    np.testing.assert_array_equal(result.picture, restorer.restore(picture, WITHOUT, detections=[FACE]).picture)
+
+
+def test_another_tone_is_taken_although_the_fine_structure_is_kept() -> None:
+    picture = sharp()
+    restorer = FaceRestorer(Network(lambda x: 0.6 * x), lambda x: [[]])
+    result = restorer.restore(picture, detections=[FACE])
+    middle = np.s_[120:200, 120:200]
+    assert np.mean(result.picture[middle]) == pytest.approx(0.6 * np.mean(picture[middle]), abs=6)
+    inner = planes(result.picture[middle].copy()), planes(picture[middle].copy())
+    assert float(detail(*inner)) >= 0.98
+
+
+def test_a_face_no_larger_than_the_network_is_its_alone() -> None:
+    picture, restorer = sharp(), FaceRestorer(soft(), lambda x: [[]])
+    small = face(60, 50, 30)
+    result = restorer.restore(picture, detections=[small])
+    assert result.faces[0].kept is None
+    np.testing.assert_array_equal(result.picture, restorer.restore(picture, WITHOUT, detections=[small]).picture)
+
+
+def test_an_aligned_face_larger_than_the_network_keeps_its_detail_too() -> None:
+    picture, restorer = sharp(256), FaceRestorer(soft())
+    result = restorer.restore(picture, aligned=True)
+    assert float(detail(planes(result.picture), planes(picture))) >= 0.98
+    lost = restorer.restore(picture, WITHOUT, aligned=True)
+    assert float(detail(planes(lost.picture), planes(picture))) < 0.9
+
+
+def test_the_report_says_how_much_a_face_keeps_and_warns_of_no_loss() -> None:
+    restorer = FaceRestorer(soft(), lambda x: [[]])
+    result = restorer.restore(sharp(), detections=[FACE])
+    row = FaceReport.of(result.faces[0], 0, as_picture(result.picture), [face_figures])
+    assert row.kept == pytest.approx(1.0, abs=0.05)
+    assert row.warnings == ()
+    plain = replace(result.faces[0], kept=None)
+    assert FaceReport.of(plain, 0, as_picture(result.picture), [face_figures]).warnings
