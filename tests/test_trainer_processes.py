@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 import torch
-from training_runs import in_processes, loop, make_faces, recipe, silent, weights
+from training_runs import in_processes, loop, make_faces, recipe, silent, started, weights
 
 from gpen_core.data import plan, shares
 from gpen_core.errors import TrainingError
@@ -24,7 +25,8 @@ from gpen_core.trainer.loop import Limits
 processes = Accelerator(cpu=True)
 rank = processes.process_index
 out = Path(sys.argv[2]) if rank == 0 else Path(sys.argv[2]) / f"elsewhere-{rank}"
-made = recipe(augmentation={"target": 0.6, "start": 0.3})
+minutes = float(sys.argv[4]) if len(sys.argv) > 4 else 0
+made = recipe(augmentation={"target": 0.6, "start": 0.3}, run={"checkpoint_minutes": minutes})
 run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
 run.run(Limits(images=int(sys.argv[3])), silent)
 """
@@ -68,6 +70,27 @@ def test_a_run_goes_on_with_another_number_of_processes_and_the_same_step(tmp_pa
     assert (progress["images"], progress["steps"], progress["step_images"]) == (24, 6, 4)
     assert progress["history"] == []
     assert [line["images"] for line in read_log(out)] == [4, 8, 12, 16, 20, 24]
+
+
+def test_two_processes_killed_and_restarted_as_one_take_the_steps_of_one_run(tmp_path):
+    faces, out = make_faces(tmp_path / "faces"), tmp_path / "killed"
+    children = started(2, RUN, str(faces), str(out), "4000", "1e-9")
+    try:
+        limit = time.monotonic() + 240
+        while not (found := list_checkpoints(out / "checkpoints")) or int(found[-1].name) < 12:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    reached = int(list_checkpoints(out / "checkpoints")[-1].name)
+    for folder, data in ((out, {}), (tmp_path / "straight", {"accumulate": 2})):
+        made = recipe(data=data, augmentation={"target": 0.6, "start": 0.3})
+        loop(made, faces, folder).run(Limits(images=reached + 20), silent)
+    killed, straight = ([line["content"] for line in read_log(folder)] for folder in (out, tmp_path / "straight"))
+    assert len(killed) == len(straight) == (reached + 20) // 4
+    assert killed == pytest.approx(straight, rel=0.02)
 
 
 def test_the_same_processes_go_on_to_bit_identical_weights(tmp_path):

@@ -11,7 +11,8 @@ import pytest
 import torch
 from training_runs import loop, make_faces, recipe, script_environment, silent, weights
 
-from gpen_core.errors import TrainingError
+from gpen_core.errors import InputError, TrainingError
+from gpen_core.trainer import loop as loops
 from gpen_core.trainer.checkpoint import copy_checkpoint, list_checkpoints, read_checkpoint, write_checkpoint
 from gpen_core.trainer.history import history_lines
 from gpen_core.trainer.loop import Limits
@@ -122,8 +123,23 @@ def test_going_on_drops_the_checkpoints_that_a_kill_kept_from_being_dropped(tmp_
     for images in (2, 4):
         loop(recipe(run={"keep": 2}), faces, out).run(Limits(images=images), silent)
     (out / "checkpoints" / "000000000006").mkdir()
-    loop(recipe(run={"keep": 1}), faces, out)
+    loop(recipe(run={"keep": 1}), faces, out).run(Limits(images=4), silent)
     assert [p.name for p in (out / "checkpoints").iterdir()] == ["000000000004"]
+
+
+def test_two_runs_into_one_folder_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(loops, "_PATIENCE", 0)
+    faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
+    other, refused = loop(recipe(), faces, out), []
+
+    def report(images: int, losses: object) -> None:
+        with pytest.raises(InputError, match="another run is writing"):
+            other.run(Limits(images=2), silent)
+        refused.append(images)
+
+    loop(recipe(), faces, out).run(Limits(images=4), report)
+    assert refused == [2, 4]
+    other.run(Limits(images=2), silent)
 
 
 def test_other_faces_are_other_data_wherever_they_lie(tmp_path):

@@ -140,15 +140,19 @@ distributed.destroy_process_group()
 
 def in_processes(count: int, code: str, *arguments: str) -> None:
     """Runs `code` in so many processes that know of each other."""
-    shared = {**script_environment(), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
-    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true"}
-    if count == 1:
-        shared = {**script_environment(), "ACCELERATE_USE_CPU": "true"}
-    children = [
+    children = started(count, code, *arguments)
+    assert [child.wait(timeout=300) for child in children] == [0] * count
+
+
+def started(count: int, code: str, *arguments: str) -> list[subprocess.Popen[bytes]]:
+    """So many processes that know of each other and run `code`; one of them alone knows of none."""
+    shared = {**script_environment(), "ACCELERATE_USE_CPU": "true"}
+    group = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
+    group["MASTER_PORT"] = str(free_port())
+    return [
         subprocess.Popen(
             [sys.executable, "-c", code + (LEAVE if count > 1 else ""), *arguments],
-            env={**shared, **({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})},
+            env={**shared, **({**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})},
         )
         for rank in range(count)
     ]
-    assert [child.wait(timeout=180) for child in children] == [0] * count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = read_recipe(arguments.recipe, _changes(arguments.set))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    # Of all the processes that a launcher started, one speaks.
+    first = os.environ.get("RANK", "0") == "0"
     asked: list[int] = []
 
     def stop(number: int, frame: object) -> None:
@@ -91,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     end = min(recipe.run.max_images, arguments.max_images or recipe.run.max_images)
     try:
-        with tqdm(total=end, unit=" images", dynamic_ncols=True, smoothing=0.05) as bar:
+        with tqdm(total=end, unit=" images", dynamic_ncols=True, smoothing=0.05, disable=not first) as bar:
 
             def report(images: int, losses: Mapping[str, float]) -> None:
                 bar.update(images - bar.n)
@@ -123,7 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
     _leave_group()
     if figures:
         print(summary(figures))
-    print(f"written to {arguments.out}")
+    if first:
+        print(f"written to {arguments.out}")
     return 0
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from ..data import Batch, Feed, plan, shares
+from ..errors import InputError
+from ..files import claimed
 from .checkpoint import (
     STATE,
     copy_checkpoint,
@@ -32,6 +35,8 @@ from .validation import Validation, save_picture
 CHECKPOINTS, BEST, GRID = "checkpoints", "best", "grid.png"
 Report = Callable[[int, Mapping[str, float]], None]
 
+# Seconds, longer than loader processes take to see that their parent is gone.
+_PATIENCE = 15
 _SMALLER_IS_BETTER = ("perceptual", "lpips")
 # Shares of `grid_every` after which a new run shows a grid too.
 _EARLY = (64, 16, 4)
@@ -71,8 +76,6 @@ class Loop:
 
         Raises TrainingError for one of another run, and, unless `allow_changed`, for one that was trained otherwise.
         """
-        if self._rank == 0:
-            prune_checkpoints(self._checkpoints, self.recipe.run.keep)
         found = self._last_checkpoint()
         if found is None:
             return False
@@ -101,7 +104,16 @@ class Loop:
         return True
 
     def run(self, limits: Limits, report: Report) -> None:
-        """Steps until a limit or the recipe's max_images; a checkpoint at the end. report: called after every step."""
+        """Steps until a limit or the recipe's max_images; a checkpoint at the end. report: called after every step.
+
+        Raises InputError where another run is writing into the same folder.
+        """
+        with _alone(self._checkpoints) if self._rank == 0 else contextlib.nullcontext():
+            if self._rank == 0:
+                prune_checkpoints(self._checkpoints, self.recipe.run.keep)
+            self._run(limits, report)
+
+    def _run(self, limits: Limits, report: Report) -> None:
         recipe, processes = self.recipe, self.stepper.processes
         if not self.progress.step_images:
             self.progress.step_images = recipe.data.batch * recipe.data.accumulate * processes.num_processes
@@ -210,6 +222,22 @@ class Loop:
             return over
         # Clocks differ: the processes stop together, as soon as one of them would.
         return bool(processes.reduce(torch.tensor(float(over), device=self.stepper.device), "sum") > 0)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else trains into `folder` meanwhile. A killed run's loader processes hold it for a moment."""
+    until = time.monotonic() + _PATIENCE
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(claimed(folder))
+                break
+            except InputError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.5)
+        yield
 
 
 def _all_tensors(stepper: Stepper) -> dict[str, Tensor]:
