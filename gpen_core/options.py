@@ -137,6 +137,9 @@ class Blending:
         help="Faces larger than the model's own size keep the picture's fine structure, and are changed by as much as "
         "they are damaged.",
     )
+    keep_tone: bool = option(
+        True, help="Faces of a picture without colours stay without, and those of a toned one in its tone."
+    )
     keep_grey: bool = option(False, help="Faces that are grey stay grey, also in a picture with colours.")
 
     def __post_init__(self) -> None:
@@ -197,7 +200,7 @@ class RestoreOptions:
         parsed = Masking(kind="parser", margin=26 / 512, feather=math.hypot(4, 4) / 512, least_feather=0)
         return cls(
             masking=Masking() if aligned else parsed,
-            blending=Blending(strength=strength, overlap="hard", smooth_below=100, keep_detail=False),
+            blending=Blending(strength=strength, overlap="hard", smooth_below=100, keep_detail=False, keep_tone=False),
             template=None if aligned else "gpen",
             border=None if aligned else "black",
             antialias=False,

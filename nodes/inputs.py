@@ -66,7 +66,7 @@ _WITHOUT = {
         "keep_grey",
         "border",
         "fit",
-        "antialias",
+        *("keep_grey", "antialias"),
     ),
     *("eight_bits", "batch_size", "keep_crops", "selection", "masking", "blending"),
 }

@@ -159,8 +159,9 @@ def test_a_grey_picture_stays_grey_when_asked() -> None:
     given = np.repeat(photograph()[..., :1], 3, 2)
     coloured = FaceRestorer(Network(lambda x: x * torch.tensor([1.0, 0.5, 0.2])[:, None, None]))
     where = [face(30, 20, 40)]
-    plain = coloured.restore(given, detections=where).picture
-    kept = coloured.restore(given, RestoreOptions(blending=Blending(keep_grey=True)), detections=where).picture
+    loose, grey = (RestoreOptions(blending=Blending(keep_tone=False, keep_grey=keep)) for keep in (False, True))
+    plain = coloured.restore(given, loose, detections=where).picture
+    kept = coloured.restore(given, grey, detections=where).picture
     assert np.ptp(plain, axis=2).max() > 20
     assert np.ptp(kept, axis=2).max() == 0
     assert (kept != given).any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
 from ..faces.own import Shares, shares_of, with_own
 from ..faces.paste import Window, compose, place, resolve_overlaps
-from ..faces.planes import planes_of
+from ..faces.planes import planes_of, shrunk_planes
+from ..faces.tone import LOOKED_AT, Tone, tone_of
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import warp
-from ..images import Picture, convert_like, from_srgb
+from ..images import Picture, convert_like, from_srgb, to_srgb
 from ..images.resize import resize
 from ..options import RestoreOptions
 from .masks import CropMasks
@@ -80,7 +82,8 @@ class PictureWork:
         strengths = [options.blending.strength_of(first + index) for index in range(len(faces))]
         if self._strength_of is not None:
             strengths = [self._strength_of(*face) for face in zip(faces.crops, restored, strengths, strict=True)]
-        final = _finished(faces, restored, masks, options, strengths, grey=self.picture.grey)
+        tone = self._tone if options.blending.keep_tone and not self.picture.grey else None
+        final = _finished(faces, restored, masks, options, strengths, grey=self.picture.grey, tone=tone)
         for index in range(len(faces)):
             shares = self._shares(faces, final[index], index, options)
             window = self._placed(final[index], faces, masks, index, options, shares)
@@ -91,6 +94,12 @@ class PictureWork:
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
             self._faces.append((faces.affines[index], *kept, None if shares is None else 1 - shares.change))
         self._strengths += strengths
+
+    @cached_property
+    def _tone(self) -> Tone | None:
+        """That of a picture without colours of its own."""
+        small = shrunk_planes(self.picture.pixels, LOOKED_AT)
+        return tone_of(to_srgb(small, self.picture.icc_profile))
 
     def _shares(self, faces: FaceCrops, restored: Tensor, index: int, options: RestoreOptions) -> Shares | None:
         """What of a face that is larger than its crop is taken from where; None where all is the network's."""
@@ -213,13 +222,16 @@ def _finished(
     strengths: Sequence[float],
     *,
     grey: bool,
+    tone: Tone | None,
 ) -> list[Tensor]:
     """Restored faces, (3, T, T) each, as they are to be put back: made grey, matched in colour, smoothed, as asked.
 
     With `options.eight_bits` each one's strength is mixed into the crop and rounded, as the reference does, at the
-    crop's size. grey: all of them lose their colour.
+    crop's size. grey: all of them lose their colour. tone: the one they take on.
     """
     blending = options.blending
+    if tone is not None:
+        restored = tone.of(restored)
     restored = _without_colour(faces.crops, restored, every=grey, where_crop_is_grey=blending.keep_grey)
     if blending.colour_match != "none":
         crops = resize(faces.crops, restored.shape[-1], antialias=False)

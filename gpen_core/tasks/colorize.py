@@ -52,6 +52,7 @@ def colorize(
     """
     check_task(model, "colorization")
     options = for_task(options)
+    options = replace(options, blending=replace(options.blending, keep_tone=False))
     refuse(
         options, ("blending.grain",), "colourising keeps the grain as it keeps every pixel's brightness; leave it out"
     )
