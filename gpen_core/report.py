@@ -80,7 +80,11 @@ class FaceReport:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureReport:
-    """One picture: what became of it, why, and its faces. seconds: time by step (decode, restore, encode)."""
+    """One picture: what became of it, why, and its faces. seconds: time by step (decode, restore, encode).
+
+    page: which one of a file that holds several, from 0, where all were asked for; pages: how many it holds. Both are
+    left out of the row of an ordinary file.
+    """
 
     input: str
     output: str | None = None
@@ -91,6 +95,8 @@ class PictureReport:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     faces: tuple[FaceReport, ...] = ()
+    page: int | None = None
+    pages: int = 1
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):
@@ -99,6 +105,8 @@ class PictureReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON values; numbers rounded to what can be trusted; figures that were not taken left out."""
         row = asdict(self)
+        if self.pages == 1:
+            del row["page"], row["pages"]
         row["faces"] = [{k: v for k, v in face.items() if v is not None} for face in row["faces"]]
         rounded: dict[str, Any] = _plain(row)
         return rounded
@@ -124,16 +132,17 @@ def write_report(path: Path, rows: Iterable[Mapping[str, Any]], settings: Mappin
     counts: dict[str, int] = dict.fromkeys(get_args(Status), 0)
     faces = 0
     with replacing(path) as file:
-        file.write(b'{"settings": ' + _line(settings) + b',\n"pictures": [')
+        file.write(b'{"settings": ' + as_line(settings) + b',\n"pictures": [')
         separator = b"\n"
         for row in rows:
-            file.write(separator + _line(row))
+            file.write(separator + as_line(row))
             separator = b",\n"
             counts[row["status"]] += 1
             faces += len(row["faces"])
         totals = {"pictures": sum(counts.values()), **counts, "faces": faces}
-        file.write(b'\n],\n"totals": ' + _line(totals) + b"}\n")
+        file.write(b'\n],\n"totals": ' + as_line(totals) + b"}\n")
 
 
-def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+def as_line(value: Any) -> bytes:
+    """JSON in UTF-8 on one line; bytes of file names that are no text stand in it as escapes, and come back."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")

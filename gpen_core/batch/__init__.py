@@ -4,7 +4,8 @@ from .inputs import Item, collect
 from .journal import Journal
 from .kinds import is_film
 from .processes import finding, restoring
-from .run import BatchOptions, BatchSummary, Process, run_batch
+from .results import BatchOptions
+from .run import BatchSummary, Process, run_batch
 
 __all__ = [
     "BatchOptions",

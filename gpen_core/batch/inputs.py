@@ -4,54 +4,92 @@ from __future__ import annotations
 
 import glob
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ..images import READABLE_SUFFIXES
+from ..images.reading import claims_of
 from ..images.writing import FORMATS, refuse_same_file
+from .naming import labels, page_name, result_names, spelt_alike
 
-#: Formats that are read but not written (or not well): their results are PNG.
-_WRITTEN_AS_PNG = frozenset((".gif", ".mpo", ".pbm", ".j2k"))
+#: Formats that may hold several pictures.
+_WITH_PAGES = frozenset((".tif", ".tiff", ".gif", ".webp", ".png", ".avif"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture to do: read from `source`, its result to `target`."""
+    """One picture to do: read from `source`, its result to `target`.
+
+    page: which one of those in the file, from 0; None: the first, where nobody asked for others. label: the name of
+    what goes beside the result (compare, faces), relative, without suffix; the target's own where none is given.
+    """
 
     source: Path
     target: Path
+    page: int | None = None
+    label: Path | None = None
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What tells it from all others of a run."""
+        return str(self.source), self.page
 
 
 def collect(
-    inputs: Sequence[str | Path], output: Path, *, suffix: str | None = None, overwrite: bool = False
+    inputs: Sequence[str | Path],
+    output: Path,
+    *,
+    suffix: str | None = None,
+    overwrite: bool = False,
+    pages: bool = False,
 ) -> list[Item]:
     """Items in a stable order, each picture once: files as named, folders with all they hold (their structure kept),
     patterns expanded.
 
     output: a folder; or a file's name, when the input is one file. suffix: of every result (".png"), None keeps each
-    file's own. Files of other kinds in folders are passed over; results of an earlier run inside `output` too.
-    Raises InputError when nothing is found, a file is missing, or two results would have the same name; PictureError
-    when a result would be written over its own input and `overwrite` is not said.
+    file's own. pages: all pictures of files that hold several, each to a result of its own (`scan_page2.tif`). Files of
+    other kinds in folders are passed over; results of an earlier run inside `output` too. Results that would have one
+    name keep their inputs' suffixes too (`a.jpg.png`).
+    Raises InputError when nothing is found, a file is missing, or two results would still have the same name;
+    PictureError when a result would be written over its own input and `overwrite` is not said.
     """
     sources = sources_of(inputs, output, _is_picture)
     if not sources:
         raise InputError(
             f"no picture found in {', '.join(map(str, inputs))}; expected .jpg, .png, .webp, .tif and the like"
         )
+    counts = [_pages(source) if pages else 1 for source in sources]
     if len(sources) == 1 and output.suffix.lower() in FORMATS and not output.is_dir():
-        targets = [output]
-    elif output.exists() and not output.is_dir():
+        if counts[0] > 1:
+            raise InputError(f"{inputs[0]} holds {counts[0]} pictures; give a folder for their results, not {output}")
+        return _checked([Item(source=next(iter(sources)), target=output)], overwrite)
+    if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file, and there are {len(sources)} pictures; give a folder")
-    else:
-        targets = [output / _renamed(relative, suffix) for relative in sources.values()]
-    items = [Item(source=source, target=target) for source, target in zip(sources, targets, strict=True)]
+    names = result_names(list(sources.values()), suffix)
+    items = []
+    for source, name, label, count in zip(sources, names, labels(names), counts, strict=True):
+        if count == 1:
+            items.append(Item(source=source, target=output / name, label=label))
+        for page in range(count if count > 1 else 0):
+            target, beside = (page_name(one, page + 1, count) for one in (name, label))
+            items.append(Item(source=source, target=output / target, page=page, label=beside))
+    return _checked(items, overwrite)
+
+
+def _checked(items: list[Item], overwrite: bool) -> list[Item]:
     refuse_collisions(items)
     if not overwrite:
         for item in items:
             refuse_same_file(item.source, item.target)
     return items
+
+
+def _pages(source: Path) -> int:
+    """How many pictures a file holds; 1 for one that cannot be read, which is said when its turn comes."""
+    return max(1, claims_of(source).pages) if source.suffix.lower() in _WITH_PAGES else 1
 
 
 def sources_of(
@@ -79,7 +117,7 @@ def _expand(
     path = Path(given)
     if path.is_dir():
         inside = output.resolve()
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=_say_what_is_passed_over):
             folders.sort()
             if Path(folder).resolve() == inside and inside != path.resolve():
                 folders.clear()
@@ -100,18 +138,15 @@ def _expand(
         raise InputError(f"{given}: no such file or folder")
 
 
-def _renamed(relative: Path, suffix: str | None) -> Path:
-    if suffix is not None:
-        return relative.with_suffix(suffix)
-    own = relative.suffix.lower()
-    return relative.with_suffix(".png") if own in _WRITTEN_AS_PNG or own not in FORMATS else relative
+def _say_what_is_passed_over(error: OSError) -> None:
+    warnings.warn(f"{error.filename} cannot be read and is passed over: {error.strerror}", stacklevel=2)
 
 
 def refuse_collisions(items: Sequence[Item]) -> None:
     """Raises InputError where two results would have the same name."""
     seen: dict[str, Path] = {}
     for item in items:
-        key = os.path.normcase(os.path.abspath(item.target)).casefold()  # one file on systems that ignore case
+        key = spelt_alike(os.path.abspath(item.target))
         if key in seen:
             raise InputError(
                 f"{seen[key]} and {item.source} would both become {item.target}; "

@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 from ..errors import ConfigError, PictureError
 from ..images.writing import replacing
-from ..report import PictureReport, write_report
+from ..report import PictureReport, Status, as_line, write_report
+from .inputs import Item
+
+Key = tuple[str, int | None]
 
 
 class Journal:
     """The rows of a run under way, in `<report>.part`: appended as each picture is finished, turned into `report` at
-    the end.
+    the end, in the order of `items`.
 
     settings: everything that a result depends on; a run is resumed only with the same. resume False forgets an
-    earlier run.
-    A line cut short by a kill does not count: its picture is done again.
+    earlier run; rows of its results elsewhere, of results that are gone or cut short, and of inputs that have changed
+    do not count either. A line cut short by a kill does not count: its picture is done again. A journal that cannot be
+    read is a fresh start, and a warning says so.
     Raises ConfigError when `resume` is asked with other settings than the earlier run's.
     """
 
-    def __init__(self, report: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(self, report: Path, settings: Mapping[str, Any], items: Sequence[Item] = (), *, resume: bool) -> None:
         self.report = report
         self.path = report.with_name(report.name + ".part")
         self._settings = json.loads(json.dumps(settings))
+        self._order = {item.key: index for index, item in enumerate(items)}
+        self._targets = {item.key: str(item.target) for item in items}
         self._file: IO[bytes] | None = None
-        earlier = list(self._earlier()) if resume else []
+        self._writing = threading.Lock()
+        earlier = self._earlier() if resume else []
         if earlier:
             self._refuse_other_settings(earlier[0])
-        self.done: dict[str, dict[str, Any]] = {row["input"]: row for row in earlier[1:] if self._still_valid(row)}
+        self.done: dict[Key, dict[str, Any]] = {_key(row): row for row in earlier[1:] if self._still_valid(row)}
         with replacing(self.path) as file:
             for row in ({"settings": self._settings}, *self.done.values()):
-                file.write(_line(row))
+                file.write(as_line(row) + b"\n")
         self._file = self.path.open("ab")
 
-    def _earlier(self) -> Iterator[dict[str, Any]]:
+    def _earlier(self) -> list[dict[str, Any]]:
         """Settings, then rows, of the run that was cut short, or else of the finished one."""
         if self.path.exists():
-            with self.path.open("rb") as file:
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        return
-                    try:
-                        yield json.loads(line)
-                    except ValueError:
-                        return
+            where, rows = self.path, list(_lines(self.path.read_bytes()))
         elif self.report.exists():
-            try:
-                finished = json.loads(self.report.read_bytes())
-                rows = [{"settings": finished["settings"]}, *finished["pictures"]]
-            except (ValueError, KeyError, TypeError):
-                return
-            yield from rows
+            where, rows = self.report, _rows_of_report(self.report.read_bytes())
+        else:
+            return []
+        if rows and isinstance(rows[0], Mapping) and isinstance(rows[0].get("settings"), Mapping):
+            kept = [row for row in rows[1:] if _is_row(row)]
+            if len(kept) < len(rows) - 1:
+                warnings.warn(f"{where} is damaged in places; those pictures are done again", stacklevel=4)
+            return [rows[0], *kept]
+        warnings.warn(f"{where} is damaged and cannot be gone on from; every picture is done anew", stacklevel=4)
+        return []
 
     def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
-        theirs, ours = _flat(header.get("settings", {})), _flat(self._settings)
+        theirs, ours = _flat(header["settings"]), _flat(self._settings)
         names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
         if names:
             changes = "; ".join(f"{name} was {theirs.get(name)!r}, now {ours.get(name)!r}" for name in names[:3])
@@ -65,33 +71,54 @@ class Journal:
                 "resume with the same, or start anew without --resume"
             )
 
-    @staticmethod
-    def _still_valid(row: Mapping[str, Any]) -> bool:
-        """A picture counts as done when it did not fail, its result is there, and its file is the one that was read."""
-        output = row.get("output")
-        if row.get("status") == "failed" or not output or not Path(output).exists():
+    def _still_valid(self, row: Mapping[str, Any]) -> bool:
+        """A picture counts as done when it did not fail, its result is where it belongs and as it was written, and its
+        file is the one that was read."""
+        output = row["output"]
+        if row["status"] == "failed" or output is None or self._targets.get(_key(row), output) != output:
             return False
-        return row.get("file") == fingerprint(Path(row["input"]))
+        there = fingerprint(Path(output))
+        if there is None or there[0] == 0 or there[0] != row.get("bytes", there[0]):
+            return False
+        return bool(row.get("file") == fingerprint(Path(row["input"])))
 
     def add(self, report: PictureReport) -> None:
         """Notes that a picture is finished; to be called after its result has its final name."""
-        row = {**report.to_dict(), "file": fingerprint(Path(report.input))}
-        if self._file is None:
-            raise PictureError(f"{self.path} is closed; the run is over")
-        try:
-            self._file.write(_line(row))
-            self._file.flush()
-        except OSError as error:
-            raise PictureError(f"{self.path} cannot be written: {error.strerror}") from error
+        result = fingerprint(Path(report.output)) if report.output else None
+        self._append(report, fingerprint(Path(report.input)), result)
+
+    def foresee(self, report: PictureReport, result: Path) -> None:
+        """Notes that `result` is about to take the place of the input itself: killed just after, the picture is done;
+        just before, its file is not yet the one that this row tells of.
+        """
+        self._append(report, fingerprint(result), fingerprint(result))
+
+    def _append(self, report: PictureReport, file: list[int] | None, result: list[int] | None) -> None:
+        row = {**report.to_dict(), "file": file, "bytes": None if result is None else result[0]}
+        with self._writing:
+            if self._file is None:
+                raise PictureError(f"{self.path} is closed; the run is over")
+            try:
+                self._file.write(as_line(row) + b"\n")
+                self._file.flush()
+            except OSError as error:
+                raise PictureError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def finish(self) -> None:
-        """Writes report.json from the lines and removes them."""
+        """Writes report.json from the lines, the last of each picture, and removes them."""
         self.close()
+        places: dict[Key, int] = {}
+        with self.path.open("rb") as file:
+            at = len(file.readline())
+            for line in file:
+                places[_key(json.loads(line))] = at
+                at += len(line)
 
         def rows() -> Iterator[dict[str, Any]]:
             with self.path.open("rb") as file:
-                next(file)
-                yield from map(json.loads, file)
+                for key in sorted(places, key=lambda key: (self._order.get(key, -1), places[key])):
+                    file.seek(places[key])
+                    yield json.loads(file.readline())
 
         write_report(self.report, rows(), self._settings)
         self.path.unlink()
@@ -103,6 +130,41 @@ class Journal:
             self._file = None
 
 
+def _lines(data: bytes) -> Iterator[Any]:
+    """What each whole line holds; None for one that is no JSON."""
+    for line in data.splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            yield json.loads(line)
+        except ValueError:
+            yield None
+
+
+def _rows_of_report(data: bytes) -> list[Any]:
+    try:
+        finished = json.loads(data)
+        return [{"settings": finished["settings"]}, *finished["pictures"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _is_row(row: Any) -> bool:
+    """Whether JSON is a row of a report, as far as a resumed run depends on it."""
+    return (
+        isinstance(row, Mapping)
+        and isinstance(row.get("input"), str)
+        and isinstance(row.get("output"), str | None)
+        and isinstance(row.get("page"), int | None)
+        and row.get("status") in get_args(Status)
+        and isinstance(row.get("faces"), list)
+    )
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["input"], row.get("page")
+
+
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted names."""
     flat: dict[str, Any] = {}
@@ -111,14 +173,10 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
-
-
 def fingerprint(path: Path) -> list[int] | None:
     """Size and time of change of a file, None when it is gone."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return [status.st_size, status.st_mtime_ns]

@@ -14,7 +14,8 @@ from ..restore import FaceRestorer
 from ..restore.align import check_aligned
 from ..restore.detect import find_faces
 from ..restore.paste import StrengthOf
-from .run import Process, Processed
+from .results import Processed
+from .run import Process
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     selection = options_from(arguments).selection
     suffix = SUFFIXES[arguments.format] if arguments.format else None
-    items = collect(arguments.inputs, Path(arguments.output), suffix=suffix, overwrite=arguments.overwrite)
+    output, overwrite = Path(arguments.output), arguments.overwrite
+    items = collect(arguments.inputs, output, suffix=suffix, overwrite=overwrite, pages=arguments.pages)
     report = report_path(arguments, items)
     settings = {"verb": NAME, "selection": plain(selection), "quality": arguments.quality}
     batch = batch_options(arguments, report=report, settings=settings, preview=True)

@@ -48,6 +48,7 @@ def add_files(
     group.add_argument(
         "--max-pixels", type=float, default=500.0, metavar="MP", help="refuse larger pictures (default 500)"
     )
+    group.add_argument("--pages", action="store_true", help="all pictures of files that hold several, not the first")
     group.add_argument("--allow-truncated", action="store_true", help="use what decodes of damaged pictures")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -113,6 +114,8 @@ def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False, reme
         parts.append(f"{summary.skipped} done before")
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
+    if summary.pages_left:
+        parts.append(f"of {_counted(summary.pages_left, 'file')} that hold several pictures the first (--pages: all)")
     print(f"{', '.join(parts)}; report: {report}")
     return 1 if summary.failed else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import io
 import logging
 import sys
 import warnings
@@ -54,6 +55,7 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 1 for what failed, 2 for wrong usage, 130 when interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _print_any_name()
     if not words or words[0] in ("-h", "--help", "help"):
         print(_overview())
         return OK if words else USAGE
@@ -65,8 +67,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_unknown(name), USAGE)
     with warnings.catch_warnings():
         warnings.showwarning = _one_line_warning
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged metadata: the report has notes of it
         logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
         return _run(name, rest)
+
+
+def _print_any_name() -> None:
+    """Lets names that the console has no letters for, or that are no text, be printed as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def available() -> list[str]:

@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         Path(arguments.output),
         suffix=SUFFIXES[arguments.format] if arguments.format else None,
         overwrite=arguments.overwrite,
+        pages=arguments.pages,
     )
     report = report_path(arguments, items)
     figures: tuple[FaceFigures, ...] = ()

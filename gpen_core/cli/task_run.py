@@ -79,6 +79,7 @@ def run_task(
         Path(arguments.output),
         suffix=SUFFIXES[arguments.format] if arguments.format else None,
         overwrite=arguments.overwrite,
+        pages=arguments.pages,
     )
     report = report_path(arguments, items)
     provenance = provenance_of(model, 1.0)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
-#: Chunks that say what the numbers look like.
-PNG_COLOUR = (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"mDCV", b"cLLI")
+#: Chunks that say what the numbers look like, and their sizes.
+PNG_COLOUR = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"mDCV": 24, b"cLLI": 8}
 _LOOKS = frozenset((*PNG_COLOUR, b"iCCP", b"sBIT", b"pHYs"))
 
 _SCAN, _APP2 = 0xDA, 0xE2

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from PIL import ImageFile, TiffImagePlugin
 
 from .damage import guarded
-from .directory import Directory, DirectoryError, read_directory
+from .directory import TIFF_MAGIC, Directory, DirectoryError, read_directory
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Load = Callable[[ImageFile.ImageFile], None]
 
 #: JPEG in TIFF is decoded by Pillow to what it is.
 _WITHOUT_BYTES = frozenset((6, 7, 34712, 50001, 50002))
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KINDS = {(8, 1): "u1", (16, 1): "u2", (16, 3): "f2", (32, 3): "f4", (64, 3): "f8"}
 
 
@@ -46,7 +45,7 @@ def find_deep_tiff(data: bytes, path: Path, page: int) -> DeepTiff | None:
 
     Raises DamageError where its layout makes no sense.
     """
-    if data[:4] not in _MAGIC:
+    if data[:4] not in TIFF_MAGIC:
         return None
     with guarded(f"{path} is damaged: its layout makes no sense"):
         try:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import mmap
 
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBERS = {1: "B", 3: "H", 4: "L", 16: "Q"}
 #: More entries than any file has.
@@ -28,7 +30,7 @@ class Directory:
     none.
     """
 
-    data: bytes
+    data: bytes | mmap
     order: str
     big: bool
     entries: Mapping[int, tuple[int, int, bytes]]
@@ -59,7 +61,7 @@ class Directory:
         """The file with another whole number in an entry that holds one; as it is where there is none."""
         kind, count, _ = self.entries.get(tag, (0, 0, b""))
         if kind not in _NUMBERS or count != 1:
-            return self.data
+            return bytes(self.data)
         packed = struct.pack(self.order + _NUMBERS[kind], number)
         return self.data[: self.places[tag]] + packed + self.data[self.places[tag] + len(packed) :]
 
@@ -99,7 +101,7 @@ class Directory:
         return b"".join((head, self.data[len(head) :], values, count_of, *lines, tail))
 
 
-def read_directory(data: bytes, number: int = 0) -> Directory:
+def read_directory(data: bytes | mmap, number: int = 0) -> Directory:
     """The directory of that number. Raises DirectoryError where there is none."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     magic = struct.unpack_from(order + "H", data, 2)[0] if order and len(data) >= 8 else 0
@@ -118,9 +120,8 @@ def read_directory(data: bytes, number: int = 0) -> Directory:
             if count > _MOST:
                 raise DirectoryError(f"a TIFF directory claims {count} entries")
             start, size = after + struct.calcsize("=" + count_kind), struct.calcsize("=" + entry)
-            (following,) = struct.unpack_from(
-                order + one, data.ljust(start + size * count + 8, b"\0"), start + size * count
-            )
+            behind = data[start + size * count : start + size * count + 8].ljust(8, b"\0")
+            (following,) = struct.unpack_from(order + one, behind)
             if len(seen) == number + 1:
                 found = [struct.unpack_from(order + entry, data, start + size * i) for i in range(count)]
                 entries = {tag: (kind, n, field) for tag, kind, n, field in found if kind in _SIZES}
@@ -129,3 +130,15 @@ def read_directory(data: bytes, number: int = 0) -> Directory:
             after = following
     except struct.error as error:
         raise DirectoryError("a TIFF directory lies outside the file") from error
+
+
+def count_directories(data: bytes | mmap) -> int:
+    """How many directories follow each other from the first; 0 where there is none."""
+    count = 0
+    try:
+        while count < _MOST:
+            read_directory(data, count)
+            count += 1
+    except DirectoryError:
+        pass
+    return count

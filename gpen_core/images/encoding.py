@@ -65,9 +65,11 @@ def encode(
 
 def bare(picture: Picture) -> Picture:
     """The picture without what an encoder might refuse beside its pixels; itself where it has none."""
-    if not (picture.icc_profile or picture.exif or picture.xmp or picture.text or picture.iptc or picture.comments):
+    beside = (picture.icc_profile, picture.exif, picture.xmp, picture.iptc, picture.comments, picture.text)
+    if not any((*beside, picture.png_colour, picture.dpi)):
         return picture
-    return replace(picture, icc_profile=None, exif=None, xmp=None, iptc=None, comments=(), text={}, dpi=None)
+    plain = replace(picture, icc_profile=None, exif=None, xmp=None, iptc=None, comments=(), text={}, dpi=None)
+    return replace(plain, png_colour={})
 
 
 def _exif(picture: Picture, file_format: str, provenance: Provenance | None, notes: list[str]) -> bytes | None:

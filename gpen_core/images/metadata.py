@@ -150,8 +150,19 @@ def read_other_notes(image: Image.Image, source: bytes) -> dict[str, Any]:
         "dpi": _dpi(image),
         "iptc": _iptc(image),
         "comments": tuple(one for one in comments if isinstance(one, bytes)),
-        "png_colour": {name: content for name, content, _ in png_chunks(source) if name in PNG_COLOUR} if png else {},
+        "png_colour": _png_colour(source) if png else {},
     }
+
+
+def _png_colour(source: bytes) -> dict[bytes, bytes]:
+    """The colour chunks that stand before the pixels and are whole."""
+    found: dict[bytes, bytes] = {}
+    for name, content, sound in png_chunks(source):
+        if name == b"IDAT":
+            break
+        if sound and PNG_COLOUR.get(name) == len(content):
+            found[name] = content
+    return found
 
 
 def _iptc(image: Image.Image) -> bytes | None:

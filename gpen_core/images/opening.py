@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, ImageFile
 
@@ -13,42 +14,47 @@ from .damage import DamageError, guarded
 #: Pillow's names, tried in this order. Its other formats (EPS, PDF, FITS …) run programs or hold no photographs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF", "GIF", "PPM", "JPEG2000")
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
-_WITH_PAGES = ("GIF", "WEBP", "TIFF", "AVIF", "PNG", "MPO")
+#: (A phone's MPO holds a photograph and what belongs to it: a preview, a map of light.)
+_WITH_PAGES = ("GIF", "WEBP", "TIFF", "AVIF", "PNG")
 
 
-def open_image(data: bytes, path: Path, page: int = 0) -> ImageFile.ImageFile:
+def open_image(source: bytes | IO[bytes], path: Path, page: int = 0) -> ImageFile.ImageFile:
     """The undecoded image. Pillow's own `open` is avoided: its limit on pixels is a setting of the whole process.
 
+    source: a file's bytes, or the file open, of which no more is read than is needed.
     Raises PictureError for what is no picture, or not one of so many pages; DamageError.
     """
     Image.init()
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    head = stream.read(16)
+    stream.seek(0)
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
-        accepted = accept(data[:16]) if factory is not None and accept is not None else False
+        accepted = accept(head) if factory is not None and accept is not None else False
         if factory is None or not accepted or isinstance(accepted, str):  # a string says what Pillow was built without
             continue
         with guarded(f"{path} is damaged or cut short before its first pixels"):
-            image = factory(io.BytesIO(data), str(path))
+            image = factory(stream, str(path))
             if page:
                 image.seek(page)
             if not isinstance(image, ImageFile.ImageFile):
                 raise DamageError(f"{path} is no picture of one of the formats that are read")
             return image
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         with guarded(f"{path} is damaged or cut short before its first pixels"):
-            return _open_heif(data, path)
+            return _open_heif(stream, path)
     raise PictureError(
-        f"{path} is not a picture (it starts with {data[:8]!r}); "
+        f"{path} is not a picture (it starts with {head[:8]!r}); "
         "expected JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIF, GIF, PPM or JPEG 2000"
     )
 
 
-def _open_heif(data: bytes, path: Path) -> ImageFile.ImageFile:
+def _open_heif(stream: IO[bytes], path: Path) -> ImageFile.ImageFile:
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:
         raise MissingPackageError(f"{path} is HEIF, which needs pillow-heif; install gpen[heif]") from error
-    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data), str(path))
+    image: ImageFile.ImageFile = HeifImageFile(stream, str(path))
     return image
 
 

@@ -6,17 +6,20 @@ Pillow. Damage of what stands beside the pixels (EXIF, texts, profiles) costs th
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import ImageFile
 
-from ..errors import PictureError
+from ..errors import GPENError, MissingPackageError, PictureError
 from .bare import bare_forms
 from .damage import DamageError, guarded
 from .deep_tiff import find_deep_tiff
+from .directory import TIFF_MAGIC, count_directories, read_directory
 from .memory import refuse_what_does_not_fit
 from .opening import load, load_forgivingly, open_image, pages_of
 from .picture import Picture
@@ -55,25 +58,46 @@ def read_picture(
     return decode_picture(_bytes_of(path), path, max_pixels=max_pixels, allow_truncated=allow_truncated, page=page)
 
 
-def claimed_size(path: Path) -> tuple[int, int, int]:
-    """Width, height and number of pages that a file's header claims; zeros where it claims nothing that can be read."""
+class Claims(NamedTuple):
+    """What a file says of itself before its pixels."""
+
+    width: int
+    height: int
+    pages: int
+
+
+def claims_of(path: Path) -> Claims:
+    """What a file's header claims; zeros where it claims nothing that can be read."""
     try:
-        image = open_image(_bytes_of(path), path)
-        return image.width, image.height, pages_of(image)
-    except PictureError:
-        return 0, 0, 0
+        _refuse_what_is_no_file(path)
+        with path.open("rb") as file:
+            if file.read(4) in TIFF_MAGIC:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    first = read_directory(data)
+                    return Claims(first.number(256, 0), first.number(257, 0), count_directories(data))
+            file.seek(0)
+            image = open_image(file, path)
+            return Claims(image.width, image.height, pages_of(image))
+    except (PictureError, MissingPackageError, OSError, ValueError):
+        return Claims(0, 0, 0)
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device read for ever
+        what = "a folder" if path.is_dir() else "a pipe or device"
+        raise PictureError(f"{path} is {what}; expected a picture")
+    refuse_what_does_not_fit(status.st_size, path)
 
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        # a pipe would be waited for, a device read for ever
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            what = "a folder" if path.is_dir() else "a pipe or device"
-            raise PictureError(f"{path} is {what}; expected a picture")
-        refuse_what_does_not_fit(path.stat().st_size, path)
+        _refuse_what_is_no_file(path)
         return path.read_bytes()
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file") from None
+    except GPENError:
+        raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise PictureError(f"{path} cannot be read: {reason}") from error
@@ -135,8 +159,8 @@ def _picture(data: bytes, path: Path, page: int | None, max_pixels: int | None, 
     image = open_image(data, path, page or 0) if deep is None else open_image(deep.plain(), path)
     _refuse_size(image, len(data), path, max_pixels)
     pages = pages_of(image)
-    if pages > 1 and page is None:
-        notes.append(f"the file holds {pages} pictures; the first was used")
+    if page is None and (pages > 1 or image.format == "MPO"):
+        notes.append(f"the file holds {max(pages, 2)} pictures; the first was used")
     with guarded(f"{path} is damaged or cut short"):
         raw_mode = sixteen_bit_mode(image) if deep is None else None
         if deep is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -36,13 +37,15 @@ def write_picture(
     quality: int | None = None,
     provenance: Provenance | None = None,
     overwrite: bool = False,
+    sealed: Callable[[Path], object] | None = None,
 ) -> tuple[str, ...]:
     """Notes on what the format could not hold (depth, alpha, metadata), usually none.
 
     The format follows the suffix. quality: 1…100 for JPEG, WebP and AVIF; None: a JPEG gets its input's own
     quantisation tables and subsampling, a lossless WebP stays so, everything else 95. provenance: noted in EXIF and
     in PNG's text. Written to a temporary name beside `path` and renamed. overwrite: allow `path` to be the file the
-    picture was read from. What was written has been read back.
+    picture was read from. sealed: told the temporary name once all is written, just before it becomes `path`. What was
+    written has been read back.
     Raises PictureError for an unknown suffix, a format that cannot hold the picture, no space left; InputError for a
     quality out of range.
     """
@@ -58,7 +61,7 @@ def write_picture(
         refuse_same_file(picture.path, path)
     if file_format == "HEIF":
         _register_heif(path)
-    with replacing(path) as file:
+    with replacing(path, sealed) as file:
         try:
             return encode(picture, file, file_format, path, quality, provenance)
         except DamageError as damage:
@@ -73,32 +76,46 @@ def write_picture(
 
 def copy_picture(source: Path, path: Path, *, overwrite: bool = False) -> None:
     """Copies a file byte for byte, by way of a temporary name. Raises as `write_picture`."""
-    if source.exists() and path.exists() and source.samefile(path):
+    if _same(source, path):
         if not overwrite:
             refuse_same_file(source, path)
         return
     try:
-        with source.open("rb") as original, replacing(path) as file:
-            shutil.copyfileobj(original, file, 1 << 20)
-    except FileNotFoundError:
-        raise PictureError(f"{source}: no such file") from None
+        original = source.open("rb")
+    except OSError as error:
+        raise PictureError(f"{source} cannot be read: {error.strerror}") from error
+    with original, replacing(path) as file:
+        shutil.copyfileobj(original, file, 1 << 20)
 
 
 def refuse_same_file(source: Path | None, path: Path) -> None:
     """Raises PictureError when `path` is the file `source`."""
-    if source is not None and path.exists() and source.exists() and source.samefile(path):
+    if source is not None and _same(source, path):
         raise PictureError(f"{path} is the input itself; choose another folder or name, or say overwrite (--overwrite)")
 
 
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file that is there."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, sealed: Callable[[Path], object] | None = None) -> Iterator[IO[bytes]]:
     """A file open for writing that becomes `path` when all has been written, and vanishes when not.
+
+    sealed: told its temporary name in between.
 
     Raises PictureError when there is no space or no permission.
     """
     try:
-        with files.replacing(path) as temporary, temporary.open("r+b") as file:
-            yield file
+        with files.replacing(path) as temporary:
+            with temporary.open("r+b") as file:
+                yield file
+            if sealed is not None:
+                sealed(temporary)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PictureError(f"no space left to write {path}; free some or choose another place") from error
