@@ -182,3 +182,16 @@ def test_any_page_of_a_file_can_be_read(tmp_path):
     )
     (tmp_path / "deep.tif").write_bytes(stream.getvalue())
     assert read_picture(tmp_path / "deep.tif", page=1).pixels.shape == (5, 6, 3)
+
+
+@pytest.mark.parametrize(
+    "told", [b'<a tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>", b"tiff:Orientation>6<"]
+)
+def test_an_orientation_that_only_xmp_tells_is_applied_and_reset(tmp_path, told):
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG", xmp=told))
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.pixels.shape == (64, 48, 3)
+    picture.save(tmp_path / "b.jpg")
+    again = read_picture(tmp_path / "b.jpg")
+    assert again.pixels.shape == (64, 48, 3)
+    assert again.xmp == told.replace(b"6", b"1")

@@ -40,7 +40,8 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
 
-_XMP_ORIENTATION = re.compile(rb"""\s*tiff:Orientation=(["'])\d\1|<tiff:Orientation>\d</tiff:Orientation>""")
+#: As Pillow looks for it, which finds it in what is no XML any more too.
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:=["']|>))[0-9]""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def without_orientation(exif: bytes | None, xmp: bytes | None) -> tuple[bytes | 
     re-encoding)."""
     if exif is not None:
         exif = read_directory(exif).reset(ORIENTATION, 1)
-    return exif, None if xmp is None else _XMP_ORIENTATION.sub(b"", xmp)
+    return exif, None if xmp is None else _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def with_provenance(exif: bytes | None, provenance: Provenance) -> bytes:
