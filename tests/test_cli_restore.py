@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -292,3 +295,16 @@ def test_a_misspelt_option_gets_the_nearest_name_in_one_line(words, said, capsys
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == 1
+
+
+def test_work_goes_on_when_nobody_reads_its_progress(tmp_path, model):
+    photograph(tmp_path / "a.jpg", 1)
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = ["restore", str(tmp_path / "a.jpg"), "-o", str(tmp_path / "out"), "--model", str(model)]
+    command = [sys.executable, "-m", "gpen_core.cli.main", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(command, env=environment, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 0
+    assert (tmp_path / "out" / "a.jpg").exists()

@@ -8,17 +8,15 @@ loads once.
 from __future__ import annotations
 
 import functools
-import os
 import random
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from kills import in_a_fork, killed_at, operations_under
 from tensorboard.backend.event_processing import event_accumulator  # noqa: F401 - imported before any fork
 from training_runs import recipe, silent
 
@@ -29,23 +27,7 @@ from gpen_core.trainer.checkpoint import STATE, list_checkpoints, read_checkpoin
 from gpen_core.trainer.log import read_log
 from gpen_core.weights.tensors import read_tensors
 
-_EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link"}
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _VARYING = ("images_per_second", "seconds", "hours")
-
-
-def operations_under(out: Path, act: Callable[[int], None]) -> None:
-    """Calls `act` with 1, 2, … before each operation of this process that changes something below `out`."""
-    count = 0
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
-        changes = event in _EVENTS or (event == "open" and (arguments[2] or 0) & _WRITING)
-        if changes and isinstance(arguments[0], str | bytes | Path) and str(out) in os.fsdecode(arguments[0]):
-            count += 1
-            act(count)
-
-    sys.addaudithook(hook)
 
 
 def train_small(faces: Path, out: Path) -> None:
@@ -88,37 +70,6 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
         return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else bool(a == b)
 
     return [key for key in {**one, **other} if key not in one or key not in other or not same(one[key], other[key])]
-
-
-def in_a_fork(act: Callable[[], None], *, kill_after: float | None = None) -> int:
-    """How a fork of this process that acts ends: 0, or the signal or code that ended it."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            act()
-            code = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def killed_at(faces: Path, out: Path, point: int) -> int:
-    """A run in `out` that is killed before its operation number `point`."""
-
-    def kill(count: int) -> None:
-        if count == point:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def act() -> None:
-        operations_under(out, kill)
-        train_small(faces, out)
-
-    return in_a_fork(act)
 
 
 def faults_after(faces: Path, out: Path, wanted: dict[str, Any], where: str) -> list[str]:
@@ -182,7 +133,7 @@ def main() -> None:
         )
         for point in points:
             out = folder / f"killed-{point}"
-            kills += killed_at(faces, out, point) == -signal.SIGKILL
+            kills += killed_at(out, point, functools.partial(train_small, faces, out)) == -signal.SIGKILL
             faults += faults_after(faces, out, wanted, f"operation {point} of {count}")
     print(f"{kills} kills, {count} operations, {len(faults)} faults")
 

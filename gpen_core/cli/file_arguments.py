@@ -10,6 +10,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .console import Unread
+
 if TYPE_CHECKING:
     from ..architecture.prepared import PreparedGPEN
     from ..batch import BatchOptions, BatchSummary, Item, Process
@@ -89,7 +91,8 @@ def run_with_progress(items: Sequence[Item], process: Process, options: BatchOpt
     from ..report import PictureReport
 
     faces = 0
-    with tqdm(total=len(items), unit="picture", disable=quiet, dynamic_ncols=True, file=sys.stderr) as bar:
+    said = Unread(sys.stderr)
+    with tqdm(total=len(items), unit="picture", disable=quiet, dynamic_ncols=True, file=said) as bar:
 
         def finished(report: PictureReport) -> None:
             nonlocal faces
@@ -98,7 +101,7 @@ def run_with_progress(items: Sequence[Item], process: Process, options: BatchOpt
             bar.set_postfix_str(f"{faces} faces, {faces / seconds:.2f} faces/s" if seconds else "", refresh=False)
             bar.update()
             if report.status == "failed":
-                bar.write(f"gpen: {report.reason}", file=sys.stderr)
+                bar.write(f"gpen: {report.reason}", file=said)
 
         return run_batch(items, process, options, finished=finished, skipped=bar.update)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .console import Unread
 from .flags import add_flags, with_flags
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _one(
 
     from ..video import restore_film
 
-    with tqdm(unit="frame", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
+    with tqdm(unit="frame", disable=arguments.quiet, dynamic_ncols=True, file=Unread(sys.stderr)) as bar:
 
         def moved(progress: FilmProgress) -> None:
             if bar.total != progress.frames:
