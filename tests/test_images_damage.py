@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damaged_pictures import BROKEN_CHUNKS, BROKEN_EXIF, BROKEN_SEGMENTS, FORMATS, HARMS, encoded, exif, png_with
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 from small_pictures import smooth
 
 from gpen_core.errors import PictureError
@@ -74,6 +74,21 @@ def test_any_damage_gives_a_picture_or_one_line(tmp_path, suffix, harm):
             except PictureError as error:
                 said.append(str(error))
     assert all("\n" not in line and len(line) < 500 for line in said)
+
+
+def test_what_gives_no_pixel_at_all_is_refused_also_when_what_decodes_is_wanted(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded("PNG")[:45])
+    with pytest.raises(PictureError, match="nothing of it can be decoded"):
+        read_picture(tmp_path / "a.png", allow_truncated=True)
+
+
+def test_layers_that_make_no_sense_cost_the_jpegs_settings_and_not_the_picture(tmp_path, monkeypatch):
+    def no_such_layer(image: object) -> int:
+        raise IndexError("list index out of range")
+
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG"))
+    monkeypatch.setattr(JpegImagePlugin, "get_sampling", no_such_layer)
+    assert read_picture(tmp_path / "a.jpg").jpeg is None
 
 
 def test_whatever_a_decoder_raises_is_damage_and_what_the_disk_says_is_not():

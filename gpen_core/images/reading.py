@@ -126,6 +126,8 @@ def decode_picture(
             picture = _picture(_closed(form), path, page, max_pixels, forgiving=True)
         except DamageError:
             continue
+        if not picture.pixels.any():  # a canvas on which nothing was drawn
+            continue
         said = "the file is damaged or cut short; what could be decoded was used"
         return replace(picture, notes=(*picture.notes, said))
     raise PictureError(f"{first}; nothing of it can be decoded") from first

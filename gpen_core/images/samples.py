@@ -10,6 +10,7 @@ from PIL import Image, JpegImagePlugin
 
 from ..errors import PictureError
 from .colour import cmyk_to_srgb
+from .damage import DamageError, guarded
 from .metadata import read_exif, read_other_notes, upright, without_orientation
 from .picture import JpegSettings, Picture, own
 
@@ -134,8 +135,13 @@ def _jpeg_settings(image: Image.Image) -> JpegSettings | None:
     tables = getattr(image, "quantization", {})
     if not 1 <= len(tables) <= 4 or not all(len(t) == 64 and all(0 < v < 65536 for v in t) for t in tables.values()):
         return None
+    try:
+        with guarded("layers that make no sense"):
+            subsampling = JpegImagePlugin.get_sampling(image)
+    except DamageError:  # of a picture that decodes all the same
+        return None
     return JpegSettings(
         quantization={k: tuple(v) for k, v in tables.items()},
-        subsampling=JpegImagePlugin.get_sampling(image),
+        subsampling=subsampling,
         progressive=bool(image.info.get("progressive")),
     )
