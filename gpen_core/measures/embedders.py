@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import WeightsError
 from ..faces.library import library_class
+from ..weights.hub import locate
 from ..weights.tensors import read_tensors
 from .metrics import identity_similarity
 
@@ -36,15 +37,25 @@ def read_arcface(path: Path) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def identity_measure(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
-    """Cosine of ArcFace embeddings, as a function of (result, original), FFHQ-aligned, in [0, 1], giving (B,)."""
-    network = read_arcface(path)
+def embed_aligned(path: Path | None) -> Callable[[Tensor], Tensor]:
+    """ArcFace embeddings (B, 512) of FFHQ-aligned pictures (B, 3, S, S) in [0, 1].
+
+    path: of the weights; None: the zoo's, where they were fetched. Raises HubError, MissingPackageError, WeightsError.
+    """
+    network = read_arcface(locate("arcface-ir-se50", kind="recognition").path if path is None else path)
 
     def embed(pictures: Tensor) -> Tensor:
+        network.to(pictures.device)
         height, width = pictures.shape[-2:]
         top, bottom, left, right = _FFHQ_REGION
         face = pictures[..., int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
         embedding: Tensor = network(F.interpolate(face, (ARCFACE_SIZE, ARCFACE_SIZE), mode="area") * 2 - 1)
         return embedding
 
+    return embed
+
+
+def identity_measure(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cosine of ArcFace embeddings, as a function of (result, original), FFHQ-aligned, in [0, 1], giving (B,)."""
+    embed = embed_aligned(path)
     return lambda result, original: identity_similarity(embed, result, original)

@@ -1,88 +1,222 @@
-"""Folders of restored pictures against folders of originals."""
+"""A folder of results judged: every picture's figures, kept as they come, so that a stopped run goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ..errors import PictureError
-from ..images.picture import to_depth
-from ..images.reading import read_picture
-from .metrics import FIGURES, frechet_distance, perceptual_distance
-from .perceptual import DetectorFeatures, feature_distance
+from ..errors import InputError, PictureError
+from .catalogue import MEASURES, Call
+from .frechet import Features, Gathering, Statistics, frechet_distance
+from .pairs import Loaded, fitted, load, paired_names, pictures_in
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+#: Pictures of one size judged at once.
+_AT_ONCE = 8
 
-
-@dataclass(frozen=True, kw_only=True)
-class Extras:
-    """Figures that need weights. identity: an ArcFace file (see `measures.embedders.read_arcface`)."""
-
-    lpips: bool = False
-    fid: bool = False
-    identity: Path | None = None
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Means over all pairs, each pair's figures by stem, and the originals without a partner."""
+class Folders:
+    """What is judged, and what beside: originals, and the inputs that were restored. All pair by stem."""
 
-    means: dict[str, float]
+    results: Path
+    originals: Path | None = None
+    inputs: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Each picture's figures by stem, the partners without a result, what is to be said, and FID where it was taken."""
+
     pictures: dict[str, dict[str, float]]
-    missing: list[str]
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    fid: float | None = None
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Of every figure, over the pictures that have it."""
+        names = next(iter(self.pictures.values()), {})
+        columns = {name: [row[name] for row in self.pictures.values()] for name in names}
+        means = {name: _mean(values) for name, values in columns.items()}
+        return means if self.fid is None else {**means, "fid": self.fid}
 
 
-def compare_folders(folder: Path, originals: Path, extras: Extras) -> Comparison:
-    """Every original beside the picture of the same stem in `folder`, brought to the original's size by area where it
-    differs.
+@dataclass(frozen=True, kw_only=True)
+class FrechetReference:
+    """What FID is taken against: features of pictures, and statistics of the others."""
 
-    Raises PictureError where there is nothing to compare, or a picture cannot be read.
+    features: Features
+    statistics: Statistics
+
+
+def evaluate(
+    folders: Folders,
+    measures: Mapping[str, Call],
+    *,
+    size: int = 0,
+    cache: Path | None = None,
+    revision: str = "",
+    frechet: FrechetReference | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Every measure of every result that has its partner.
+
+    measures: functions of (result, partner), by name: those of `catalogue.make`, and a caller's own. size: of the
+    results, in pixels; 0 for any. cache: figures are
+    kept there by the hashes of the files and taken from there. revision: tells apart figures that other weights give.
+    Raises PictureError where there is nothing to compare, or a picture cannot be read or does not fit its partner.
     """
-    wanted = _pictures(originals)
-    given = _pictures(folder)
-    pairs = {stem: (given[stem], path) for stem, path in wanted.items() if stem in given}
-    if not pairs:
-        raise PictureError(f"{folder} and {originals} share no picture; they pair by file name without its ending")
-    measures = {**FIGURES, "perceptual": feature_distance(DetectorFeatures()), **_extra_measures(extras)}
-    frechet = frechet_distance() if extras.fid else None
+    results = pictures_in(folders.results)
+    sides = {"original": folders.originals, "input": folders.inputs}
+    partners = {side: pictures_in(folder) for side, folder in sides.items() if folder is not None}
+    for name in measures:
+        if _partner(name) not in ("nothing", *partners):
+            raise InputError(f"{name} is taken against the {_partner(name)}s; give their folder, or leave it out")
+    stems, missing = list(results), []
+    for side, held in partners.items():
+        folder = sides[side]
+        assert folder is not None
+        shared = paired_names(results, held, (folders.results, folder))
+        missing += [stem for stem in held if stem not in results and stem not in missing]
+        stems = [stem for stem in stems if stem in shared]
+    kept = _Kept(cache, revision)
+    gathering = Gathering() if frechet is not None else None
     rows: dict[str, dict[str, float]] = {}
-    for stem, (result_path, original_path) in pairs.items():
-        original, result = _read(original_path), _read(result_path)
-        if result.shape != original.shape:
-            result = F.interpolate(result, original.shape[-2:], mode="area")
-        rows[stem] = {name: float(measure(result, original)) for name, measure in measures.items()}
-        if frechet is not None:
-            frechet.update(original, real=True)
-            frechet.update(result, real=False)
-    means = {name: float(np.mean([row[name] for row in rows.values()])) for name in measures}
-    if frechet is not None:
-        means["fid"] = float(frechet.compute())
-    return Comparison(means=means, pictures=rows, missing=[s for s in wanted if s not in given])
+    notes: list[str] = []
+    with kept:
+        for batch in _batches(stems, results, partners, notes):
+            if size and batch.pixels.shape[-2:] != (size, size):
+                height, width = batch.pixels.shape[-2:]
+                raise PictureError(f"{results[batch.stems[0]]} has {width}×{height} px; this protocol judges at {size}")
+            if gathering is not None and frechet is not None:
+                gathering.add(frechet.features(batch.pixels))
+            rows.update(_judged(batch, measures, kept))
+            if progress is not None:
+                progress(len(rows), len(stems))
+    fid = None
+    if gathering is not None and frechet is not None:
+        fid = frechet_distance(gathering.statistics(), frechet.statistics)
+    return Evaluation(pictures=rows, missing=missing, notes=notes, fid=fid)
 
 
-def _extra_measures(extras: Extras) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    measures: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
-    if extras.lpips:
-        measures["lpips"] = perceptual_distance()
-    if extras.identity is not None:
-        from .embedders import identity_measure
-
-        measures["identity"] = identity_measure(extras.identity)
-    return measures
+def _partner(name: str) -> str:
+    return MEASURES[name].partner if name in MEASURES else "original"
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise PictureError(f"{folder} is not a folder of pictures")
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in _SUFFIXES}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    """Results (B, 3, H, W) of one size with their partners, by side."""
+
+    stems: list[str]
+    pixels: Tensor
+    partners: dict[str, Tensor]
+    hashes: list[dict[str, str]]
 
 
-def _read(path: Path) -> Tensor:
-    levels = to_depth(read_picture(path).pixels, np.uint8)
-    return torch.from_numpy(np.ascontiguousarray(levels.transpose(2, 0, 1)))[None].float() / 255
+def _batches(
+    stems: Sequence[str], results: Mapping[str, Path], partners: Mapping[str, Mapping[str, Path]], notes: list[str]
+) -> Iterator[_Batch]:
+    held: list[tuple[str, Tensor, dict[str, Tensor], dict[str, str]]] = []
+    for stem in stems:
+        result = load(results[stem])
+        beside: dict[str, Loaded] = {side: load(paths[stem]) for side, paths in partners.items()}
+        pixels = result.pixels
+        if "original" in beside:
+            pixels, said = fitted(result, beside["original"], (results[stem], partners["original"][stem]))
+            notes.extend(said)
+        size = pixels.shape[-2:]
+        aligned = {side: _at(one.pixels, size) for side, one in beside.items()}
+        hashes = {"nothing": result.sha256, **{side: one.sha256 for side, one in beside.items()}}
+        if held and (held[0][1].shape != pixels.shape or len(held) == _AT_ONCE):
+            yield _batch(held)
+            held = []
+        held.append((stem, pixels, aligned, hashes))
+    if held:
+        yield _batch(held)
+
+
+def _at(pixels: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(pixels.shape[-2:]) == tuple(size):
+        return pixels
+    return torch.nn.functional.interpolate(pixels, tuple(size), mode="bilinear", antialias=True)
+
+
+def _batch(held: Sequence[tuple[str, Tensor, dict[str, Tensor], dict[str, str]]]) -> _Batch:
+    return _Batch(
+        stems=[stem for stem, *_ in held],
+        pixels=torch.cat([pixels for _, pixels, _, _ in held]),
+        partners={side: torch.cat([one[2][side] for one in held]) for side in held[0][2]},
+        hashes=[hashes for *_, hashes in held],
+    )
+
+
+def _judged(batch: _Batch, measures: Mapping[str, Call], kept: _Kept) -> dict[str, dict[str, float]]:
+    rows: dict[str, dict[str, float]] = {stem: {} for stem in batch.stems}
+    for name, call in measures.items():
+        side = _partner(name)
+        keys = [(hashes["nothing"], hashes[side]) for hashes in batch.hashes]
+        values = [kept.figure(key, name) for key in keys]
+        if any(value is None for value in values):
+            taken = call(batch.pixels, batch.pixels if side == "nothing" else batch.partners[side])
+            values = [float(value) for value in taken]
+            for key, value in zip(keys, values, strict=True):
+                kept.keep(key, name, float(value))  # type: ignore[arg-type]
+        for stem, value in zip(batch.stems, values, strict=True):
+            rows[stem][name] = math.nan if value is None else value
+    return rows
+
+
+class _Kept:
+    """Figures that were taken before, one a line of a file; a line that a kill cut short is taken again."""
+
+    def __init__(self, path: Path | None, revision: str) -> None:
+        self._path, self._revision = path, revision
+        self._known: dict[tuple[str, str, str], float] = {}
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        if self._path is None:
+            return
+        whole = True
+        if self._path.exists():
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+            whole = text.endswith("\n") or not text
+            for line in text.splitlines():
+                try:
+                    result, partner, name, revision, value = json.loads(line)
+                except ValueError:
+                    continue
+                if revision == self._revision:
+                    self._known[result, partner, name] = math.nan if value is None else float(value)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a", encoding="utf-8")
+        if not whole:
+            self._file.write("\n")
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def figure(self, key: tuple[str, str], name: str) -> float | None:
+        return self._known.get((*key, name))
+
+    def keep(self, key: tuple[str, str], name: str, value: float) -> None:
+        if self._file is not None:
+            line = [*key, name, self._revision, value if math.isfinite(value) else None]
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan

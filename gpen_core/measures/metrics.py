@@ -1,10 +1,10 @@
-"""How good a restored picture is: PSNR, SSIM, sharpness and detail here; LPIPS and FID through libraries that bring
-their weights.
-"""
+"""How good a restored picture is, by arithmetic: PSNR, SSIM in two forms, sharpness and detail."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -26,42 +26,59 @@ def psnr(result: Tensor, target: Tensor) -> Tensor:
 
 def ssim(result: Tensor, target: Tensor) -> Tensor:
     """(B,): mean structural similarity (Wang et al. 2004) with a 7×7 uniform window and sample covariance, whole
-    windows only.
+    windows only: scikit-image's.
     """
+    return _similarity(result, target, [1 / 7] * 7, unbiased=49 / 48)
+
+
+def ssim_basicsr(result: Tensor, target: Tensor) -> Tensor:
+    """(B,): the same with the paper's 11×11 Gaussian window of 1.5 px, over RGB, whole windows only: BasicSR's, what
+    papers on face restoration print.
+    """
+    taps = [math.exp(-((i - 5) ** 2) / (2 * 1.5**2)) for i in range(11)]
+    return _similarity(result, target, [tap / sum(taps) for tap in taps], unbiased=1.0)
+
+
+def _similarity(result: Tensor, target: Tensor, window: Sequence[float], *, unbiased: float) -> Tensor:
     _check(result, target)
-    window = 7
+    if min(result.shape[-2:]) < len(window):
+        raise InputError(
+            f"pictures of {result.shape[-1]}×{result.shape[-2]} px are smaller than SSIM's {len(window)} px"
+        )
     a, b = result.double(), target.double()
-    count = window * window
-
-    def mean(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, window, stride=1)
-
-    mean_a, mean_b = mean(a), mean(b)
-    unbiased = count / (count - 1)
-    variance_a = unbiased * (mean(a * a) - mean_a.square())
-    variance_b = unbiased * (mean(b * b) - mean_b.square())
-    covariance = unbiased * (mean(a * b) - mean_a * mean_b)
+    planes = torch.stack([a, b, a * a, b * b, a * b])
+    for dim in (-1, -2):
+        length = planes.shape[dim] - len(window) + 1
+        shifted = (planes.narrow(dim, start, length) * weight for start, weight in enumerate(window))
+        planes = reduce(torch.add, shifted)
+    mean_a, mean_b, *squares = planes
+    products = (mean_a.square(), mean_b.square(), mean_a * mean_b)
+    variance_a, variance_b, covariance = (
+        unbiased * (square - product) for square, product in zip(squares, products, strict=True)
+    )
     c1, c2 = 0.01**2, 0.03**2
-    top = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    bottom = (mean_a.square() + mean_b.square() + c1) * (variance_a + variance_b + c2)
+    top = (2 * products[2] + c1) * (2 * covariance + c2)
+    bottom = (products[0] + products[1] + c1) * (variance_a + variance_b + c2)
     similarity: Tensor = (top / bottom).flatten(1).mean(1)
     return similarity
 
 
 def sharpness(result: Tensor, target: Tensor) -> Tensor:
-    """(B,): mean |Laplacian| of the result over the original's; 1 is as sharp, a blurred picture is far below."""
+    """(B,): mean |Laplacian| of the result over the original's; 1 is as sharp, a blurred picture is far below. NaN
+    where the original is one colour."""
     _check(result, target)
     own, wanted = (_laplacian(p).abs().flatten(1).mean(1) for p in (result, target))
-    return own / wanted.clamp(min=1e-12)
+    return own / torch.where(wanted > 0, wanted, math.nan)
 
 
 def detail(result: Tensor, target: Tensor) -> Tensor:
-    """(B,): correlation of the two Laplacians; noise raises sharpness, but not this."""
+    """(B,): correlation of the two Laplacians; noise raises sharpness, but not this. NaN where the original is one
+    colour, 0 where only the result is."""
     _check(result, target)
     a, b = (_laplacian(p).flatten(1) for p in (result, target))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
-    correlation: Tensor = (a * b).sum(1) / norms.clamp(min=1e-12)
+    own, wanted = torch.linalg.vector_norm(a, dim=1), torch.linalg.vector_norm(b, dim=1)
+    correlation: Tensor = (a * b).sum(1) / (own.clamp(min=1e-12) * torch.where(wanted > 0, wanted, math.nan))
     return correlation
 
 
@@ -95,20 +112,6 @@ def perceptual_distance(network: str = "alex") -> Callable[[Tensor, Tensor], Ten
     return distance
 
 
-def frechet_distance(features: int = 2048) -> Any:
-    """torchmetrics' FrechetInceptionDistance over pictures in [0, 1]: `.update(pictures, real=…)`, `.compute()`.
-
-    Raises MissingPackageError without torchmetrics and torch-fidelity. Its Inception weights are fetched if not at
-    hand.
-    """
-    try:
-        from torchmetrics.image.fid import FrechetInceptionDistance
-
-        return FrechetInceptionDistance(feature=features, normalize=True)
-    except ImportError as error:  # torchmetrics raises ModuleNotFoundError for torch-fidelity too
-        raise MissingPackageError("FID needs torchmetrics with torch-fidelity; install gpen[metrics]") from error
-
-
 def identity_similarity(embed: Callable[[Tensor], Tensor], result: Tensor, target: Tensor) -> Tensor:
     """(B,): cosine of the embeddings that `embed` gives of pictures (B, 3, S, S) in [0, 1]."""
     _check(result, target)
@@ -117,11 +120,12 @@ def identity_similarity(embed: Callable[[Tensor], Tensor], result: Tensor, targe
 
 
 def _laplacian(pictures: Tensor) -> Tensor:
-    """Of the grey picture, rounded to 8 bits, in levels; mirrored at the borders without repeating them."""
+    """(B, H, W) of the grey picture, rounded to 8 bits, in levels; mirrored at the borders without repeating them."""
     weights = torch.tensor(_LUMA, dtype=torch.float64, device=pictures.device)
-    grey = (pictures.double() * 255 * weights[:, None, None]).sum(1, keepdim=True).round()
-    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64, device=pictures.device)
-    return F.conv2d(F.pad(grey, (1, 1, 1, 1), mode="reflect"), kernel[None, None])
+    grey = (pictures.double() * 255 * weights[:, None, None]).sum(1).round()
+    wide = F.pad(grey[:, None], (1, 1, 1, 1), mode="reflect")[:, 0]
+    around = wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:] + wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1]
+    return around - 4 * grey
 
 
 def _check(result: Tensor, target: Tensor) -> None:
