@@ -30,7 +30,8 @@ VERBS = {
     "bench": "measure speed and memory",
     "train": "train a network by a recipe",
     "degrade": "degrade pictures as training does",
-    "evaluate": "compare restored pictures with the originals",
+    "evaluate": "judge restored pictures, beside their originals or alone",
+    "compare": "several models on the same faces: one table, one sheet",
     "publish": "put a model on the Hub, with its card",
     "doctor": "say what this machine has and lacks",
 }

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ..faces.types import Detection
 from ..weights.load import load_detector
 from ..weights.zoo import OPEN_DETECTOR
 
 #: Distances are given as in a crop of this size.
 _SIZE = 512
+#: Least score of a face.
+_SURE = 0.5
 
 
 def landmark_distance() -> Callable[[Tensor, Tensor], Tensor]:
@@ -21,17 +23,14 @@ def landmark_distance() -> Callable[[Tensor, Tensor], Tensor]:
     detector = load_detector(OPEN_DETECTOR)
 
     def found(pictures: Tensor) -> list[Tensor | None]:
-        middle = pictures.new_tensor([pictures.shape[-1] / 2, pictures.shape[-2] / 2]).cpu()
-
-        def offset(face: Detection) -> float:
-            return float((face.box.view(2, 2).mean(0) - middle).norm()) / face.size
-
-        return [min(faces, key=offset).landmarks if faces else None for faces in detector(pictures.float())]
+        # Best score first; an aligned crop shows one face.
+        best = [next(iter(faces), None) for faces in detector(pictures.float())]
+        return [face.landmarks if face is not None and face.score >= _SURE else None for face in best]
 
     def distance(result: Tensor, target: Tensor) -> Tensor:
         scale = _SIZE / target.shape[-1]
         values = [
-            torch.nan if own is None or wanted is None else float((own - wanted).norm(dim=1).mean()) * scale
+            math.nan if own is None or wanted is None else float((own - wanted).norm(dim=1).mean()) * scale
             for own, wanted in zip(found(result), found(target), strict=True)
         ]
         return torch.tensor(values, dtype=torch.float64)

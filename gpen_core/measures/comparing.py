@@ -1,0 +1,98 @@
+"""Several models on the same faces: each one's results, judged alike, on one table and one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ..errors import InputError
+from ..files import replacing
+from ..images import Picture, write_picture
+from ..images.resize import resize
+from .catalogue import better
+from .pairs import load, pictures_in
+from .restorers import Restorer
+from .tables import Sides, summary
+
+_AT_ONCE = 8
+
+
+def names_of(sources: Sequence[str]) -> dict[str, str]:
+    """Source by the name under which its results stand. Raises InputError where two would have one name."""
+    names: dict[str, str] = {}
+    for source in sources:
+        name = Path(source).stem if Path(source).suffix else source.replace("/", "-")
+        if name in names:
+            raise InputError(f"{names[name]} and {source} would both be called {name}; rename one")
+        names[name] = source
+    return names
+
+
+def restore_folder(
+    restorer: Restorer, inputs: Path, results: Path, *, done: Callable[[int, int], None] | None = None
+) -> None:
+    """Writes every aligned face of `inputs`, restored, as PNG into `results`; a few are held at a time.
+
+    Raises PictureError for a picture that cannot be read, InputError for one that is not square.
+    """
+    paths = list(pictures_in(inputs).items())
+    results.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(paths), _AT_ONCE):
+        part = paths[first : first + _AT_ONCE]
+        faces = [load(path).pixels for _, path in part]
+        for (_, path), face in zip(part, faces, strict=True):
+            if face.shape[-1] != face.shape[-2]:
+                raise InputError(f"{path} has {face.shape[-1]}×{face.shape[-2]} px; aligned faces are square")
+        alike = len({face.shape for face in faces}) == 1
+        outputs = restorer(torch.cat(faces)) if alike else [restorer(face)[0] for face in faces]
+        for (stem, _), output in zip(part, outputs, strict=True):
+            write_picture(Picture(pixels=_levels(output)), results / f"{stem}.png", overwrite=True)
+        if done is not None:
+            done(min(first + _AT_ONCE, len(paths)), len(paths))
+
+
+def contact_sheet(path: Path, folders: Mapping[str, Path], stems: Sequence[str], side: int = 192) -> None:
+    """Writes one picture: a row a face, a column a folder, its name above."""
+    names = list(folders)
+    sheet = Image.new("RGB", (len(names) * side, 20 + len(stems) * side), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, name in enumerate(names):
+        draw.text((column * side + 4, 4), name, fill="black")
+        held = pictures_in(folders[name])
+        for row, stem in enumerate(stems):
+            if stem in held:
+                face = _levels(resize(load(held[stem]).pixels, side)[0])
+                sheet.paste(Image.fromarray(face), (column * side, 20 + row * side))
+    with replacing(path) as temporary:
+        sheet.save(temporary, "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG", quality=92)
+
+
+def markdown(sides: Sides) -> str:
+    """The sums as a Markdown table: a row a side, a column a figure, the best of the models in bold."""
+    held = summary(sides)["sides"]
+    names = list(dict.fromkeys(name for side in held.values() for name in side["figures"]))
+    lines = ["| | " + " | ".join(f"{n} {'↑' if better(n) == 'higher' else '↓'}" for n in names) + " |"]
+    lines.append("|---" * (len(names) + 1) + "|")
+    means = {
+        name: {side: one["figures"][name]["mean"] for side, one in held.items() if name in one["figures"]}
+        for name in names
+    }
+    for side in held:
+        cells = []
+        for name in names:
+            value = means[name].get(side)
+            others = [v for s, v in means[name].items() if s != "input" and v is not None]
+            best = others and value == (max(others) if better(name) == "higher" else min(others))
+            shown = "–" if value is None else f"{value:.3f}"
+            cells.append(f"**{shown}**" if best and side != "input" else shown)
+        lines.append(f"| {side} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _levels(face: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return (face.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
