@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from training_scripts import TRAINING
+from training_scripts import TRAINING, script
 
 from gpen_core.architecture import Discriminator
 from gpen_core.faces.geometry import fit_similarity, template
@@ -19,7 +19,7 @@ from gpen_core.measures.metrics import psnr, ssim
 from gpen_core.options import Selection
 from gpen_core.trainer import read_recipe
 from gpen_core.trainer.start import load_discriminator, read_network
-from gpen_core.weights import load_detector, load_model
+from gpen_core.weights import checkpoint, load_detector, load_model
 from gpen_core.weights.entry import BUNDLED
 
 EXAMPLES = BUNDLED.parent.parent / "examples"
@@ -106,3 +106,13 @@ def test_the_open_model_can_be_trained_on_from_what_is_in_the_repository() -> No
     state, stated, _ = read_network(TRAINING / "open_model" / "discriminator.safetensors")
     assert stated == config
     load_discriminator(Discriminator(config), state, name="the open model's discriminator")
+
+
+def test_the_card_to_read_is_written_from_the_figures_in_the_file() -> None:
+    ship = script("ship.py")
+    stored = checkpoint.read(MODEL)
+    text = (BUNDLED / "gpen-open-256.md").read_text(encoding="utf-8")
+    assert text == ship.card_text(stored.card.details, stored.card.licence)
+    hub_card = pytest.importorskip("huggingface_hub").ModelCard(text)
+    held = {result.metric_name: result.metric_value for result in hub_card.data.eval_results}
+    assert held["psnr, severe damage"] == stored.card.details["figures"]["severe"]["psnr"]

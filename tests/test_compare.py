@@ -1,6 +1,8 @@
 """Several models on the same faces."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,3 +116,13 @@ def test_a_sheet_leaves_room_where_a_result_is_missing(tmp_path):
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.getpixel((8, 28)) == (255, 0, 0)
         assert sheet.getpixel((24, 28)) == (255, 255, 255)
+
+
+def test_the_page_of_models_names_the_measures_and_protocols_that_there_are():
+    scripts = Path(__file__).parents[1] / "docs" / "scripts"
+    specification = importlib.util.spec_from_file_location("write_models", scripts / "write_models.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    page = module.PAGE.read_text(encoding="utf-8")
+    assert module.measures() in page
+    assert "| gpen-open-256 |" in page

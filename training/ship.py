@@ -23,6 +23,8 @@ from PIL import Image
 from torch import Tensor
 
 from gpen_core.measures.metrics import FIGURES, psnr
+from gpen_core.measures.perceptual import DetectorFeatures, feature_distance
+from gpen_core.measures.tables import model_index
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.weights import GPEN, checkpoint, load_model
@@ -53,7 +55,8 @@ def restore(model: GPEN, faces: Tensor) -> Tensor:
 def figures(result: Tensor, clean: Tensor) -> dict[str, float]:
     """Mean figures of faces (N, 3, S, S), a few at a time: they are computed in double precision."""
     parts = list(zip(result.split(4), clean.split(4), strict=True))
-    return {name: float(torch.cat([figure(a, b) for a, b in parts]).mean()) for name, figure in FIGURES.items()}
+    asked = {**FIGURES, "perceptual": feature_distance(DetectorFeatures())}
+    return {name: float(torch.cat([figure(a, b) for a, b in parts]).mean()) for name, figure in asked.items()}
 
 
 def judge(model: GPEN, pairs: Path, sharpen: float) -> dict[str, dict[str, float]]:
@@ -80,6 +83,7 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
         f"license: {licence.lower()}",
         "library_name: gpen",
         "tags: [face-restoration, gpen]",
+        *model_index(NAME, details["judged_on"], {damage: _own(row) for damage, row in details["figures"].items()}),
         "---",
         "",
         f"# {NAME}",
@@ -104,7 +108,7 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
         "",
     ]
     lines += ["## Figures", "", f"On {details['judged_on']}; in brackets the damaged input.", ""]
-    names = [n for n in next(iter(details["figures"].values())) if not n.startswith("input_")]
+    names = list(_own(next(iter(details["figures"].values()))))
     lines += ["| damage | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for kind, table in (("", details["figures"]), (", the network alone", details["figures_of_the_network"])):
         for damage, row in table.items():
@@ -117,6 +121,11 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     lines += ["", f"float16 against the float32 weights: {details['half_psnr']} dB.", "", "## Limits and bias", ""]
     lines += [f"- {line}" for line in details["limits"]]
     return "\n".join(lines) + "\n"
+
+
+def _own(row: Mapping[str, float]) -> dict[str, float]:
+    """The figures of the results, without the inputs'."""
+    return {name: value for name, value in row.items() if not name.startswith("input_")}
 
 
 def stage_name(stage: str, size: int) -> str:
@@ -185,10 +194,7 @@ def main() -> None:
     )
     for damage, row in ship(parser.parse_args()).items():
         sys.stdout.write(
-            damage
-            + ": "
-            + ", ".join(f"{n} {v:.3f} ({row['input_' + n]:.3f})" for n, v in row.items() if not n.startswith("input_"))
-            + "\n"
+            damage + ": " + ", ".join(f"{n} {v:.3f} ({row['input_' + n]:.3f})" for n, v in _own(row).items()) + "\n"
         )
 
 

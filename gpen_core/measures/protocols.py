@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 
-_WITHOUT_ORIGINALS = ("clip_iqa",)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
@@ -27,6 +25,11 @@ class Protocol:
     source: str
 
 
+def _in_the_wild(count: int, gate: float, source: str) -> Protocol:
+    """Real photographs, of which nobody has the originals."""
+    return Protocol(count=count, size=512, originals=False, measures=("clip_iqa",), fid=True, gate=gate, source=source)
+
+
 PROTOCOLS: dict[str, Protocol] = {
     "celeba-test": Protocol(
         count=3000,
@@ -37,42 +40,14 @@ PROTOCOLS: dict[str, Protocol] = {
         gate=0.5,
         source="CelebA-Test: 3,000 faces of CelebA-HQ with synthetic damage (Wang et al., GFPGAN, CVPR 2021)",
     ),
-    "lfw": Protocol(
-        count=1711,
-        size=512,
-        originals=False,
-        measures=_WITHOUT_ORIGINALS,
-        fid=True,
-        gate=0.6,
-        source="LFW-Test: the first picture of each of 1,711 people in LFW's validation part (GFPGAN)",
+    "lfw": _in_the_wild(
+        1711, 0.6, "LFW-Test: the first picture of each of 1,711 people in LFW's validation part (GFPGAN)"
     ),
-    "webphoto": Protocol(
-        count=407,
-        size=512,
-        originals=False,
-        measures=_WITHOUT_ORIGINALS,
-        fid=True,
-        gate=0.3,
-        source="WebPhoto-Test: 407 faces of 188 old photographs from the net (GFPGAN)",
+    "webphoto": _in_the_wild(407, 0.3, "WebPhoto-Test: 407 faces of 188 old photographs from the net (GFPGAN)"),
+    "wider": _in_the_wild(
+        970, 0.3, "WIDER-Test: 970 badly damaged faces of WIDER FACE (Zhou et al., CodeFormer, NeurIPS 2022)"
     ),
-    "wider": Protocol(
-        count=970,
-        size=512,
-        originals=False,
-        measures=_WITHOUT_ORIGINALS,
-        fid=True,
-        gate=0.3,
-        source="WIDER-Test: 970 badly damaged faces of WIDER FACE (Zhou et al., CodeFormer, NeurIPS 2022)",
-    ),
-    "celebchild": Protocol(
-        count=180,
-        size=512,
-        originals=False,
-        measures=_WITHOUT_ORIGINALS,
-        fid=True,
-        gate=0.6,
-        source="CelebChild-Test: 180 childhood photographs of celebrities (GFPGAN)",
-    ),
+    "celebchild": _in_the_wild(180, 0.6, "CelebChild-Test: 180 childhood photographs of celebrities (GFPGAN)"),
     "folder": Protocol(
         count=0,
         size=0,

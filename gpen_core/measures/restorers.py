@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..errors import MissingPackageError, WeightsError
 from ..images.resize import resize
-from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from ..weights.checkpoint import read_state_dict
 from ..weights.hub import locate
@@ -36,7 +35,7 @@ def load_restorer(source: str, *, device: str = "auto", trust_pickle: bool = Fal
             raise
         return _spandrel(source, device, trust_pickle, error)
     restorer, size = FaceRestorer(model), model.config.in_size
-    return lambda faces: restorer.run(resize(faces, size), RestoreOptions())
+    return lambda faces: restorer.run(resize(faces, size))
 
 
 def _spandrel(source: str, device: str, trust_pickle: bool, ours: WeightsError) -> Restorer:
