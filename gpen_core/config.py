@@ -62,20 +62,23 @@ class PriorOptions:
     """What one prior has to be told beside its shapes; a prior with more to tell has a subclass of its own.
 
     concat: features are concatenated to the prior's (GPEN), or added (stock StyleGAN2).
+    features: false: the encoder's features are not fed, as in the paper's ablation; the latent code alone tells.
     """
 
     concat: bool = True
+    features: bool = True
 
-    UNSEEN: ClassVar[tuple[str, ...]] = ()
-    """Those that the shapes of the weights do not tell."""
+    UNSEEN: ClassVar[tuple[str, ...]] = ("features",)
+    """What the shapes of the weights do not tell."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.concat, bool):
-            raise ConfigError(f"concat is {shown(self.concat)}; it must be true or false")
+        for name in ("concat", "features"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be true or false")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; `features` only where they are off."""
+        return {name: value for name, value in asdict(self).items() if name != "features" or not value}
 
     def brief(self, latent_dim: int) -> str:
         """How the code of so many numbers enters, in a few words."""
@@ -89,7 +92,7 @@ class MappingOptions(PriorOptions):
     n_mlp: int = 8
     lr_mlp: float = 0.01
 
-    UNSEEN: ClassVar[tuple[str, ...]] = ("lr_mlp",)
+    UNSEEN: ClassVar[tuple[str, ...]] = (*PriorOptions.UNSEEN, "lr_mlp")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,10 +109,11 @@ def prior_options(prior: str) -> type[PriorOptions]:
     if prior == DEFAULT_PRIOR:
         return MappingOptions
     # The priors stand on this module and bring torch, which listing models does without.
-    priors = import_module(".architecture.priors", __package__).PRIORS
-    if not isinstance(prior, str) or prior not in priors:
-        raise ConfigError(f"there is no prior {shown(prior)}; there are: {', '.join(priors)}")
-    options: type[PriorOptions] = priors[prior].Options
+    architecture = import_module(".architecture", __package__)
+    known = {**architecture.PRIORS, **architecture.COMPARATORS}
+    if prior not in known:
+        raise ConfigError(f"there is no prior {shown(prior)}; there are: {', '.join(known)}")
+    options: type[PriorOptions] = known[prior].Options
     return options
 
 
@@ -119,6 +123,7 @@ class GPENConfig:
 
     channels: feature channels of the prior at each resolution 4, 8, … out_size.
     style_dim: numbers of the prior's latent code.
+    prior: the generator's name, in `architecture.PRIORS`, or of a whole network, in `architecture.COMPARATORS`.
     options: the prior's own; given as an object, or by name (`n_mlp=2`), as they stand beside the sizes in JSON.
     """
 

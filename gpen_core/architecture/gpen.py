@@ -11,7 +11,9 @@ from torch import Generator, Tensor, nn
 
 from ..config import GPENConfig, ModelCard
 from ..errors import ConfigError, InputError
+from .comparators import COMPARATORS
 from .encoder import encode, encoder_blocks, latent_head
+from .generator import GeneratorPart
 from .operators import at_least_float32
 from .priors import PRIORS, Features, Prior, Shapes
 
@@ -40,6 +42,10 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.card = card if card is not None else ModelCard()
+        self._levels: list[str] = []
+        if config.prior in COMPARATORS:
+            self.generator: GeneratorPart = COMPARATORS[config.prior](config, generator=generator)
+            return
         self.generator = build_prior(config, generator=generator)
         blocks = encoder_blocks(config.channels, config.in_size, generator=generator)
         self._levels = list(blocks)
@@ -47,15 +53,25 @@ class Network(nn.Module):
             self.add_module(name, block)
         self.final_linear = latent_head(config.channels[4], config.style_dim, generator=generator)
 
+    @property
+    def prior(self) -> Prior:
+        """The generator, where it is a prior. Raises ConfigError for a whole network, which has none."""
+        if not isinstance(self.generator, Prior):
+            raise ConfigError(f"the network {self.config.prior!r} has no prior that features are fed to")
+        return self.generator
+
     def encode(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """The latent code (B, style_dim) and the feature (B, channels[r], r, r) at each resolution up to in_size."""
-        return encode([self.get_submodule(name) for name in self._levels], self.final_linear, x)
+        code, features = encode([self.get_submodule(name) for name in self._levels], self.final_linear, x)
+        if not self.config.options.features:
+            features = {r: torch.zeros_like(feature[:1]) for r, feature in features.items()}
+        return code, features
 
     def drawn_features(self, device: torch.device) -> dict[int, tuple[Tensor, ...]]:
         """The noise of the resolutions above in_size: one set of batch 1 from the card's seed, for every face."""
         above = [r for r in self.config.resolutions if r > self.config.in_size]
         source = Generator().manual_seed(self.card.noise_seed)
-        return self.generator.draw_noise(1, generator=source, independent=True, resolutions=above, device=device)
+        return self.prior.draw_noise(1, generator=source, independent=True, resolutions=above, device=device)
 
     def forward(self, x: Tensor, *, noise: Features | None = None) -> Tensor:
         """Restored faces (B, 3, out_size, out_size), float32, not clamped, in the card's value range.
@@ -64,10 +80,13 @@ class Network(nn.Module):
         noise: features for the resolutions above in_size; None: `drawn_features`.
         Raises InputError for any other shape or kind of tensor.
         """
-        weight = self.get_parameter(f"{self._levels[0]}.0.0.weight")
+        weight = next(self.parameters())
         check_input(x, self.config.in_size, weight.device)
+        if not self._levels:
+            restored: Tensor = self.generator(x.to(weight.dtype))
+            return restored.to(at_least_float32(restored.dtype))
         latent, features = self.encode(x.to(weight.dtype))
-        inputs = self.generator.feature_inputs
+        inputs = self.prior.feature_inputs
         given: dict[int, Sequence[Tensor]] = {r: (f,) * inputs[r] for r, f in features.items()}
         if self.config.out_size > self.config.in_size:
             given.update(noise if noise is not None else self.drawn_features(x.device))
@@ -101,7 +120,11 @@ def config_from_shapes(shapes: Shapes) -> GPENConfig | None:
     levels = 0
     while f"ecd{levels}.0.{1 if levels else 0}.weight" in shapes:
         levels += 1
-    if not inner or not levels:
+    if inner and not levels:
+        whole = (found for kind in COMPARATORS.values() if (found := kind.recognise(inner)) is not None)
+        values = next(whole, None)
+        return None if values is None else GPENConfig.from_dict(values)
+    if not inner:
         return None
     return prior_config(inner, in_size=2 ** (levels + 1))
 

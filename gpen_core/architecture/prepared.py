@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -38,8 +39,45 @@ class PlainPrior(FoldedModule):
         return pictures.float()
 
 
+class WholeNetwork(FoldedModule):
+    """A comparator, as it is, in the computing precision."""
+
+    form = "plain network"
+    shrink = 1
+    """By how much a trial may shrink a face: not at all."""
+
+    def __init__(self, model: Network, dtype: torch.dtype) -> None:
+        super().__init__(dtype)
+        plain = model.generator
+        self.plain = type(plain)(plain.config).to(next(plain.parameters()).device, dtype).requires_grad_(False)
+        self.plain.load_state_dict(plain.state_dict())
+        for parameter in self.plain.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def cast(self, dtype: torch.dtype) -> WholeNetwork:
+        """The same network in `dtype`."""
+        twin = copy.copy(self)
+        twin.__dict__["_modules"] = {"plain": copy.deepcopy(self.plain).to(dtype)}
+        twin.dtype = dtype
+        return twin
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.plain.parameters()).device
+
+    def forward(self, x: Tensor, workspace: Workspace, noise: Features | None = None) -> Tensor:
+        """Faces (B, 3, S, S), float32, from `x` (B, 3, S, S)."""
+        restored: Tensor = self.plain(x.to(self.dtype).contiguous(memory_format=torch.channels_last))
+        return restored.float()
+
+
 class PreparedNetwork(FoldedModule):
     """Encoder and decoder in one computing precision."""
+
+    shrink = 4
+    """By how much a trial may shrink a face: every layer takes part, in a sixteenth of the work."""
 
     def __init__(self, model: Network, dtype: torch.dtype) -> None:
         super().__init__(dtype)
@@ -47,7 +85,8 @@ class PreparedNetwork(FoldedModule):
         self.encoder = nn.ModuleList(FoldedConvLayer(layer, dtype) for layer in layers)
         (head,) = (m for m in model.final_linear if isinstance(m, EqualizedLinear))
         self.head = FoldedLinear(head)
-        prior = model.generator
+        prior = model.prior
+        self.fed = model.config.options.features
         decoder = prior.prepared(dtype)
         self.decoder: FoldedModule = decoder if decoder is not None else PlainPrior(prior, dtype)
         self.feature_inputs = dict(prior.feature_inputs)
@@ -56,6 +95,16 @@ class PreparedNetwork(FoldedModule):
             self.drawn[resolution] = len(noise)
             for index, plane in enumerate(noise):
                 self.keep(f"noise_{resolution}_{index}", plane.to(dtype), computing=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.weight.device
+
+    @property
+    def form(self) -> str:
+        """`prepared`, or `plain decoder` where the prior has no inference form."""
+        return "plain decoder" if isinstance(self.decoder, PlainPrior) else "prepared"
 
     def forward(self, x: Tensor, workspace: Workspace, noise: Features | None = None) -> Tensor:
         """Faces (B, 3, out_size, out_size), float32, from `x` (B, 3, in_size, in_size).
@@ -68,7 +117,8 @@ class PreparedNetwork(FoldedModule):
         shrink = resolution // x.shape[-1]
         for layer in self.encoder:
             x = layer(x, workspace, f"feature{resolution}")
-            features[resolution] = (x,) * self.feature_inputs[resolution]
+            feature = x if self.fed else torch.zeros_like(x[:1])
+            features[resolution] = (feature,) * self.feature_inputs[resolution]
             resolution //= 2
         latent: Tensor = self.head(x.repeat(1, 1, shrink, shrink).float().flatten(1))
         for size, count in self.drawn.items():
@@ -91,7 +141,8 @@ class PreparedGPEN(nn.Module):
         self.card = model.card
         self.file = model.file
         self._precision = precision
-        self.network = PreparedNetwork(model, DTYPES[precision if precision != "auto" else "fp32"])
+        kind = WholeNetwork if model.generator.whole else PreparedNetwork
+        self.network: PreparedNetwork | WholeNetwork = kind(model, DTYPES[precision if precision != "auto" else "fp32"])
         self._idle: list[Workspace] = []
         self._compile, self._graph = compile, graph
         self._runner: Callable[[Tensor, Workspace], Tensor] | None = None
@@ -106,14 +157,13 @@ class PreparedGPEN(nn.Module):
 
     @property
     def form(self) -> str:
-        """`prepared`, or `plain decoder` where the prior has no inference form; with `compiled` and `graphed`."""
-        name = "plain decoder" if isinstance(self.network.decoder, PlainPrior) else "prepared"
-        return name + (" compiled" if self._compile else "") + (" graphed" if self._graph else "")
+        """`prepared`, `plain decoder` where the prior has no inference form, `plain network`; `compiled`, `graphed`."""
+        return self.network.form + (" compiled" if self._compile else "") + (" graphed" if self._graph else "")
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.network.head.weight.device
+        return self.network.device
 
     @torch.no_grad()
     def forward(self, x: Tensor, *, noise: Features | None = None) -> Tensor:
@@ -182,12 +232,12 @@ class PreparedGPEN(nn.Module):
         self._settled = True
 
 
-def trial(network: PreparedNetwork, in_size: int) -> Tensor:
-    """What `network` makes of a fixed face of a quarter the size: every layer takes part, a sixteenth of the work."""
-    device = network.head.weight.device
+def trial(network: PreparedNetwork | WholeNetwork, in_size: int) -> Tensor:
+    """What `network` makes of a fixed face, of a quarter the size where it can take that."""
+    device, size = network.device, in_size // network.shrink
     source = Generator().manual_seed(0)
     face = torch.rand(1, 3, 8, 8, generator=source, device="cpu") * 2 - 1
-    face = F.interpolate(face, size=(in_size // 4, in_size // 4), mode="bilinear").to(device)
+    face = F.interpolate(face, size=(size, size), mode="bilinear").to(device)
     with torch.no_grad(), float32_as("fp32", device), torch.autocast(device.type, enabled=False):
         out: Tensor = network(face, Workspace())
     return out

@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, after printing what the file holds."""
     from ..architecture import prior_config
+    from ..errors import WeightsError
     from ..weights import GPEN
     from ..weights.cache import sha256_of
     from ..weights.description import shapes_of
@@ -32,10 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..weights.tensors import read_tensors, tensors_sha256
 
     located = locate(arguments.source)
-    tensors = read_tensors(located.path, trust_pickle=arguments.trust_pickle).tensors
-    if prior_config(shapes_of(tensors)) is not None:
+    try:
+        found = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
+    except WeightsError:
+        tensors = read_tensors(located.path, trust_pickle=arguments.trust_pickle).tensors
+        if prior_config(shapes_of(tensors)) is None:
+            raise
         return _say_prior(arguments, located.path)
-    found = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
     content = tensors_sha256(found.state_dict())
     stated = found.card.details.get("sha256")
     facts: dict[str, Any] = {

@@ -151,7 +151,10 @@ class LossRecipe:
     gradient_penalty, drift: of WGAN-GP, at every step: on the slope between real and made pictures, and on the square
     of real scores.
     discriminator: stylegan2 as in the paper, or projected: heads over the frozen network of `[backbone]`, which see at
-    once what another has to learn; r1 and feature_matching must then be 0 (`perceptual` compares features).
+    once what another has to learn; r1 and feature_matching must then be 0 (`perceptual` compares features); or patches:
+    Pix2PixHD's, at two sizes, with which r1 must be 0.
+    conditional: whether the discriminator sees the damaged face beside the restored one (pix2pix).
+    latent_norm: on how far a network's latents are from their mean (pSp).
     adversarial_share, perceptual_share: that term's gradient at the picture is given this many times the length of the
     content's, whatever its weight; 0: its weight decides.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
@@ -170,7 +173,9 @@ class LossRecipe:
     fine: float = 0.0
     emphasis: float = 0.0
     form: Form = "logistic"
-    discriminator: Literal["stylegan2", "projected"] = "stylegan2"
+    discriminator: Literal["stylegan2", "projected", "patches"] = "stylegan2"
+    conditional: bool = False
+    latent_norm: float = 0.0
     adversarial_share: float = 0.0
     perceptual_share: float = 0.0
     gradient_penalty: float = 0.0
@@ -199,6 +204,7 @@ class LossRecipe:
             "perceptual_share",
             "gradient_penalty",
             "drift",
+            "latent_norm",
             "r1",
             "path_length",
             "mixing",
@@ -208,6 +214,10 @@ class LossRecipe:
             given = [name for name in ("r1", "feature_matching", "gradient_penalty", "drift") if getattr(self, name)]
             if given:
                 raise ConfigError(f"a projected discriminator takes no {' and no '.join(given)}; set them to 0")
+        if self.discriminator == "patches" and (self.r1 or self.gradient_penalty):
+            raise ConfigError("a discriminator of patches takes no r1 and no gradient_penalty; set them to 0")
+        if self.conditional and self.discriminator != "patches":
+            raise ConfigError(f"conditional is for a discriminator of patches, and this is {self.discriminator}")
         for term in ("adversarial", "perceptual"):
             if getattr(self, f"{term}_share") and not (getattr(self, term) and (self.content or self.fine)):
                 raise ConfigError(
@@ -341,6 +351,10 @@ class Recipe:
             if self.growth.from_size > size:
                 raise ConfigError(f"growth.from_size is {self.growth.from_size}, above the {size} px of the prior")
             return
+        if self.losses.conditional and self.augmentation.target:
+            raise ConfigError(
+                "augmented pictures no longer go with their damaged ones; set conditional or augmentation"
+            )
         if self.growth.from_size:
             raise ConfigError(f"growth is for stage prior, and this is {self.stage}; set growth.from_size = 0")
         # For segmentation the input is a map, and nothing is damaged.

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from ..architecture import Discriminator, Prior, build_prior
+from ..architecture import DECODER, Discriminator, PatchDiscriminator, Prior, build_prior
+from ..architecture.generator import GeneratorPart
 from ..data import Batch
 from ..errors import TrainingError
 from ..images.fine import fine_structure
@@ -27,7 +28,7 @@ from .recipe import GrowthRecipe, LossRecipe, Recipe
 Augment = Callable[[Tensor], Tensor]
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 """Scalar of (result, original), both (B, 3, S, S) in [-1, 1]."""
-Judge = Discriminator | ProjectedDiscriminator
+Judge = Discriminator | ProjectedDiscriminator | PatchDiscriminator
 
 
 class Stage(ABC):
@@ -47,9 +48,14 @@ class Stage(ABC):
         """Real pictures (B, 3, S, S) as this step is to make them."""
         return clean
 
-    def shown(self, pictures: Tensor) -> Tensor:
-        """`pictures` as the discriminator sees them."""
-        return emphasise(pictures, self.losses.emphasis)
+    def shown(self, pictures: Tensor, batch: Batch) -> Tensor:
+        """`pictures` (B, 3, S, S) as the discriminator sees them: where it is conditional, beside what they are of."""
+        pictures = emphasise(pictures, self.losses.emphasis)
+        return (
+            torch.cat([pictures, resized(batch.damaged, pictures.shape[-1])], 1)
+            if self.losses.conditional
+            else pictures
+        )
 
     @abstractmethod
     def groups(self) -> dict[str, list[nn.Parameter]]:
@@ -71,7 +77,7 @@ class Stage(ABC):
         """The weighted terms of the generator's loss; their sum is minimised."""
         return {
             "adversarial": self.losses.adversarial
-            * self.game.generator(self.discriminator(self.shown(augment(fake) if augment else fake)))
+            * self.game.generator(self.discriminator(self.shown(augment(fake) if augment else fake, batch)))
         }
 
 
@@ -135,7 +141,12 @@ def coarsened(pictures: Tensor, hidden: float) -> Tensor:
     return F.interpolate(fine, size=pictures.shape[-2:], mode="nearest")
 
 
-def _check_path_length(prior: Prior, losses: LossRecipe) -> None:
+def resized(damaged: Tensor, size: int) -> Tensor:
+    """Damaged faces at the size of the restored ones."""
+    return damaged if damaged.shape[-1] == size else F.interpolate(damaged, (size, size), mode="nearest")
+
+
+def _check_path_length(prior: GeneratorPart, losses: LossRecipe) -> None:
     if losses.path_length:
         prior.require("have its path length measured")
 
@@ -157,13 +168,18 @@ class FinetuneStage(Stage):
     ) -> None:
         super().__init__(generator, discriminator, losses)
         _check_path_length(generator.generator, losses)
+        if losses.latent_norm:
+            generator.generator.require("have the norm of its latents measured")
         self._extra = dict(extra or {})
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        """`encoder`: ecd* and final_linear; `decoder`: everything under `generator.`."""
-        decoder = [p for n, p in self.generator.named_parameters() if n.startswith("generator.")]
-        encoder = [p for n, p in self.generator.named_parameters() if not n.startswith("generator.")]
-        return {"encoder": encoder, "decoder": decoder}
+        """`encoder`: ecd* and final_linear; `decoder`: everything under `generator.`, but for what is frozen there."""
+        trained = [(n, p) for n, p in self.generator.named_parameters() if p.requires_grad]
+        groups = {
+            "encoder": [p for n, p in trained if not n.startswith(DECODER)],
+            "decoder": [p for n, p in trained if n.startswith(DECODER)],
+        }
+        return {name: parameters for name, parameters in groups.items() if parameters}
 
     def pictures(self, batch: Batch, source: Generator, *, network: nn.Module | None = None) -> Tensor:
         """Restored pictures; nothing is random."""
@@ -173,7 +189,7 @@ class FinetuneStage(Stage):
     def traced(self, batch: Batch, source: Generator) -> tuple[Tensor, Tensor]:
         """Restored pictures and their style latents."""
         network = self.generator
-        prior = network.generator
+        prior = network.prior
         code, features = network.encode(self._given(batch.damaged))
         latents = prior.style_latents(code)
         given = {r: (f,) * prior.feature_inputs[r] for r, f in features.items()}
@@ -191,6 +207,9 @@ class FinetuneStage(Stage):
         if weights.fine:
             distance = content(fine_structure(fake, 5), fine_structure(batch.clean, 5), weights.content_norm)
             terms["fine"] = weights.fine * distance
+        if weights.latent_norm:
+            distance = self.generator.generator.latent_norm(self._given(batch.damaged))
+            terms["latent_norm"] = weights.latent_norm * distance
         if adversarial:
             terms |= self._judged(fake, batch, matching=matching and weights.feature_matching > 0, augment=augment)
         for name, (weight, loss) in self._extra.items():
@@ -202,17 +221,17 @@ class FinetuneStage(Stage):
     def _judged(self, fake: Tensor, batch: Batch, *, matching: bool, augment: Augment | None) -> dict[str, Tensor]:
         """The terms that the discriminator has a part in."""
         weights, terms = self.losses, {}
-        seen = self.discriminator.features(self.shown(fake)) if matching else None
+        seen = self.discriminator.features(self.shown(fake, batch)) if matching else None
         if weights.adversarial:
             scores = (
                 seen.scores
                 if seen is not None and augment is None
-                else self.discriminator(self.shown(augment(fake) if augment else fake))
+                else self.discriminator(self.shown(augment(fake) if augment else fake, batch))
             )
             terms["adversarial"] = weights.adversarial * self.game.generator(scores)
         if seen is not None:
             with torch.no_grad():
-                wanted = self.discriminator.features(self.shown(batch.clean)).features
+                wanted = self.discriminator.features(self.shown(batch.clean, batch)).features
             distance = feature_matching(seen.features, wanted, weights.feature_norm, weights.feature_reduction)
             terms["feature_matching"] = weights.feature_matching * distance
         return terms
@@ -245,10 +264,17 @@ def build_stage(
     cannot do.
     """
     config, source = recipe.network.config, torch.Generator().manual_seed(recipe.seed)
-    judge = discriminator or Discriminator(config, generator=source).to(device)
+    judge = discriminator or _discriminator(recipe, source).to(device)
     if recipe.stage == "prior":
         return PriorStage(build_prior(config, generator=source).to(device), judge, recipe.losses, recipe.growth)
     if recipe.stage == "finetune":
         generator = GPEN(config, recipe.card(), generator=source).to(device)
         return FinetuneStage(generator, judge, recipe.losses, extra)
     raise TrainingError(f"stage {recipe.stage!r} trains nothing; it copies a prior into a new GPEN")
+
+
+def _discriminator(recipe: Recipe, source: Generator) -> Judge:
+    if recipe.losses.discriminator == "patches":
+        inputs = 6 if recipe.losses.conditional else 3
+        return PatchDiscriminator(recipe.network.config, inputs=inputs, generator=source)
+    return Discriminator(recipe.network.config, generator=source)

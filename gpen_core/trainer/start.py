@@ -34,14 +34,16 @@ def embed_prior(network: GPEN, prior: Mapping[str, Tensor], *, name: str) -> Non
 
     Raises TrainingError when the prior does not fit, naming what differs; every tensor must find its place.
     """
+    generator = network.generator
     found = prior_config({n: tuple(t.shape) for n, t in prior.items()})
-    if found is not None and found.prior != network.config.prior:
+    if generator.prior_name is not None and found is not None and found.prior != generator.prior_name:
         raise TrainingError(
-            f"{name} is a {found.prior} prior and the recipe's network takes {network.config.prior};"
+            f"{name} is a {found.prior} prior and the recipe's network takes {generator.prior_name};"
             f" set network.prior = {found.prior!r}, or give another file"
         )
-    inside = embed(network.generator.adapted(prior))
-    expected = {n: t for n, t in network.state_dict().items() if n.startswith(DECODER)}
+    inside = embed(generator.adapted(prior))
+    place = DECODER + generator.prior_place
+    expected = {n: t for n, t in network.state_dict().items() if n.startswith(place) or n in inside}
     _check_fit(inside, expected, name)
     network.load_state_dict(inside, strict=False)
 

@@ -132,8 +132,8 @@ class Stepper:
                 with contextlib.nullcontext() if keep else torch.no_grad():
                     fake = stage.pictures(batch, self.source(batch.position, _FAKES))
                 augment = self._augment(batch, _AUGMENT_D)
-                real_score = discriminator(stage.shown(augment(batch.clean)))
-                fake_score = discriminator(stage.shown(augment(fake.detach())))
+                real_score = discriminator(stage.shown(augment(batch.clean), batch))
+                fake_score = discriminator(stage.shown(augment(fake.detach()), batch))
             loss = stage.game.discriminator(real_score, fake_score)
             if losses.drift:
                 loss = loss + losses.drift * mean_square(real_score)
@@ -158,13 +158,14 @@ class Stepper:
     def _slope(self, batch: Batch, fake: Tensor) -> Tensor:
         """WGAN-GP's penalty between the batch's pictures and the made ones, outside of a lower precision."""
         share = torch.rand(len(fake), generator=self.source(batch.position, _SLOPE), device=self.device)
-        pictures = between(self.stage.shown(batch.clean), self.stage.shown(fake), share.to(self.dtype))
+        pictures = between(self.stage.shown(batch.clean, batch), self.stage.shown(fake, batch), share.to(self.dtype))
         return gradient_penalty(self.stage.discriminator(pictures), pictures)
 
     def _r1_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
         losses, discriminator = self.recipe.losses, self.stage.discriminator
         for turn, batch in enumerate(batches):
-            real = self.stage.shown(self._augment(batch, _AUGMENT_R1)(batch.clean)).detach().requires_grad_(True)
+            shown = self.stage.shown(self._augment(batch, _AUGMENT_R1)(batch.clean), batch)
+            real = shown.detach().requires_grad_(True)
             penalty = r1_penalty(discriminator(real), real)
             self._backward(self.discriminator_adam, batches, turn, losses.r1 / 2 * losses.r1_every * penalty)
             _note(log, r1=penalty)

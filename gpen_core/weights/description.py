@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -115,7 +115,10 @@ def agreed_config(stated: GPENConfig | None, found: GPENConfig, where: str) -> G
     if stated is None:
         return found
     if stated.prior == found.prior:
-        found = found.with_options(**{name: getattr(stated.options, name) for name in stated.options.UNSEEN})
+        told = {**asdict(stated.options), **stated.to_dict()}
+        sizes = ("in_size", "out_size") if "channels" in stated.options.UNSEEN else ()
+        unseen = {name: told[name] for name in (*sizes, *stated.options.UNSEEN)}
+        found = GPENConfig.from_dict({**found.to_dict(), **unseen})
     if stated == found:
         return found
     ours, theirs = found.to_dict(), stated.to_dict()

@@ -2,67 +2,37 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from ...config import GPENConfig, MappingOptions, PriorOptions
-from ...errors import ConfigError, InputError
+from ...config import GPENConfig
+from ...errors import InputError
 from ..folded import FoldedModule
-
-Shapes = Mapping[str, Sequence[int]]
-Features = Mapping[int, Sequence[Tensor]]
-Ability = Literal[
-    "convert its value range",
-    "grow",
-    "fade in",
-    "mix styles",
-    "have its path length measured",
-    "truncate",
-    "choose classes",
-]
-
-_REMEDIES: Mapping[Ability, str] = {
-    "convert its value range": "train it in the range that the task has",
-    "grow": "train it at its full size",
-    "fade in": "leave growth.from_size at 0",
-    "mix styles": "set losses.mixing = 0",
-    "have its path length measured": "set losses.path_length = 0",
-    "truncate": "leave truncation at 1",
-    "choose classes": "leave classes out",
-}
+from ..generator import Ability, Features, GeneratorPart, Shapes
 
 
-class Prior(nn.Module, ABC):
+class Prior(GeneratorPart):
     """A generator whose noise inputs can be fed by an encoder's features.
 
     A new prior is one file and one line in `PRIORS`: the encoder is built from this table, and a file of weights is
     recognised by it. `generator` draws the initial parameters. They stand
     under `generator.` in a GPEN, with the names of that prior's usual weights.
-    What a prior can do beyond `forward` it says in `abilities`, and has the method of; the rest is refused by name.
     """
-
-    name: ClassVar[str]
-    """Of the prior in `PRIORS` and in a configuration."""
-
-    Options: ClassVar[type[PriorOptions]] = MappingOptions
-    """What of a configuration is this prior's own."""
-
-    abilities: ClassVar[frozenset[Ability]] = frozenset()
 
     stored_noise: Features | None = None
     """The noise that a file keeps beside the weights, where it does (see `settle`)."""
 
     def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.options = config.options
-        self.latent_dim = config.style_dim
-        self.resolutions = config.resolutions
-        self.channels = dict(config.channels)
+        super().__init__(config)
+
+    @property
+    def prior_name(self) -> str | None:
+        """Its own."""
+        return self.name
 
     @property
     @abstractmethod
@@ -88,22 +58,8 @@ class Prior(nn.Module, ABC):
     def recognise(cls, shapes: Shapes) -> dict[str, Any] | None:
         """The fields of `GPENConfig` (all but in_size) that such tensors belong to; None: not this prior."""
 
-    @classmethod
-    def require(cls, ability: Ability) -> None:
-        """Raises ConfigError, with what to do instead, unless this prior has the ability."""
-        if ability not in cls.abilities:
-            raise cls.refusal(ability)
-
-    @classmethod
-    def refusal(cls, ability: Ability) -> ConfigError:
-        """That this prior lacks the ability, and what to do instead."""
-        return ConfigError(f"the prior {cls.name!r} cannot {ability}; {_REMEDIES[ability]}")
-
     def adapted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A file's tensors of such a prior as this one takes them, for the same pictures from the same code.
-
-        Where this one concatenates features and the file's adds noise, the new columns are zero.
-        """
+        """As they are, unless the prior says otherwise."""
         return dict(state)
 
     def settle(self, state: Mapping[str, Tensor]) -> None:
@@ -146,31 +102,12 @@ class Prior(nn.Module, ABC):
             return self.draw_noise(len(z), generator=generator, device=z.device)
         return {r: tuple(plane.to(z.device) for plane in planes) for r, planes in noise.items()}
 
-    def change_range(self, scale: float, shift: float) -> None:
-        """Makes every picture `scale` times what it was, plus `shift`. Raises ConfigError where it cannot."""
-        raise self.refusal("convert its value range")
-
-    def grown(self, smaller: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """This prior's state with a smaller one's inside: at first the same pictures, brought to size.
-
-        Raises ConfigError where it cannot.
-        """
-        raise self.refusal("grow")
-
     def hide(self, resolutions: float) -> None:
         """Leaves so many of the largest resolutions out of the pictures; a fraction of one fades it in.
 
         Raises ConfigError where it cannot.
         """
         raise self.refusal("fade in")
-
-    def style_latents(self, code: Tensor) -> Tensor:
-        """The latents (B, latents, D) of codes (B, latent_dim) that `render` takes (ConfigError: there are none)."""
-        raise self.refusal("have its path length measured")
-
-    def render(self, latents: Tensor, features: Features) -> Tensor:
-        """Pictures (B, 3, S, S) from what `style_latents` gave. Raises ConfigError as it does."""
-        raise self.refusal("have its path length measured")
 
     def draw(
         self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False
@@ -223,3 +160,6 @@ class Prior(nn.Module, ABC):
             ]
             features[r] = tuple(draws) if independent else tuple(draws * count)
         return features
+
+
+__all__ = ["Ability", "Features", "Prior", "Shapes"]

@@ -41,6 +41,7 @@ class BigGANOptions(PriorOptions):
     hierarchical: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "attention", tuple(self.attention))
         if self.classes < 1 or self.shared_dim < 1:
             raise ConfigError(f"classes is {self.classes} and shared_dim {self.shared_dim}; they must be at least 1")
