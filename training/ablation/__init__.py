@@ -1,0 +1,1 @@
+"""The paper's ablation and comparison at 64 px."""
