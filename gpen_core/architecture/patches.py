@@ -23,7 +23,7 @@ class PatchJudge(nn.Module):
         super().__init__()
         widths = [inputs, *(WIDTH * min(2**level, 8) for level in range(DEPTH + 1)), 1]
         self.convs = nn.ModuleList(
-            Convolution(a, b, 4, stride=2 if level < DEPTH else 1, generator=generator)
+            Convolution(a, b, 4, stride=2 if level < DEPTH else 1, padding=2, generator=generator)
             for level, (a, b) in enumerate(itertools.pairwise(widths))
         )
 
@@ -31,7 +31,7 @@ class PatchJudge(nn.Module):
         """What each convolution makes of pictures `x` (B, inputs, H, W), the scores (B, 1, h, w) last."""
         outputs = []
         for level, layer in enumerate(self.convs):
-            x = layer(x if level < DEPTH else F.pad(x, (2, 2, 2, 2)))
+            x = layer(x)
             if level < len(self.convs) - 1:
                 x = F.leaky_relu(instance_norm(x) if level else x, 0.2)
             outputs.append(x)

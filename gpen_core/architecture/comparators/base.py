@@ -41,7 +41,10 @@ class Comparator(GeneratorPart):
 
 
 class Convolution(nn.Module):
-    """A convolution, or a transposed one that doubles the size; Gaussian weights, bias."""
+    """A convolution, or a transposed one that doubles the size; Gaussian weights, bias.
+
+    padding: None: 1 where the stride is 2, and none where the picture is padded before.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Convolution(nn.Module):
         size: int,
         *,
         stride: int = 1,
+        padding: int | None = None,
         up: bool = False,
         generator: Generator | None = None,
     ) -> None:
@@ -58,13 +62,14 @@ class Convolution(nn.Module):
         self.weight = normal(*shape, size, size, generator=generator, scale=DEVIATION)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.stride, self.up = stride, up
+        self.padding = padding if padding is not None else int(stride == 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, outputs, H', W') from `x` (B, inputs, H, W), which for a stride of 1 was padded before."""
+        """(B, outputs, H', W') from `x` (B, inputs, H, W)."""
         if self.up:
             odd = self.weight.shape[-1] % 2
             return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1, output_padding=odd)
-        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=1 if self.stride == 2 else 0)
+        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
 
 def instance_norm(x: Tensor) -> Tensor:
