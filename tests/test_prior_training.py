@@ -20,7 +20,8 @@ from gpen_core.errors import ConfigError
 from gpen_core.losses import between, gradient_penalty
 from gpen_core.trainer.checkpoint import list_checkpoints
 from gpen_core.trainer.loop import Limits, Loop
-from gpen_core.trainer.recipe import GrowthRecipe, Recipe, read_recipe
+from gpen_core.trainer.network_recipe import GrowthRecipe
+from gpen_core.trainer.recipe import Recipe, read_recipe
 from gpen_core.trainer.stages import coarsened
 
 

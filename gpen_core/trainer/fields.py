@@ -85,3 +85,11 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def at_least(recipe: Any, least: float, *names: str) -> None:
+    """Raises ConfigError for the first of the named values of `recipe` that is below `least`, or no number."""
+    for name in names:
+        value = getattr(recipe, name)
+        if not value >= least:
+            raise ConfigError(f"{name} is {value}; it must be at least {least:g}")

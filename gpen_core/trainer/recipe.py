@@ -4,80 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import GPENConfig, ModelCard, Task, prior_options
+from ..config import ModelCard, Task
 from ..data.compression import Backend
 from ..data.presets import find_preset
 from ..errors import ConfigError
 from ..losses import Form, Norm, Reduction
-from .fields import fill, read_toml
+from .fields import at_least, fill, read_toml
+from .network_recipe import GrowthRecipe, NetworkRecipe
 
 BackboneName = Literal["vgg16", "efficientnet-lite0"]
 StageName = Literal["prior", "embed", "finetune"]
 Precision = Literal["auto", "fp32", "bf16", "fp64"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkRecipe:
-    """Shapes, as `GPENConfig.standard` builds them; template: how the faces are aligned.
-
-    channels: a table of its own (resolution → channels) instead of `channel_multiplier` and `narrow`.
-    options: of the prior, where it has more than n_mlp and concat.
-    """
-
-    size: int = 256
-    out_size: int | None = None
-    channels: dict[str, int] | None = None
-    channel_multiplier: float = 1.0
-    narrow: float = 0.25
-    style_dim: int = 512
-    n_mlp: int = 8
-    concat: bool = True
-    prior: str = "stylegan2"
-    options: dict[str, Any] = field(default_factory=dict)
-    template: Literal["gpen", "ffhq"] = "ffhq"
-
-    @property
-    def config(self) -> GPENConfig:
-        """The network's configuration."""
-        known = {f.name for f in fields(prior_options(self.prior))}
-        own = {**self.options, "concat": self.concat}
-        # Its default means nothing to a prior without a mapping network; another value is refused by name.
-        if "n_mlp" in known or self.n_mlp != NetworkRecipe.n_mlp:
-            own["n_mlp"] = self.n_mlp
-        if self.channels is not None:
-            return GPENConfig(
-                in_size=self.size,
-                out_size=self.out_size or self.size,
-                channels={int(resolution): count for resolution, count in self.channels.items()},
-                style_dim=self.style_dim,
-                prior=self.prior,
-                **own,
-            )
-        return GPENConfig.standard(
-            self.size,
-            out_size=self.out_size,
-            channel_multiplier=self.channel_multiplier,
-            narrow=self.narrow,
-            style_dim=self.style_dim,
-            prior=self.prior,
-            **own,
-        )
-
-    def __post_init__(self) -> None:
-        twice = sorted({"concat", "n_mlp"} & set(self.options))
-        if twice:
-            raise ConfigError(f"options hold {', '.join(twice)}, which are keys of the network; set them there")
-        if self.channels is not None:
-            for name in ("channel_multiplier", "narrow"):
-                if getattr(self, name) != getattr(NetworkRecipe, name):
-                    raise ConfigError(f"channels are given, so {name} has nothing to say; leave it out")
-            if not all(resolution.isdecimal() for resolution in self.channels):
-                raise ConfigError(f"channels name {', '.join(self.channels)}; they must be resolutions, as 4, 8, 16")
-        self.config  # noqa: B018 - it refuses what cannot be built
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +42,8 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         find_preset(self.degradation)
-        _at_least(self, 1, "batch", "accumulate")
-        _at_least(self, 0, "workers")
+        at_least(self, 1, "batch", "accumulate")
+        at_least(self, 0, "workers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +72,8 @@ class RateRecipe:
 
     def __post_init__(self) -> None:
         rates = ("encoder", "decoder", "discriminator", "fresh_discriminator")
-        _at_least(self, 0, *rates, "fresh_images", "warmup_images", "half_life", "clip")
-        _at_least(self, 1, "nan_limit")
+        at_least(self, 0, *rates, "fresh_images", "warmup_images", "half_life", "clip")
+        at_least(self, 1, "nan_limit")
         if not 0 < self.beta2 < 1:
             raise ConfigError(f"rates.beta2 is {self.beta2}; it must lie between 0 and 1")
         if not 0 <= self.beta1 < 1:
@@ -190,7 +131,7 @@ class LossRecipe:
     independent_noise: bool = False
 
     def __post_init__(self) -> None:
-        _at_least(
+        at_least(
             self,
             0,
             "adversarial",
@@ -209,7 +150,7 @@ class LossRecipe:
             "path_length",
             "mixing",
         )
-        _at_least(self, 1, "r1_every", "path_every", "path_shrink")
+        at_least(self, 1, "r1_every", "path_every", "path_shrink")
         if self.discriminator == "projected":
             given = [name for name in ("r1", "feature_matching", "gradient_penalty", "drift") if getattr(self, name)]
             if given:
@@ -223,32 +164,6 @@ class LossRecipe:
                 raise ConfigError(
                     f"{term}_share is a share of the content's gradient; {term} and content must be above 0"
                 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrowthRecipe:
-    """Progressive growing of a prior that can fade in, in images of the run (Karras et al. 2018).
-
-    from_size: pixels of the first pictures; 0: none grows. Each size is trained for `stable_images`, then the next one
-    fades in over `fade_images`. Real pictures are shown as coarse as the made ones.
-    """
-
-    from_size: int = 0
-    stable_images: int = 600_000
-    fade_images: int = 600_000
-
-    def __post_init__(self) -> None:
-        _at_least(self, 1, "stable_images", "fade_images")
-        if self.from_size and (self.from_size < 4 or self.from_size & (self.from_size - 1)):
-            raise ConfigError(f"growth.from_size is {self.from_size}; it must be a power of two from 4, or 0")
-
-    def hidden(self, images: int, size: int) -> float:
-        """How many resolutions of a prior of `size` pixels are not shown yet; a fraction is fading in."""
-        if not self.from_size:
-            return 0.0
-        levels = max(0, (size // self.from_size).bit_length() - 1)
-        done, inside = divmod(images, self.stable_images + self.fade_images)
-        return max(0.0, levels - done - max(0, inside - self.stable_images) / self.fade_images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,8 +197,8 @@ class AugmentRecipe:
     limit: float = 0.85
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "target", "start", "limit")
-        _at_least(self, 1, "every", "ramp_images")
+        at_least(self, 0, "target", "start", "limit")
+        at_least(self, 1, "every", "ramp_images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,10 +229,8 @@ class RunRecipe:
     best: Literal["perceptual", "psnr", "ssim", "detail", "lpips"] = "perceptual"
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "max_images", "keep", "log_every")
-        _at_least(
-            self, 0, "checkpoint_minutes", "part_megabytes", "grid_every", "validate_every", "validation_pictures"
-        )
+        at_least(self, 1, "max_images", "keep", "log_every")
+        at_least(self, 0, "checkpoint_minutes", "part_megabytes", "grid_every", "validate_every", "validation_pictures")
         if self.best == "lpips" and not self.lpips:
             raise ConfigError(
                 "best is lpips, which is not computed; set lpips = true (its weights are needed), or choose another"
@@ -413,10 +326,3 @@ def read_recipe(source: str | Path, changes: Mapping[str, Any] | None = None) ->
                 raise ConfigError(f"{key} cannot be set: {table} is a value, not a table")
         place[last] = value
     return Recipe.from_dict(values)
-
-
-def _at_least(recipe: Any, least: float, *names: str) -> None:
-    for name in names:
-        value = getattr(recipe, name)
-        if not value >= least:
-            raise ConfigError(f"{name} is {value}; it must be at least {least:g}")

@@ -23,7 +23,8 @@ from ..losses import (
     feature_matching,
 )
 from ..weights import GPEN
-from .recipe import GrowthRecipe, LossRecipe, Recipe
+from .network_recipe import GrowthRecipe
+from .recipe import LossRecipe, Recipe
 
 Augment = Callable[[Tensor], Tensor]
 PairLoss = Callable[[Tensor, Tensor], Tensor]

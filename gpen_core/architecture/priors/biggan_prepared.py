@@ -15,7 +15,8 @@ from .progressive import doubled
 from .progressive_prepared import FoldedConvolution
 
 if TYPE_CHECKING:
-    from .biggan import Attention, BigGANPrior, Block, ConditionalNorm, OutputNorm
+    from .biggan import BigGANPrior
+    from .biggan_layers import Attention, Block, ConditionalNorm, OutputNorm
 
 EPSILON = 1e-5
 
