@@ -92,8 +92,8 @@ class FoldedStyleLayer(FoldedModule):
             self.keep("feature_weight", plain.feature.weight.detach().to(dtype), computing=True)
 
     def forward(self, x: Tensor, latent: Tensor, feature: Tensor, workspace: Workspace, name: str) -> Tensor:
-        """(B, width, H, W) in the workspace's buffer `name`, of `x` (B, inputs, H or H/2, …) and `latent`, float32."""
-        size, width = feature.shape[-1], self.channels * (2 if self.concat else 1)
+        """(B, width, H, W), concatenated in the buffer `name`, of `x` (B, inputs, H or H/2, …) and `latent`."""
+        size = feature.shape[-1]
         noise = self.noise[:, :, :size, :size] if self.concat else feature
         if self.conv is None:
             # In the plain form's own order: what is left of a nearly constant picture depends on each rounding.
@@ -102,13 +102,14 @@ class FoldedStyleLayer(FoldedModule):
         else:
             rows = self._convolved(self.conv, x).addcmul_(noise, self.noise_weight)
         scale, shift = self.style(latent).chunk(2, dim=1)
-        out = workspace.take(name, (len(latent), width, size, size), self.dtype, rows.device)
-        own = slice(0, self.channels)
-        out[:, own] = styled(F.leaky_relu_(rows, LEAKY_SLOPE), scale[:, own], shift[:, own])
-        if self.concat:
-            given = F.leaky_relu_(torch.addcmul(self.feature_bias, feature, self.feature_weight), LEAKY_SLOPE)
-            other = slice(self.channels, width)
-            out[:, other] = styled(given.expand(len(latent), -1, -1, -1), scale[:, other], shift[:, other])
+        count = self.channels
+        rows = styled(F.leaky_relu_(rows, LEAKY_SLOPE), scale[:, :count], shift[:, :count])
+        if not self.concat:
+            return rows
+        out = workspace.take(name, (len(latent), 2 * count, size, size), self.dtype, rows.device)
+        out[:, :count] = rows
+        given = F.leaky_relu_(torch.addcmul(self.feature_bias, feature, self.feature_weight), LEAKY_SLOPE)
+        out[:, count:] = styled(given.expand(len(latent), -1, -1, -1), scale[:, count:], shift[:, count:])
         return out
 
     def _convolved(self, conv: FoldedConvolution, x: Tensor) -> Tensor:
