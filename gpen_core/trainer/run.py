@@ -33,6 +33,9 @@ from .start import change_range, embed_prior, grow, load_discriminator, load_gen
 from .step import Stepper
 from .validation import Measure, Validation
 
+FED = ("concat", "features")
+"""How features are fed, which a prior adapts to and a discriminator does not see."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
@@ -214,8 +217,7 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
             )
         state, stated, card = read_network(sources.prior)
         if stated is not None and stated.prior == config.prior:
-            # Features that are concatenated here and added there are the one difference that the prior adapts to.
-            same_config(config, stated.with_options(concat=config.options.concat), str(sources.prior))
+            same_config(config, stated, str(sources.prior), apart=FED)
         embed_prior(stage.generator, state, name=str(sources.prior))
         change_range(stage.generator, (-1.0, 1.0), stage.generator.card.value_range)
         facts["seen"] |= _seen(card, "")
@@ -236,7 +238,7 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
         grow(stage.discriminator, read_network(sources.smaller_discriminator)[0])
     if sources.discriminator is not None:
         state, stated, _ = read_network(sources.discriminator, part="d")
-        same_config(config, stated, str(sources.discriminator))
+        same_config(config, stated, str(sources.discriminator), apart=FED)
         load_discriminator(stage.discriminator, state, name=str(sources.discriminator))
     return facts
 

@@ -123,15 +123,15 @@ def _count_blocks(state: Mapping[str, Tensor], template: str) -> int:
     return count
 
 
-def same_config(ours: GPENConfig, theirs: GPENConfig | None, where: str) -> None:
-    """Raises ConfigError that names both where a file states another configuration."""
-    if theirs is None or ours == theirs:
+def same_config(ours: GPENConfig, theirs: GPENConfig | None, where: str, *, apart: tuple[str, ...] = ()) -> None:
+    """Raises ConfigError that names both where a file states another configuration; apart: fields that may differ."""
+    if theirs is None:
         return
     mine, other = ours.to_dict(), theirs.to_dict()
-    differing = ", ".join(
-        f"{k} {other.get(k)} there and {mine.get(k)} here" for k in {**mine, **other} if mine.get(k) != other.get(k)
-    )
-    raise ConfigError(f"{where} has another configuration than the recipe: {differing}")
+    names = [k for k in {**mine, **other} if k not in apart and mine.get(k) != other.get(k)]
+    if names:
+        differing = ", ".join(f"{k} {other.get(k)} there and {mine.get(k)} here" for k in names)
+        raise ConfigError(f"{where} has another configuration than the recipe: {differing}")
 
 
 def _check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:
