@@ -81,6 +81,10 @@ class Stage(ABC):
             * self.game.generator(self.discriminator(self.shown(augment(fake) if augment else fake, batch)))
         }
 
+    def penalties(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms of the generator's loss that do not look at its pictures: none."""
+        return {}
+
 
 class PriorStage(Stage):
     """Stage 1: the prior alone, from Gaussian codes and Gaussian features. Raises ConfigError for a loss that asks of
@@ -208,9 +212,6 @@ class FinetuneStage(Stage):
         if weights.fine:
             distance = content(fine_structure(fake, 5), fine_structure(batch.clean, 5), weights.content_norm)
             terms["fine"] = weights.fine * distance
-        if weights.latent_norm:
-            distance = self.generator.generator.latent_norm(self._given(batch.damaged))
-            terms["latent_norm"] = weights.latent_norm * distance
         if adversarial:
             terms |= self._judged(fake, batch, matching=matching and weights.feature_matching > 0, augment=augment)
         for name, (weight, loss) in self._extra.items():
@@ -218,6 +219,13 @@ class FinetuneStage(Stage):
         if not terms:
             raise TrainingError("no loss has a weight above 0; set losses.content or losses.adversarial")
         return terms
+
+    def penalties(self, batch: Batch) -> dict[str, Tensor]:
+        """How far the latents are from their mean, where that is weighed (pSp)."""
+        weight = self.losses.latent_norm
+        if not weight:
+            return {}
+        return {"latent_norm": weight * self.generator.generator.latent_norm(self._given(batch.damaged))}
 
     def _judged(self, fake: Tensor, batch: Batch, *, matching: bool, augment: Augment | None) -> dict[str, Tensor]:
         """The terms that the discriminator has a part in."""

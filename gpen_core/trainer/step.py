@@ -184,8 +184,10 @@ class Stepper:
                 # Losses meet the picture alone: their gradient there goes once through the generator.
                 picture = fake.detach().requires_grad_(True)
                 terms = stage.loss(picture, batch, adversarial=adversarial, matching=matching, augment=augment)
+                penalties = stage.penalties(batch)
             gradient, terms = gradient_at(picture, terms, self._shares)
-            self._backward(self.generator_adam, batches, turn, fake, gradient)
+            self._backward(self.generator_adam, batches, turn, fake, gradient, also=list(penalties.values()))
+            terms |= penalties
             _note(log, g=torch.stack(list(terms.values())).sum(), **terms)
         self._step(self.generator_adam)
 
@@ -213,10 +215,11 @@ class Stepper:
         turn: int,
         result: Tensor,
         gradient: Tensor | None = None,
+        also: Sequence[Tensor] = (),
     ) -> None:
         """Adds what batch number `turn` has in the gradient of the step: its share of the step's pictures.
 
-        gradient: of the loss at `result`; None: `result` is the loss.
+        gradient: of the loss at `result`; None: `result` is the loss. also: scalars that are part of it by themselves.
         """
         count, processes = len(batches[turn].clean), self.processes.num_processes
         share = count * processes / self._step_images(batches)
@@ -224,7 +227,7 @@ class Stepper:
         if gradient is None:
             torch.autograd.backward(result * share)
         else:
-            torch.autograd.backward(result, gradient * share)
+            torch.autograd.backward([result, *also], [gradient * share, *(torch.full_like(a, share) for a in also)])
 
     def _step_images(self, batches: Sequence[Batch]) -> int:
         return self.progress.step_images or sum(len(b.clean) for b in batches) * self.processes.num_processes
