@@ -73,7 +73,7 @@ def contact_sheet(path: Path, folders: Mapping[str, Path], stems: Sequence[str],
 
 
 def markdown(sides: Sides) -> str:
-    """The sums as a Markdown table: a row a side, a column a figure, the best of the models in bold."""
+    """The sums as a Markdown table: a row a side, a column a figure, the best of several models in bold."""
     held = summary(sides)["sides"]
     names = list(dict.fromkeys(name for side in held.values() for name in side["figures"]))
     lines = ["| | " + " | ".join(f"{n} {'↑' if better(n) == 'higher' else '↓'}" for n in names) + " |"]
@@ -87,7 +87,7 @@ def markdown(sides: Sides) -> str:
         for name in names:
             value = means[name].get(side)
             others = [v for s, v in means[name].items() if s != "input" and v is not None]
-            best = others and value == (max(others) if better(name) == "higher" else min(others))
+            best = len(others) > 1 and value == (max(others) if better(name) == "higher" else min(others))
             shown = "–" if value is None else f"{value:.3f}"
             cells.append(f"**{shown}**" if best and side != "input" else shown)
         lines.append(f"| {side} | " + " | ".join(cells) + " |")
