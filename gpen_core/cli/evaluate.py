@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,19 +123,28 @@ def _measures(arguments: argparse.Namespace) -> dict[str, Call]:
 
 
 def _judge(arguments: argparse.Namespace, measures: dict[str, Call], folder: Path) -> Evaluation:
+    from tqdm import tqdm
+
     from ..measures.evaluation import Folders, evaluate
     from ..measures.protocols import protocol
 
     chosen = protocol(arguments.protocol)
     gated = _gated(arguments) and folder != arguments.degraded  # the inputs are not held against themselves
-    return evaluate(
-        Folders(results=folder, originals=arguments.originals, inputs=arguments.degraded if gated else None),
-        {name: call for name, call in measures.items() if gated or name != "identity_to_input"},
-        size=chosen.size,
-        cache=None if arguments.output is None else arguments.output / "figures.jsonl",
-        revision=f"1 {arguments.weights or ''} {arguments.identity or ''}",
-        frechet=_frechet(arguments) if arguments.fid or (chosen.fid and arguments.fid_statistics) else None,
-    )
+    with tqdm(desc=folder.name, unit="picture", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return evaluate(
+            Folders(results=folder, originals=arguments.originals, inputs=arguments.degraded if gated else None),
+            {name: call for name, call in measures.items() if gated or name != "identity_to_input"},
+            size=chosen.size,
+            cache=None if arguments.output is None else arguments.output / "figures.jsonl",
+            revision=f"1 {arguments.weights or ''} {arguments.identity or ''}",
+            frechet=_frechet(arguments) if arguments.fid or (chosen.fid and arguments.fid_statistics) else None,
+            progress=progress,
+        )
 
 
 def _gated(arguments: argparse.Namespace) -> bool:
