@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from torch.nn import functional as F
 from training_scripts import TRAINING, script
 
 from gpen_core.architecture import Discriminator
@@ -45,6 +46,16 @@ def test_the_open_detector_finds_the_one_face_of_an_example(path: Path) -> None:
     assert len(found) == len(original) == 1
     eyes = (original[0].landmarks[1] - original[0].landmarks[0]).norm()
     assert (found[0].landmarks - original[0].landmarks).norm(dim=1).mean() < 0.15 * eyes
+
+
+@pytest.mark.parametrize("side", [200, 512, 768, 1400])
+def test_the_open_detector_finds_a_face_that_fills_the_picture_once(side: int) -> None:
+    face = _image(GOLDEN)[..., 20:210, 70:260]
+    large = F.interpolate(face, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    found = select(load_detector(DETECTOR, device="cpu")(large)[0], Selection())
+    assert len(found) == 1
+    (middle,) = found[0].box.view(1, 2, 2).mean(1)
+    assert (middle / side - torch.tensor([0.5, 0.5])).abs().max() < 0.1
 
 
 def test_the_open_detector_finds_nothing_where_there_is_no_face() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from gpen_core.errors import ConfigError, DeviceError, FaceError, InputError, MissingPackageError, WeightsError
 from gpen_core.faces.anchors import anchors, decode_boxes, decode_landmarks
-from gpen_core.faces.detect import RetinaFaceDetector, backbone_of
+from gpen_core.faces.detect import RetinaFaceDetector, _confirmed, backbone_of
 from gpen_core.faces.duplicates import distinct, strongest
 from gpen_core.faces.library import library_class
 from gpen_core.faces.parse import ParseNetParser
@@ -118,6 +118,17 @@ def test_the_strongest_boxes_are_those_of_torchvision(count: int) -> None:
 def test_a_box_inside_another_is_the_same_face() -> None:
     boxes = torch.tensor([[0.0, 0, 100, 100], [30, 30, 60, 60], [2, 1, 103, 99], [200, 0, 260, 60]])
     assert [index for index, _ in distinct(boxes, torch.tensor([0.98, 0.985, 0.99, 0.95]), 0.4)] == [2, 3]
+
+
+def test_a_part_of_a_face_that_the_coarser_look_does_not_see_is_no_face() -> None:
+    whole, part, small = [100.0, 100, 500, 500], [120.0, 50, 280, 210], [600.0, 600, 660, 660]
+    marks = torch.zeros(3, 5, 2)
+    fine = (torch.tensor([part, small, whole]), marks, torch.tensor([0.97, 0.95, 0.9]))
+    coarse = (torch.tensor([whole]), marks[:1], torch.tensor([0.99]))
+    boxes, _, scores = _confirmed([fine, coarse], [1.0, 0.4])
+    assert boxes.tolist() == [part, small, whole, whole]
+    # At 0.4 of the size the part has 64 px and is not there, the small one 24 px: too small to be seen.
+    assert scores.tolist() == pytest.approx([0.0, 0.95, 0.9, 0.99])
 
 
 class Upright:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -24,10 +24,14 @@ Backbone = Literal["mobile0.25", "resnet50"]
 #: Mean of blue, green and red that the networks were trained to have subtracted, of 255.
 _BGR_MEAN = (104.0, 117.0, 123.0)
 #: The next coarser look at a picture is this much smaller, down to about _COARSEST px.
-_STEP, _COARSEST = 2.5, 640
+_STEP, _COARSEST = 2.5, 384
 #: A face wider than this, at some look, is left to the next coarser one: the largest anchor has 512 px, and beyond
 #: 700 px a face is found twice.
 _WIDEST = 400.0
+#: A face of at least so many pixels at a coarser look is seen there too, ...
+_SEEN = 32.0
+#: ... with at least this score, in a box that overlaps by this (intersection over union).
+_CONFIRMED, _SAME = 0.3, 0.3
 #: Candidates of one look before duplicates are taken out; more would only cost time.
 _MOST = 5000
 
@@ -45,7 +49,8 @@ _NETWORKS = {"mobile0.25": MobileRetinaFace, "resnet50": _resnet}
 class RetinaFaceDetector(nn.Module):
     """A detector of faces with five landmarks; see `contracts.Detector` for what it guarantees.
 
-    A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it.
+    A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it, and for a second
+    opinion about the others.
     state_dict: facexlib's names. backbone: None reads it off the weights. floor: least confidence of what is reported.
     nms: boxes that overlap more than this (intersection over union) are one face. longest_side: at which pictures are
     wanted. Raises WeightsError where the weights do not fit, for a ResNet-50 MissingPackageError or DeviceError where
@@ -75,11 +80,12 @@ class RetinaFaceDetector(nn.Module):
             raise InputError(
                 f"the detector was given {images.dtype} of shape {tuple(images.shape)}; expected floats (B, 3, H, W)"
             )
-        looks = [self._look(images, *look) for look in _looks(images.shape[-2:])]
+        sizes = _looks(images.shape[-2:])
+        looks, ratios = [self._look(images, *size) for size in sizes], [size[1] / images.shape[-1] for size in sizes]
         found: list[list[Detection]] = []
         for index in range(len(images)):
-            boxes, landmarks, scores = (torch.cat([look[index][part] for look in looks]) for part in range(3))
-            kept = distinct(boxes, scores, self.nms)
+            boxes, landmarks, scores = _confirmed([look[index] for look in looks], ratios)
+            kept = [entry for entry in distinct(boxes, scores, self.nms) if entry[1] >= self.floor]
             found.append([Detection(box=boxes[i], landmarks=landmarks[i], score=score) for i, score in kept])
         return found
 
@@ -111,6 +117,26 @@ class RetinaFaceDetector(nn.Module):
             boxes = ((boxes[kept].view(-1, 2, 2) + 0.5) * ratio - 0.5).view(-1, 4)
             found.append((boxes, (marks[kept] + 0.5) * ratio - 0.5, score[kept]))
         return found
+
+
+def _confirmed(
+    looks: Sequence[tuple[Tensor, Tensor, Tensor]], ratios: Sequence[float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, landmarks and scores of all looks at one image, finest first. A face that is large enough for the next
+    coarser look to see it is believed no more than there, where that sees none: parts of faces look like faces.
+
+    ratios: each look's size over the image's.
+    """
+    scores = [looks[-1][2]]
+    for (boxes, _, score), (others, *_), ratio in zip(looks[-2::-1], looks[:0:-1], ratios[:0:-1], strict=True):
+        corners = torch.maximum(boxes[:, None, :2], others[:, :2]), torch.minimum(boxes[:, None, 2:], others[:, 2:])
+        common = (corners[1] - corners[0]).clamp(min=0).prod(2)
+        area, theirs = ((part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, others))
+        same = common > _SAME * (area[:, None] + theirs - common)
+        seen = (same * scores[0]).amax(1) if len(others) else torch.zeros_like(score)
+        doubted = ((boxes[:, 2:] - boxes[:, :2]).amin(1) * ratio >= _SEEN) & (seen < _CONFIRMED)
+        scores.insert(0, torch.where(doubted, torch.minimum(score, seen), score))
+    return torch.cat([look[0] for look in looks]), torch.cat([look[1] for look in looks]), torch.cat(scores)
 
 
 def backbone_of(state_dict: Mapping[str, Tensor]) -> Backbone:
