@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Task = Literal["restoration", "colorization", "inpainting", "segmentation"]
-Template = Literal["gpen", "ffhq"]
+Template = Literal["gpen", "ffhq", "arcface"]
 Border = Literal["black", "reflect"]
 
 SMALLEST, LARGEST = 8, 4096

@@ -6,6 +6,7 @@ GPENError                      anything that this package refuses or cannot do
 ├── PictureError, ValueError       a picture or film
 ├── FaceError, ValueError          boxes, landmarks or masks
 ├── WeightsError                   a file of weights
+│   ├── OtherNetworkError              holds another network
 │   └── UnsafeFileError                a pickle that is not opened here
 ├── HubError                       fetching and publishing
 │   └── HashMismatchError              a fetched file is not the one expected
@@ -36,6 +37,14 @@ class InputError(GPENError, ValueError):
 
 class WeightsError(GPENError):
     """A file of weights that cannot be read, recognised, or does not fit."""
+
+
+class OtherNetworkError(WeightsError):
+    """A file of another network than GPEN; `network` is its name."""
+
+    def __init__(self, message: str, network: str) -> None:
+        super().__init__(message)
+        self.network = network
 
 
 class UnsafeFileError(WeightsError):

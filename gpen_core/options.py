@@ -16,7 +16,7 @@ ColourMatch = Literal["none", "surroundings", "crop"]
 Overlap = Literal["soft", "hard"]
 Blend = Literal["alpha", "laplacian"]
 Region = Literal["eyes", "mouth", "skin", "hair"]
-Template = Literal["gpen", "ffhq"]
+Template = Literal["gpen", "ffhq", "arcface"]
 Border = Literal["black", "reflect"]
 FitMethod = Literal["least_squares", "least_median"]
 

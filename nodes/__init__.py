@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import replacements
-from .adapter import ComfyExtension, io, offer_replacements
+from .adapter import ComfyExtension, io, offer_architecture, offer_replacements
 from .blend import BlendFaces
 from .bridges import BBoxDetectorNode, FacesToSegs
 from .example import ExamplePhotograph
@@ -45,7 +45,8 @@ class GPENExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
 
     async def on_load(self) -> None:
-        """Offers these nodes in the place of other packs' in graphs that are opened."""
+        """Offers these nodes in the place of other packs' in graphs that are opened, and GPEN to the core's loader."""
+        offer_architecture()
         await offer_replacements(replacements.REPLACEMENTS)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

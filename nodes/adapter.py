@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import sys
@@ -30,7 +31,7 @@ log = logging.getLogger("gpen")
 
 RESTORERS = "facerestore_models"
 DETECTION = "facedetection"
-WEIGHT_FILES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
+WEIGHT_FILES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin", ".onnx")
 
 
 def schema(**values: Any) -> Any:
@@ -90,6 +91,14 @@ def find_file(kind: str, name: str) -> Path | None:
 def download_folder(kind: str) -> Path:
     """Where a fetched file of this kind belongs: the first of its folders. Not made here."""
     return _folders(kind)[0]
+
+
+def offer_architecture() -> None:
+    """Lets the core's *Load Upscale Model* read GPEN files, by spandrel's registry; without spandrel, nothing."""
+    with contextlib.suppress(ImportError):
+        from ..gpen_core.formats.spandrel_architecture import install
+
+        install()
 
 
 # Devices and models --------------------------------------------------------------------------------------------------

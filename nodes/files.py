@@ -15,7 +15,7 @@ AUTO = "auto"
 NONE = "none"
 
 # Other networks that live in the same folders, by how their files are called.
-_FOREIGN = ("gfpgan", "codeformer", "restoreformer", "vqfr", "gpen-bfr-256-d.", "gpen-bfr-512-d.")
+_FOREIGN = ("vqfr", "gpen-bfr-256-d.", "gpen-bfr-512-d.")
 
 
 def restorers() -> list[str]:
@@ -30,8 +30,8 @@ def detectors() -> list[str]:
 
 
 def parsers() -> list[str]:
-    """Names to choose a parser by: auto, none, parsenet, and the ParseNet files in `facedetection`."""
-    return [AUTO, NONE, "parsenet", *_local("parsing_parsenet", "parsenet")]
+    """Names to choose a parser by: auto, none, the zoo's, and the files of their kinds in `facedetection`."""
+    return [AUTO, NONE, *zoo.names("parser"), *_local("parsing_parsenet", "parsenet", "parsing_bisenet")]
 
 
 def sizes(kind: str) -> str:

@@ -110,7 +110,9 @@ def load_face_model(
 ) -> FaceModel:
     """The model of this file, zoo name or Hub repository, wrapped for ComfyUI's memory management."""
     with adapter.building():
-        network = load_model(source, device=str(adapter.compute_device()), precision=precision, task=task)
+        # ONNX Runtime has devices of its own: what is installed for it decides, not what torch has.
+        device = "auto" if str(source).lower().endswith(".onnx") else str(adapter.compute_device())
+        network = load_model(source, device=device, precision=precision, task=task)
         # An `auto` model chooses when first asked, and exchanges its weights: before the patcher counts them.
         adapter.log.info("%s computes in %s", name, network.precision)
         return FaceModel(network, name=name, detector=detector, parser=parser)

@@ -60,7 +60,7 @@ def test_a_configuration_names_what_it_lacks() -> None:
     ("change", "words"),
     [
         ({"task": "upscaling"}, "upscaling.*restoration"),
-        ({"template": "arcface"}, "arcface.*ffhq"),
+        ({"template": "dlib"}, "dlib.*ffhq"),
         ({"value_range": (1, 0)}, "smaller"),
         ({"value_range": 3}, "two numbers"),
         ({"license": "MIT"}, "no field license"),

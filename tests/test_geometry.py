@@ -44,8 +44,8 @@ def test_gpens_template_is_the_references(size: int) -> None:
 
 
 def test_an_unknown_template_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'arcface'.*gpen, ffhq"):
-        template("arcface", 512)
+    with pytest.raises(InputError, match=r"'dlib'.*gpen, ffhq"):
+        template("dlib", 512)
 
 
 def test_the_fit_is_the_references_similarity() -> None:

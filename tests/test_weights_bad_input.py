@@ -133,8 +133,8 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_kinds_of_file_are_refused_by_their_suffix(tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    path.write_bytes(b"onnx")
+    path = tmp_path / "m.h5"
+    path.write_bytes(b"weights")
     assert ".safetensors, .pth" in refusal(path)
     assert "there is no file" in refusal(str(tmp_path / "absent.pth"))
     assert "model.safetensors" in refusal(tmp_path)
@@ -287,7 +287,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(asked: str, expected: str) 
 def test_a_name_of_a_network_that_is_no_restorer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file(OTHERS["a RetinaFace detector"], path)
-    with pytest.raises(WeightsError, match="is no ParseNet parser"):
+    with pytest.raises(WeightsError, match="is no ParseNet parser, nor BiSeNet"):
         load_parser(path)
     save_file(OTHERS["a ParseNet parser"], path)
     with pytest.raises(WeightsError, match="is no RetinaFace detector"):

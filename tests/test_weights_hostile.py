@@ -91,6 +91,7 @@ def test_tensors_with_strange_names_are_refused_in_one_line(tmp_path: Path) -> N
 def test_a_name_of_a_megabyte_is_quoted_in_part(tmp_path: Path) -> None:
     refusal(pickled(tmp_path / "m.pth", {"n" * 1_000_000: torch.zeros(1)}))
     refusal(pickled(tmp_path / "w.pth", {"n" * 1_000_000: 3}))
+    refusal(pickled(tmp_path / "nan.pth", {"n" * 3000: torch.full((1,), float("nan"))}))
 
 
 def test_tensors_that_share_memory_or_lie_across_it_are_read(tmp_path: Path) -> None:

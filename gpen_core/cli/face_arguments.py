@@ -26,6 +26,18 @@ def add_networks(parser: argparse.ArgumentParser, *, model: bool = True, usual: 
         group.add_argument("--model", help=f"trained for this task, such as {usual}" if usual else shipped)
         group.add_argument("--parser", help="what tells a face's parts; needed for --mask parser and --region-strength")
         group.add_argument("--precision", default="auto", help="auto, fp32, tf32, bf16 or fp16")
+        group.add_argument(
+            "--fidelity",
+            type=float,
+            metavar="0-1",
+            help="CodeFormer's weight: 0 the most beautiful, 1 the most faithful (default 0.5)",
+        )
+        group.add_argument(
+            "--provider",
+            nargs="+",
+            metavar="NAME",
+            help="what ONNX Runtime computes with, for an .onnx model: cuda, tensorrt, openvino, coreml, directml, cpu",
+        )
     group.add_argument("--detector", help="what finds faces; default: the best one on this machine")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, xpu")
     group.add_argument("--trust-pickle", action="store_true", help="read an unknown pickle with a torch below 2.6")

@@ -15,6 +15,8 @@ from .console import Unread
 if TYPE_CHECKING:
     from ..architecture.prepared import PreparedGPEN
     from ..batch import BatchOptions, BatchSummary, Item, Process
+    from ..formats.onnx_model import OnnxModel
+    from ..formats.restorers import OtherRestorer
     from ..images.metadata import Provenance
 
 #: What --format takes → the suffix of results.
@@ -138,7 +140,7 @@ def plain(value: Any) -> Any:
     return None if value in (float("inf"), float("-inf")) else value
 
 
-def provenance_of(model: PreparedGPEN, strength: float) -> Provenance:
+def provenance_of(model: PreparedGPEN | OnnxModel | OtherRestorer, strength: float) -> Provenance:
     """What results say about their making: the model's name and the hash of its file."""
     from .. import __version__
     from ..images.metadata import Provenance

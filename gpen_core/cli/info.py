@@ -26,13 +26,17 @@ def run(arguments: argparse.Namespace) -> int:
     """The exit status, after printing what the file holds."""
     from ..architecture import prior_config
     from ..errors import WeightsError
+    from ..formats.onnx_model import summary
     from ..weights import GPEN
     from ..weights.cache import sha256_of
     from ..weights.description import shapes_of
+    from ..weights.entry import ONNX
     from ..weights.hub import locate
     from ..weights.tensors import read_tensors, tensors_sha256
 
     located = locate(arguments.source)
+    if located.path.suffix.lower() == ONNX and not arguments.json:
+        print(f"{located.path}: {summary(located.path)}")  # also of what turns out to be no GPEN network
     try:
         found = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
     except WeightsError:

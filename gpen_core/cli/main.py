@@ -26,6 +26,7 @@ VERBS = {
     "models": "list the known models, fetch one",
     "info": "say what a file of weights holds",
     "convert": "write a self-describing safetensors file",
+    "export": "write a model as other programs run it: ONNX, AOTInductor",
     "verify": "certify a model: its errors in each form and precision",
     "bench": "measure speed and memory",
     "train": "train a network by a recipe",

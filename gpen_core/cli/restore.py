@@ -93,8 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
         settings["dry_run"] = True
         process, provenance, group = find_process(arguments, options.selection), None, 1
     else:
-        restorer, provenance = _restorer(arguments, options)
+        restorer, provenance, form = _restorer(arguments, options)
         settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
+        settings["fidelity"], settings["form"] = arguments.fidelity, form
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
         identity = read_identity(arguments, restorer, options)
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
@@ -127,8 +128,8 @@ def _refuse_for_films(arguments: argparse.Namespace) -> None:
         raise InputError("--upscale is for pictures; films keep their size")
 
 
-def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance]:
-    """The networks that the command line names, loaded, and what results say about their making."""
+def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance, str]:
+    """The networks that the command line names, what results say about their making, and the form they run in."""
     from ..restore import FaceRestorer
     from ..tasks import check_task
     from ..weights import load_detector, load_model, load_parser
@@ -137,6 +138,8 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
         arguments.model,
         device=arguments.device,
         precision=arguments.precision,
+        providers=arguments.provider,
+        fidelity=arguments.fidelity,
         compile=arguments.compile,
         trust_pickle=arguments.trust_pickle,
     )
@@ -144,7 +147,7 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
     parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser else None
     detector = None if arguments.aligned else load_detector(arguments.detector, device=arguments.device)
     provenance = provenance_of(model, options.blending.strength)
-    return FaceRestorer(model, detector, parser), provenance
+    return FaceRestorer(model, detector, parser), provenance, model.form
 
 
 def _process(

@@ -47,6 +47,8 @@ def load_for(arguments: argparse.Namespace, task: Task) -> Any:
         arguments.model,
         device=arguments.device,
         precision=arguments.precision,
+        providers=arguments.provider,
+        fidelity=arguments.fidelity,
         trust_pickle=arguments.trust_pickle,
     )
     check_task(model, task)
@@ -85,6 +87,7 @@ def run_task(
     provenance = provenance_of(model, 1.0)
     settings |= {"verb": verb, "options": plain(options), "quality": arguments.quality, "aligned": arguments.aligned}
     settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
+    settings["fidelity"], settings["form"] = arguments.fidelity, model.form
     batch = batch_options(
         arguments,
         report=report,

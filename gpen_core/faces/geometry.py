@@ -35,7 +35,9 @@ def _unit_templates() -> dict[str, Tensor]:
     """Points by name, as fractions of the crop."""
     # GPEN: 96×112 made square by 8 px left and right, then a quarter of 112 px added on every side (align_faces.py).
     gpen = (torch.tensor(_ARCFACE_POINTS, dtype=torch.float64) + torch.tensor([8 + 28, 28])) / 168
-    return {"gpen": gpen, "ffhq": torch.tensor(_FFHQ_POINTS, dtype=torch.float64) / 512}
+    # ArcFace: made square by 16 px left and right and 16 px below, as swappers and their enhancers of 128 px have it.
+    arcface = (torch.tensor(_ARCFACE_POINTS, dtype=torch.float64) + torch.tensor([16, 0])) / 128
+    return {"gpen": gpen, "ffhq": torch.tensor(_FFHQ_POINTS, dtype=torch.float64) / 512, "arcface": arcface}
 
 
 def template(name: str, size: int) -> Tensor:

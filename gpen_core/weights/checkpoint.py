@@ -17,6 +17,7 @@ from ..architecture import PRIORS, Network, Prior, build_prior, config_from_shap
 from ..config import GPENConfig, ModelCard, Task
 from ..errors import ConfigError, WeightsError
 from ..files import sweep
+from ..formats.onnx_model import check_by_running
 from . import zoo
 from .cache import converted_path, sha256_of
 from .description import (
@@ -32,7 +33,7 @@ from .description import (
     recognise,
     shapes_of,
 )
-from .entry import ZooEntry
+from .entry import ONNX, ZooEntry
 from .hub import CONFIG_NAME, WEIGHTS_NAME, Located
 from .tensors import RawFile, is_finite, is_pickle, read_tensors, save_tensors, tensors_sha256
 
@@ -59,7 +60,11 @@ def load(located: Located, kind: type[Kind], *, task: Task | None = None, trust_
     """
     path, entry = located
     if not is_pickle(path) or not path.is_file():
-        return _network(kind, _with_config_beside(read_tensors(path), path), path, task=task, entry=entry)
+        raw = _with_config_beside(read_tensors(path), path)
+        network = _network(kind, raw, path, task=task, entry=entry)
+        if path.suffix.lower() == ONNX and CONFIG_KEY not in raw.metadata:
+            check_by_running(path, network)
+        return network
     sha256 = sha256_of(path)
     entry = zoo.with_hash(sha256) or entry
     converted = _kept(sha256)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 from safetensors import SafetensorError, safe_open
 
 from ..config import GPENConfig, ModelCard, Task
-from ..errors import ConfigError, WeightsError
+from ..errors import ConfigError, OtherNetworkError, WeightsError
 from . import zoo
 from .entry import ZooEntry
 
@@ -149,6 +149,8 @@ _FOREIGN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a BiSeNet parser", ("cp.resnet.", "ffm.")),
     ("an ArcFace recognition network", ("input_layer.", "output_layer.")),
 )
+#: Of those, what `load_model` runs all the same (see `formats.restorers`).
+OTHER_RESTORERS = ("a GFPGAN restorer", "a CodeFormer restorer", "a RestoreFormer restorer")
 _REMEDY = {
     "a discriminator": "give the restorer (the file without -D), or g_ema of the training checkpoint",
     "a StyleGAN2 generator without an encoder": "it can start a training as the prior, not restore a face",
@@ -177,7 +179,7 @@ def recognise(shapes: Shapes, where: str) -> GPENConfig:
     known = foreign(shapes)
     if known is not None:
         remedy = _REMEDY.get(known, "`gpen models` lists files that fit")
-        raise WeightsError(f"{where} is {known}, not a GPEN network; {remedy}")
+        raise OtherNetworkError(f"{where} is {known}, not a GPEN network; {remedy}", known)
     sample = _listed(sorted(shapes), 3) if shapes else "nothing"
     raise WeightsError(
         f"{where} is no GPEN network ({len(shapes)} tensors: {sample}); `gpen models` lists files that fit"

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..config import GPENConfig, ModelCard
+from ..config import GPENConfig, ModelCard, Task
 from ..errors import ConfigError
 
 Kind = Literal["restorer", "discriminator", "detector", "parser", "recognition", "upscaler"]
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", *PICKLES)
+ONNX = ".onnx"
 BUNDLED = Path(__file__).parent / "bundled"
+
+UNSETTLED = "non-commercial, unsettled"
+GPEN_ORIGIN = "https://github.com/yangxy/GPEN"
+AUTHORS = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models/"
+HIGH_RESOLUTION = "https://www.modelscope.cn/models/iic/cv_gpen_image-portrait-enhancement-hires/resolve/master/"
+FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/"
+RETALKING = "https://github.com/OpenTalker/video-retalking/releases/download/v0.0.1/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,3 +86,66 @@ class ZooEntry:
     def bundled_path(self) -> Path | None:
         """Where the file that ships lies, whether or not this copy of the package has it."""
         return None if self.bundled is None else BUNDLED / self.bundled
+
+
+def official(
+    name: str,
+    task: Task,
+    config: GPENConfig,
+    parameters: int,
+    summary: str,
+    *places: Place,
+    size: int | None = None,
+    sha256: str | None = None,
+) -> ZooEntry:
+    """A restorer of the authors: from `places`, else from their own address."""
+    card = ModelCard(
+        name=name,
+        task=task,
+        value_range=(0.0, 1.0) if task == "segmentation" else (-1.0, 1.0),
+        licence=UNSETTLED,
+        origin=GPEN_ORIGIN,
+    )
+    return ZooEntry(
+        name=name,
+        kind="restorer",
+        summary=summary,
+        file=f"{name}.pth",
+        licence=UNSETTLED,
+        origin=GPEN_ORIGIN,
+        places=places or (WebPlace(url=f"{AUTHORS}{name}.pth"),),
+        size=size,
+        sha256=sha256,
+        config=config,
+        card=card,
+        parameters=parameters,
+    )
+
+
+def facexlib(
+    name: str,
+    kind: Kind,
+    summary: str,
+    file: str,
+    release: str,
+    *mirrors: Place,
+    size: int,
+    sha256: str,
+    aliases: tuple[str, ...] = (),
+    backbone: str | None = None,
+    licence: str = "Apache-2.0",
+) -> ZooEntry:
+    """A file of facexlib's releases, or of the mirrors."""
+    return ZooEntry(
+        name=name,
+        kind=kind,
+        summary=summary,
+        file=file,
+        licence=licence,
+        origin="https://github.com/xinntao/facexlib",
+        places=(WebPlace(url=f"{FACEXLIB}{release}/{file}"), *mirrors),
+        size=size,
+        sha256=sha256,
+        aliases=aliases,
+        backbone=backbone,
+    )

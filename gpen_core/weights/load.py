@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from torch import Tensor
 
-from ..config import Task
-from ..errors import DeviceError, InputError, WeightsError
+from ..config import ModelCard, Task, Template
+from ..errors import DeviceError, InputError, OtherNetworkError, WeightsError
 from . import checkpoint, hub, zoo
+from .cache import sha256_of
 from .checkpoint import read_state_dict
-from .description import foreign, shapes_of
+from .description import OTHER_RESTORERS, choose_card, decode, foreign, shapes_of
+from .entry import ONNX
 from .hub import Located, Source, locate
 from .pretrained import GPEN
 
 if TYPE_CHECKING:
     from ..architecture import Prior
     from ..architecture.prepared import PreparedGPEN
+    from ..contracts import Sizes
     from ..faces.detect import RetinaFaceDetector
-    from ..faces.parse import ParseNetParser
+    from ..faces.parse import BiSeNetParser, ParseNetParser
+    from ..formats.onnx_model import OnnxModel
+    from ..formats.restorers import OtherRestorer
 
 Device = str | torch.device
 
@@ -38,7 +44,9 @@ def load_model(
     compile: bool = False,
     graph: bool = False,
     trust_pickle: bool = False,
-) -> PreparedGPEN: ...
+    providers: Sequence[str] | None = None,
+    fidelity: float | None = None,
+) -> PreparedGPEN | OnnxModel | OtherRestorer: ...
 @overload
 def load_model(
     source: Source | None = None,
@@ -51,6 +59,8 @@ def load_model(
     compile: bool = False,
     graph: bool = False,
     trust_pickle: bool = False,
+    providers: Sequence[str] | None = None,
+    fidelity: float | None = None,
 ) -> GPEN: ...
 def load_model(
     source: Source | None = None,
@@ -63,7 +73,9 @@ def load_model(
     compile: bool = False,
     graph: bool = False,
     trust_pickle: bool = False,
-) -> PreparedGPEN | GPEN:
+    providers: Sequence[str] | None = None,
+    fidelity: float | None = None,
+) -> PreparedGPEN | OnnxModel | OtherRestorer | GPEN:
     """The network that `source` names: in its fast inference form, or (`prepare=False`) with canonical parameters.
 
     source: a path, else a name in the zoo, else "owner/repo[/file]" on the Hub; None: the open model that ships.
@@ -72,6 +84,8 @@ def load_model(
     task: what a file is for that does not say so itself. compile: through torch.compile.
     graph: as CUDA graphs.
     trust_pickle: read a pickle of unknown content with a torch below 2.6.
+    fidelity: CodeFormer's weight, from 0, the most beautiful, to 1, the most faithful; None: 0.5.
+    providers: of ONNX Runtime, for an ONNX file (`formats.onnx_model.PROVIDERS`); None: what `device` asks for.
     Raises WeightsError, HubError, DeviceError; every message names the remedy.
     """
     target = choose_device(device)
@@ -80,7 +94,20 @@ def load_model(
             f"prepare=False gives plain float32 parameters; precision {precision}, compile and graph need prepare"
         )
     located = locate(zoo.DEFAULT_MODEL if source is None else source, kind="restorer", revision=revision)
-    model = GPEN.from_file(located, task=task, trust_pickle=trust_pickle)
+    if prepare and located.path.suffix.lower() == ONNX:
+        if precision != "auto" or compile or graph:
+            raise InputError("an ONNX file computes as it was written; leave precision at auto, compile and graph out")
+        return _onnx_model(located, device, providers, task)
+    try:
+        model = GPEN.from_file(located, task=task, trust_pickle=trust_pickle)
+    except OtherNetworkError as error:
+        if not prepare or error.network not in OTHER_RESTORERS:
+            raise
+        if precision not in ("auto", "fp32") or compile or graph:
+            raise InputError(f"{error.network} computes in fp32; leave precision, compile and graph out") from None
+        return _other_restorer(located, fidelity, trust_pickle).to(target)
+    if fidelity is not None:
+        raise InputError(f"fidelity is CodeFormer's; {located.path.name} is a GPEN network, leave it out")
     if not prepare:
         return model.to(target)
     from ..architecture.prepared import prepare as prepare_model
@@ -114,7 +141,7 @@ def load_detector(source: Source | None = None, *, device: Device = "auto") -> R
     return RetinaFaceDetector(_float32(state_dict)).to(target)
 
 
-def load_parser(source: Source | None = None, *, device: Device = "auto") -> ParseNetParser:
+def load_parser(source: Source | None = None, *, device: Device = "auto") -> ParseNetParser | BiSeNetParser:
     """A face parser: of a path, a name in the zoo, or "owner/repo/file" on the Hub; None: the zoo's ParseNet, fetched.
 
     Raises WeightsError, HubError, MissingPackageError.
@@ -122,11 +149,13 @@ def load_parser(source: Source | None = None, *, device: Device = "auto") -> Par
     target = choose_device(device)
     located = locate("parsenet" if source is None else source, kind="parser")
     state_dict = read_state_dict(located)
-    if foreign(shapes_of(state_dict)) != "a ParseNet parser":
-        raise WeightsError(f"{located.path} is no ParseNet parser; `gpen models` lists parsers")
-    from ..faces.parse import ParseNetParser
+    known = foreign(shapes_of(state_dict))
+    if known not in ("a ParseNet parser", "a BiSeNet parser"):
+        raise WeightsError(f"{located.path} is no ParseNet parser, nor BiSeNet; `gpen models` lists parsers")
+    from ..faces.parse import BiSeNetParser, ParseNetParser
 
-    return ParseNetParser(_float32(state_dict)).to(target)
+    kind = ParseNetParser if known == "a ParseNet parser" else BiSeNetParser
+    return kind(_float32(state_dict)).to(target)
 
 
 def choose_device(device: Device) -> torch.device:
@@ -147,6 +176,45 @@ def choose_device(device: Device) -> torch.device:
     if (chosen.index or 0) >= count:
         raise DeviceError(f"device {device} is not at hand ({count} of its kind are); `gpen doctor` lists what is")
     return chosen
+
+
+def _onnx_model(located: Located, device: Device, providers: Sequence[str] | None, task: Task | None) -> OnnxModel:
+    from ..formats.onnx_model import OnnxModel, metadata_of, open_session, sizes_of
+
+    path = located.path
+    if providers is None and device != "auto":
+        providers = (str(device).split(":")[0], "cpu")
+    session = open_session(path, providers)
+    sizes = sizes_of(session, path)
+    header = decode(metadata_of(session), str(path))
+    if header.config is not None:
+        card = choose_card(header.config, where=str(path), stated=header.card, task=task, name=path.stem)
+    else:
+        card = _card_of_onnx(located, sizes, task)
+    return OnnxModel(session, header.config or sizes, card, path)
+
+
+def _card_of_onnx(located: Located, sizes: Sizes, task: Task | None) -> ModelCard:
+    """The zoo's, known by the content; else as programs that pass such files around pose faces, with a warning."""
+    entry = zoo.with_hash(sha256_of(located.path)) or located.entry
+    if entry is not None and entry.card is not None and task in (None, entry.card.task):
+        return entry.card
+    template: Template = "arcface" if sizes.in_size <= 256 else "ffhq"
+    warnings.warn(
+        f"{located.path} does not say how faces are posed: taken for {template} (--template gives another)",
+        stacklevel=2,
+    )
+    return ModelCard(name=located.path.stem, task=task or "restoration", template=template, border="reflect")
+
+
+def _other_restorer(located: Located, fidelity: float | None, trust_pickle: bool) -> OtherRestorer:
+    from ..formats.restorers import read_restorer
+
+    tensors = read_state_dict(located, trust_pickle=trust_pickle)
+    entry = zoo.with_hash(sha256_of(located.path)) or located.entry
+    known = None if entry is None else entry.card
+    card = known or ModelCard(name=located.path.stem, template="ffhq", border="reflect")
+    return read_restorer(_float32(tensors), card, located.path, fidelity=fidelity)
 
 
 def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

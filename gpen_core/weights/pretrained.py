@@ -11,7 +11,8 @@ from ..architecture import Network
 from ..config import GPENConfig, ModelCard, Task
 from ..errors import HubError, WeightsError
 from ..files import replacing
-from . import checkpoint, zoo
+from . import checkpoint
+from .entry import UNSETTLED
 from .hub import CONFIG_NAME, README_NAME, WEIGHTS_NAME, Located, Source, explain, locate, transport_errors
 
 # Licences that the Hub knows by an identifier; any other is called "other" there and named.
@@ -75,9 +76,9 @@ class GPEN(Network):
         """
         from huggingface_hub import HfApi
 
-        if self.card.licence == zoo.UNSETTLED:
+        if self.card.licence == UNSETTLED:
             raise HubError(
-                f"{self.card.name} is licensed {zoo.UNSETTLED!r}: its redistribution is not settled, so it is not "
+                f"{self.card.name} is licensed {UNSETTLED!r}: its redistribution is not settled, so it is not "
                 "published; link to its origin instead"
             )
         with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from ..files import replacing
 from . import zoo
 from .cache import sha256_of
 from .description import UNREADABLE, damaged
-from .entry import PICKLES, SUFFIXES
+from .entry import ONNX, PICKLES, SUFFIXES
 
 # In the order in which they are looked for: averaged weights before the last ones.
 WRAPPERS = ("g_ema", "generator_smooth", "params_ema", "params", "state_dict", "generator")
@@ -50,6 +50,7 @@ _DTYPES = frozenset((torch.float32, torch.float16, torch.bfloat16, torch.float64
 # The part of a checkpoint that is no tensor: names, and what an optimiser remembers of them.
 _LARGEST_PICKLE = 64 << 20
 _WRAPPED_AT_MOST = 8
+_LONGEST_NAME = 500
 
 
 class RawFile(NamedTuple):
@@ -81,9 +82,13 @@ def read_tensors(path: Path, *, part: str | None = None, trust_pickle: bool = Fa
             " convert_weight.py of rosinality/stylegan2-pytorch (StyleGAN2) or convert_model.py of genforce/genforce"
             " (StyleGAN, PGGAN), and give that file"
         )
-    if suffix not in SUFFIXES:
+    if suffix not in (*SUFFIXES, ONNX):
         raise WeightsError(f"{path} is not a file of weights that can be read; they end in {', '.join(SUFFIXES)}")
     _refuse_impostors(path)
+    if suffix == ONNX:
+        from ..formats.onnx_weights import read_onnx
+
+        return RawFile(*read_onnx(path))
     if suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
@@ -99,13 +104,13 @@ def _owned(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     other kinds of tensors, or more of them than the file has bytes for (views that repeat what they share).
     """
     for name, tensor in tensors.items():
-        if not name.isprintable() or name == "__metadata__":
+        if not name.isprintable() or len(name) > _LONGEST_NAME or name == "__metadata__":
             raise WeightsError(f"{path} holds a tensor whose name is no text; get the file again")
         plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.device.type == "cpu"
         if not plain or tensor.layout is not torch.strided or tensor.is_nested or tensor.dtype not in _DTYPES:
             kind = f"{tensor.dtype}".removeprefix("torch.") + f", {tensor.layout}, on {tensor.device}"
             raise WeightsError(
-                f"{name[:120]} in {path} is no plain tensor ({kind}); save the weights as float32, float16 or bfloat16"
+                f"{name} in {path} is no plain tensor ({kind}); save the weights as float32, float16 or bfloat16"
             )
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if claimed > 2 * path.stat().st_size:

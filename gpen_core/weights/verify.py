@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from ..errors import ConfigError, DeviceError
 FACES, SEED = 2, 0
 FLOAT32_LIMIT = 1e-4
 """The largest error of a float32 form, for outputs within ±1 (in proportion beyond)."""
+
+EXPORT_LIMIT = 1e-3
+"""The same for what other programs run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,13 @@ def deviations(
     return found
 
 
+def deviation_of(form: str, precision: str, run: Callable[[Tensor], Tensor], model: Network) -> Deviation:
+    """How far another program's form of `model`, called with faces, is from the plain form in float32."""
+    low, high = model.card.value_range
+    faces = fixed_faces(model.config.in_size, (low, high))
+    return _deviation(form, precision, run(faces), _plain(model, faces).double(), high - low, limit=EXPORT_LIMIT)
+
+
 def _in_float64(model: Network, faces: Tensor) -> Tensor:
     twin = Network(model.config, model.card)
     twin.load_state_dict(model.state_dict())
@@ -87,13 +97,13 @@ def _plain(model: Network, faces: Tensor) -> Tensor:
         return torch.cat([model(face[None]) for face in faces])
 
 
-def _deviation(form: str, precision: str, result: Tensor, exact: Tensor, span: float) -> Deviation:
+def _deviation(
+    form: str, precision: str, result: Tensor, exact: Tensor, span: float, *, limit: float = FLOAT32_LIMIT
+) -> Deviation:
     error = (result.cpu().double() - exact).abs()
     largest, mean = error.max().item(), error.mean().item()
     square = error.square().mean().item()
     psnr = math.inf if square == 0 else 10 * math.log10(span**2 / square)
-    if precision == "fp32":
-        holds = largest <= FLOAT32_LIMIT * max(1.0, exact.abs().max().item())
-    else:
-        holds = psnr >= FAITHFUL_DB
+    near = largest <= limit * max(1.0, exact.abs().max().item())
+    holds = near if precision == "fp32" else psnr >= FAITHFUL_DB
     return Deviation(form=form, precision=precision, largest=largest, mean=mean, psnr=psnr, holds=holds)

@@ -5,83 +5,79 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from ..config import GPENConfig, ModelCard, Task
+from ..config import GPENConfig, ModelCard, Template
 from ..errors import WeightsError
-from .entry import HubPlace, Kind, Place, WebPlace, ZooEntry
+from .entry import (
+    AUTHORS,
+    GPEN_ORIGIN,
+    HIGH_RESOLUTION,
+    RETALKING,
+    UNSETTLED,
+    HubPlace,
+    Kind,
+    WebPlace,
+    ZooEntry,
+    facexlib,
+    official,
+)
 
 DEFAULT_MODEL = "gpen-open-256"
 OPEN_DETECTOR = "gpen-open-detector"
 
-UNSETTLED = "non-commercial, unsettled"
-AUTHORS = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models/"
-HIGH_RESOLUTION = "https://www.modelscope.cn/models/iic/cv_gpen_image-portrait-enhancement-hires/resolve/master/"
-FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/"
-RETALKING = "https://github.com/OpenTalker/video-retalking/releases/download/v0.0.1/"
-
-
-def _official(
-    name: str,
-    task: Task,
-    config: GPENConfig,
-    parameters: int,
-    summary: str,
-    *places: Place,
-    size: int | None = None,
-    sha256: str | None = None,
-) -> ZooEntry:
-    origin = "https://github.com/yangxy/GPEN"
-    card = ModelCard(
-        name=name,
-        task=task,
-        value_range=(0.0, 1.0) if task == "segmentation" else (-1.0, 1.0),
-        licence=UNSETTLED,
-        origin=origin,
-    )
-    return ZooEntry(
-        name=name,
-        kind="restorer",
-        summary=summary,
-        file=f"{name}.pth",
-        licence=UNSETTLED,
-        origin=origin,
-        places=places or (WebPlace(url=f"{AUTHORS}{name}.pth"),),
-        size=size,
-        sha256=sha256,
-        config=config,
-        card=card,
-        parameters=parameters,
-    )
-
-
-def _facexlib(
-    name: str,
-    kind: Kind,
-    summary: str,
-    file: str,
-    release: str,
-    *mirrors: Place,
-    size: int,
-    sha256: str,
-    aliases: tuple[str, ...] = (),
-    backbone: str | None = None,
-    licence: str = "Apache-2.0",
-) -> ZooEntry:
-    return ZooEntry(
-        name=name,
-        kind=kind,
-        summary=summary,
-        file=file,
-        licence=licence,
-        origin="https://github.com/xinntao/facexlib",
-        places=(WebPlace(url=f"{FACEXLIB}{release}/{file}"), *mirrors),
-        size=size,
-        sha256=sha256,
-        aliases=aliases,
-        backbone=backbone,
-    )
-
-
+# Of others: name, file, owner and repository, release, licence, bytes (None: not published), hash.
+_OTHERS: tuple[tuple[str, str, str, str, str, int | None, str], ...] = (
+    (
+        "GFPGAN-1.3",
+        "GFPGANv1.3.pth",
+        "TencentARC/GFPGAN",
+        "v1.3.0",
+        "Apache-2.0",
+        348_632_874,
+        "c953a88f2727c85c3d9ae72e2bd4846bbaf59fe6972ad94130e23e7017524a70",
+    ),
+    (
+        "GFPGAN-1.4",
+        "GFPGANv1.4.pth",
+        "TencentARC/GFPGAN",
+        "v1.3.0",
+        "Apache-2.0",
+        348_632_874,
+        "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+    ),
+    (
+        "RestoreFormer",
+        "RestoreFormer.pth",
+        "TencentARC/GFPGAN",
+        "v1.3.4",
+        "Apache-2.0",
+        290_785_322,
+        "07404d446d62ca3d5ed38b1de09a947a1e77d46dbccec961a74d713a8f24ace0",
+    ),
+    (
+        "RestoreFormer++",
+        "RestoreFormer++.ckpt",
+        "wzhouxiff/RestoreFormerPlusPlus",
+        "v1.0.0",
+        "Apache-2.0",
+        None,
+        "613fe52805f86bf8c2bffff08ae9f7a0b99f408be1bf221767af6183038be3a2",
+    ),
+    (
+        "CodeFormer",
+        "codeformer.pth",
+        "sczhou/CodeFormer",
+        "v0.1.0",
+        "S-Lab 1.0 (non-commercial)",
+        376_637_898,
+        "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
+    ),
+)
 _BY_AUTHORS = GPENConfig.standard
+# How those programs straighten faces for them, and what they check.
+_ONNX: tuple[tuple[int, Template, int, str], ...] = (
+    (256, "arcface", 75_715_262, "aa5bd3ab238640a378c59e4a560f7a7150627944cf2129e6311ae4720e833271"),
+    (512, "ffhq", 284_244_491, "bf80acb8e91ba8852e3f012505be2c3b6cd6b3eed5ec605e3db87863c4e74d4e"),
+)
 
 MODELS: tuple[ZooEntry, ...] = (
     ZooEntry(
@@ -94,14 +90,14 @@ MODELS: tuple[ZooEntry, ...] = (
         bundled="gpen-open-256.safetensors",
         aliases=("open", "default"),
     ),
-    _official(
+    official(
         "GPEN-BFR-256",
         "restoration",
         _BY_AUTHORS(256, channel_multiplier=1, narrow=0.5),
         18_879_010,
         "restores faces, small and fast",
     ),
-    _official(
+    official(
         "GPEN-BFR-512",
         "restoration",
         _BY_AUTHORS(512),
@@ -114,7 +110,7 @@ MODELS: tuple[ZooEntry, ...] = (
         size=284_085_738,
         sha256="f1002c41add95b0decad69604d80455576f7187dd99ca16bd611bcfd44c10b51",
     ),
-    _official(
+    official(
         "GPEN-BFR-1024",
         "restoration",
         _BY_AUTHORS(1024),
@@ -122,7 +118,7 @@ MODELS: tuple[ZooEntry, ...] = (
         "restores large faces",
         WebPlace(url=f"{HIGH_RESOLUTION}pytorch_model.pt"),
     ),
-    _official(
+    official(
         "GPEN-BFR-2048",
         "restoration",
         _BY_AUTHORS(2048),
@@ -130,10 +126,45 @@ MODELS: tuple[ZooEntry, ...] = (
         "restores selfies",
         WebPlace(url=f"{HIGH_RESOLUTION}pytorch_model-2048.pt"),
     ),
-    _official("GPEN-Colorization-1024", "colorization", _BY_AUTHORS(1024), 71_210_540, "colours grey faces"),
-    _official("GPEN-Inpainting-1024", "inpainting", _BY_AUTHORS(1024), 71_210_540, "fills white strokes in faces"),
-    _official(
+    *(
+        ZooEntry(
+            name=f"GPEN-BFR-{size}-onnx",
+            kind="restorer",
+            summary="the same as other programs pass it around: ONNX, run by ONNX Runtime",
+            file=f"GPEN-BFR-{size}.onnx",
+            licence=UNSETTLED,
+            origin=GPEN_ORIGIN,
+            places=(HubPlace(repo="hacksider/deep-live-cam", path=f"GPEN-BFR-{size}.onnx", second_hand=True),),
+            size=length,
+            sha256=sha256,
+            card=ModelCard(
+                name=f"GPEN-BFR-{size}", template=template, border="reflect", licence=UNSETTLED, origin=GPEN_ORIGIN
+            ),
+        )
+        for size, template, length, sha256 in _ONNX
+    ),
+    official("GPEN-Colorization-1024", "colorization", _BY_AUTHORS(1024), 71_210_540, "colours grey faces"),
+    official("GPEN-Inpainting-1024", "inpainting", _BY_AUTHORS(1024), 71_210_540, "fills white strokes in faces"),
+    official(
         "GPEN-Seg2face-512", "segmentation", _BY_AUTHORS(512), 71_005_223, "makes a face from a map of its regions"
+    ),
+    *(
+        ZooEntry(
+            name=name,
+            kind="restorer",
+            summary="another face restorer, run by spandrel's architecture",
+            file=file,
+            licence=licence,
+            origin=f"https://github.com/{owner}",
+            places=(WebPlace(url=f"https://github.com/{owner}/releases/download/{release}/{file}"),),
+            size=length,
+            sha256=sha256,
+            card=ModelCard(
+                name=name, template="ffhq", border="reflect", licence=licence, origin=f"https://github.com/{owner}"
+            ),
+            aliases=() if file.lower().startswith(f"{name.lower()}.") else (file.rsplit(".", 1)[0],),
+        )
+        for name, file, owner, release, licence, length, sha256 in _OTHERS
     ),
     *(
         ZooEntry(
@@ -142,7 +173,7 @@ MODELS: tuple[ZooEntry, ...] = (
             summary=f"the discriminator of GPEN-BFR-{size}, to train on with; it restores nothing",
             file=f"GPEN-BFR-{size}-D.pth",
             licence=UNSETTLED,
-            origin="https://github.com/yangxy/GPEN",
+            origin=GPEN_ORIGIN,
             places=(WebPlace(url=f"{AUTHORS}GPEN-BFR-{size}-D.pth"),),
         )
         for size in (256, 512)
@@ -157,7 +188,7 @@ MODELS: tuple[ZooEntry, ...] = (
         bundled="gpen-open-detector.safetensors",
         backbone="mobile0.25",
     ),
-    _facexlib(
+    facexlib(
         "retinaface-resnet50",
         "detector",
         "finds faces and five landmarks: the reference's detector",
@@ -171,7 +202,7 @@ MODELS: tuple[ZooEntry, ...] = (
         aliases=("RetinaFace-R50", "detection_Resnet50_Final", "resnet50"),
         backbone="resnet50",
     ),
-    _facexlib(
+    facexlib(
         "retinaface-mobilenet",
         "detector",
         "finds faces and five landmarks: small and fast",
@@ -183,7 +214,7 @@ MODELS: tuple[ZooEntry, ...] = (
         aliases=("detection_mobilenet0.25_Final", "mobilenet"),
         backbone="mobile0.25",
     ),
-    _facexlib(
+    facexlib(
         "parsenet",
         "parser",
         "labels the regions of a face (19 classes): the reference's parser",
@@ -197,10 +228,10 @@ MODELS: tuple[ZooEntry, ...] = (
         sha256="3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
         aliases=("ParseNet-latest", "parsing_parsenet"),
     ),
-    _facexlib(
+    facexlib(
         "bisenet",
         "parser",
-        "labels the regions of a face (19 classes), in another order than ParseNet's",
+        "labels the regions of a face (19 classes): small",
         "parsing_bisenet.pth",
         "v0.2.0",
         HubPlace(repo="fofr/comfyui", path="facedetection/parsing_bisenet.pth", second_hand=True),
@@ -227,7 +258,7 @@ MODELS: tuple[ZooEntry, ...] = (
             summary=f"enlarges the background {scale}× (RRDBNet): the reference's",
             file=f"realesrnet_x{scale}.pth",
             licence=UNSETTLED,
-            origin="https://github.com/yangxy/GPEN",
+            origin=GPEN_ORIGIN,
             places=(WebPlace(url=f"{AUTHORS}realesrnet_x{scale}.pth"),),
             size=77_228_423 if scale == 2 else None,
             sha256="a8bc646e373d3aa593842d071f2bd876d3db2cc969f8d3efa6cf961cc421c2d1" if scale == 2 else None,

@@ -250,12 +250,14 @@ def choices(pack: Pack, option: str) -> list[str]:
 def test_models_in_the_folders_of_other_packs_are_found_and_loaded(pack: Pack) -> None:
     folder = pack.engine.root / "models" / "facerestore_models"
     write_model(pack, folder / "mine.safetensors")
-    for name in ("GFPGANv1.4.pth", "codeformer.pth", "notes.txt"):
+    others = {"GFPGANv1.4.pth", "codeformer.pth", "GPEN-BFR-512.onnx"}
+    for name in (*others, "VQFR_v2.pth", "notes.txt"):
         (folder / name).write_bytes(b"x")
     names = choices(pack, "model")
     assert names[0] == "gpen-open-256"
     assert "mine.safetensors" in names
-    assert not {"GFPGANv1.4.pth", "codeformer.pth", "notes.txt"} & set(names)
+    assert others <= set(names)
+    assert not {"VQFR_v2.pth", "notes.txt"} & set(names)
     model = pack.run("GPEN_LoadModel", model="mine.safetensors", precision="fp32")[0]
     assert (model.config.in_size, model.card.name) == (SIZE, "tiny")
     image = torch.rand(1, 150, 180, 3)

@@ -1,0 +1,187 @@
+"""Other face restorers, in GPEN's place: spandrel's architectures with random weights, and the smaller parser."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from gpen_core import FaceRestorer, RestoreOptions, load_model, load_parser
+from gpen_core.cli.main import main
+from gpen_core.errors import InputError, OtherNetworkError, WeightsError
+from gpen_core.faces.parse import BISENET_CLASSES
+from gpen_core.faces.types import Detection
+from gpen_core.formats.restorers import FIDELITY
+from gpen_core.weights import zoo
+
+pytest.importorskip("spandrel")
+pytest.importorskip("spandrel_extra_arches")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*")
+
+
+def restoreformer() -> torch.nn.Module:
+    """A thin one: its widths are told by the shapes."""
+    from spandrel.architectures.RestoreFormer import RestoreFormer
+
+    return RestoreFormer(
+        n_embed=16,
+        embed_dim=32,
+        ch=32,
+        out_ch=3,
+        ch_mult=(1, 1, 1, 1, 1, 1),
+        num_res_blocks=1,
+        attn_resolutions=(16,),
+        dropout=0.0,
+        in_channels=3,
+        resolution=512,
+        z_channels=32,
+        double_z=False,
+        enable_mid=True,
+        head_size=8,
+    )
+
+
+def gfpgan() -> torch.nn.Module:
+    from spandrel.architectures.GFPGAN import GFPGAN
+
+    return GFPGAN(
+        out_size=512,
+        num_style_feat=512,
+        channel_multiplier=2,
+        fix_decoder=False,
+        num_mlp=8,
+        input_is_latent=True,
+        different_w=True,
+        narrow=1,
+        sft_half=True,
+    )
+
+
+def codeformer() -> torch.nn.Module:
+    from spandrel_extra_arches.architectures.CodeFormer import CodeFormer
+
+    return CodeFormer(dim_embd=64, n_head=8, n_layers=1, codebook_size=1024, latent_size=256)
+
+
+CALLS: dict[str, tuple[Callable[[], torch.nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]]] = {
+    "RestoreFormer": (restoreformer, lambda network, face: network(face)[0]),
+    "GFPGAN": (gfpgan, lambda network, face: network(face, randomize_noise=False)[0]),
+    "CodeFormer": (codeformer, lambda network, face: network(face, weight=FIDELITY)[0]),
+}
+SLOW = {"GFPGAN", "CodeFormer"}
+
+
+def made(kind: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return CALLS[kind][0]().eval()
+
+
+@pytest.fixture(params=[pytest.param(k, marks=pytest.mark.slow if k in SLOW else ()) for k in CALLS])
+def restorer(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, torch.nn.Module, Path]:
+    """The architecture's name, a random network, and its file."""
+    network = made(request.param)
+    torch.save({"params_ema": network.state_dict()}, tmp_path / "other.pth")
+    return request.param, network, tmp_path / "other.pth"
+
+
+def find(pictures: torch.Tensor) -> list[list[Detection]]:
+    points = torch.tensor([[40.0, 48], [88, 48], [64, 72], [48, 92], [80, 92]])
+    return [[Detection(box=torch.tensor([16.0, 16, 112, 112]), landmarks=points, score=0.99)] for _ in pictures]
+
+
+def test_another_restorer_is_a_model_and_gives_what_its_network_gives(
+    restorer: tuple[str, torch.nn.Module, Path],
+) -> None:
+    kind, network, path = restorer
+    model: Any = load_model(path, device="cpu")
+    assert (model.architecture, model.config.in_size, model.card.template) == (kind, 512, "ffhq")
+    assert model.form == f"spandrel {kind}"
+    face = torch.rand(2, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        expected = torch.cat([CALLS[kind][1](network, one[None]) for one in face])
+    found = model(face)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert torch.equal(model(face[1:]), found[1:])
+
+
+def test_it_restores_a_photograph_and_the_crop_is_what_it_made(restorer: tuple[str, torch.nn.Module, Path]) -> None:
+    kind, network, path = restorer
+    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    result = FaceRestorer(load_model(path, device="cpu"), find).restore(picture, RestoreOptions())
+    (face,) = result.faces
+    with torch.no_grad():
+        expected = CALLS[kind][1](network, face.crop[None].float() * 2 - 1)[0]
+    difference = (face.restored.float() - ((expected + 1) / 2).clamp(0, 1)).abs()
+    assert difference.mean() < 0.01
+    assert (result.picture != picture).any()
+
+
+def test_the_command_says_what_it_ran(tmp_path: Path) -> None:
+    network = made("RestoreFormer")
+    save_file({f"vqvae.{k}": v.contiguous() for k, v in network.state_dict().items()}, tmp_path / "rf.safetensors")
+    Image.fromarray(np.zeros((512, 512, 3), np.uint8)).save(tmp_path / "face.png")
+    words = ["restore", tmp_path / "face.png", "-o", tmp_path / "out", "--model", tmp_path / "rf.safetensors"]
+    assert main([str(word) for word in [*words, "--aligned", "--device", "cpu"]]) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["settings"]["form"] == "spandrel RestoreFormer"
+
+
+def test_fidelity_is_codeformers_alone(tmp_path: Path) -> None:
+    torch.save(made("RestoreFormer").state_dict(), tmp_path / "rf.pth")
+    for model in (tmp_path / "rf.pth", "gpen-open-256"):
+        with pytest.raises(InputError, match="fidelity is CodeFormer's"):
+            load_model(model, device="cpu", fidelity=0.5)
+    with pytest.raises(InputError, match="computes in fp32"):
+        load_model(tmp_path / "rf.pth", device="cpu", precision="bf16")
+    with pytest.raises(OtherNetworkError, match="a RestoreFormer restorer, not a GPEN network"):
+        load_model(tmp_path / "rf.pth", device="cpu", prepare=False)
+
+
+@pytest.mark.slow
+def test_fidelity_changes_what_codeformer_gives(tmp_path: Path) -> None:
+    torch.save({"params_ema": made("CodeFormer").state_dict()}, tmp_path / "cf.pth")
+    face = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    results = [load_model(tmp_path / "cf.pth", device="cpu", fidelity=w)(face) for w in (0.0, 1.0)]
+    assert not torch.allclose(*results)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        load_model(tmp_path / "cf.pth", device="cpu", fidelity=2)
+
+
+def test_a_damaged_restorer_is_refused_in_one_line(tmp_path: Path) -> None:
+    state = made("RestoreFormer").state_dict()
+    del state["decoder.conv_out.bias"]
+    torch.save(state, tmp_path / "rf.pth")
+    with pytest.raises(WeightsError, match="no face restorer that spandrel knows"):
+        load_model(tmp_path / "rf.pth", device="cpu")
+
+
+@pytest.mark.parametrize("name", ["GFPGANv1.4.pth", "GFPGAN-1.3", "codeformer", "RestoreFormer++", "restoreformer"])
+def test_the_zoo_knows_other_restorers_by_name_and_hash(name: str) -> None:
+    entry = zoo.find(name)
+    assert entry.kind == "restorer"
+    assert zoo.with_hash(entry.sha256 or "") is entry
+    assert entry.card is not None
+    assert entry.card.template == "ffhq"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bisenet_tells_regions_in_the_order_of_celebamask(tmp_path: Path) -> None:
+    bisenet = pytest.importorskip("facexlib.parsing.bisenet")
+    torch.manual_seed(0)
+    network = bisenet.BiSeNet(num_class=19).eval()
+    torch.save(network.state_dict(), tmp_path / "parsing_bisenet.pth")
+    parser = load_parser(tmp_path / "parsing_bisenet.pth", device="cpu")
+    face = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(1))
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        own = network((face - mean.view(3, 1, 1)) / deviation.view(3, 1, 1))[0].argmax(1)
+    labels = parser(face)
+    assert sorted(BISENET_CLASSES) == list(range(19))
+    assert (labels == torch.tensor(BISENET_CLASSES)[own]).float().mean() > 0.999
+    with pytest.raises(InputError, match="expected"):
+        parser(face[..., :100])
