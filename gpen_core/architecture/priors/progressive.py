@@ -116,8 +116,9 @@ def normalised_by_channel(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """`x` (B, C, H, W) with mean 0 and variance 1 in each channel, times 1 + `scale` (B, C), plus `shift` (B, C)."""
     wide = x.to(at_least_float32(x.dtype))
     wide = wide - wide.mean(dim=(2, 3), keepdim=True)
-    norm = torch.rsqrt(wide.square().mean(dim=(2, 3), keepdim=True) + 1e-8)
-    return torch.addcmul(shift[:, :, None, None], wide, norm * (scale + 1)[:, :, None, None]).to(x.dtype)
+    # In the order of the published code: a nearly constant channel depends on each rounding.
+    wide = wide / torch.sqrt(wide.square().mean(dim=(2, 3), keepdim=True) + 1e-8)
+    return (wide * (scale + 1)[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
 
 
 def fused_kernel(weight: Tensor) -> Tensor:

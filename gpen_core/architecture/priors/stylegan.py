@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from ...config import GPENConfig, MappingOptions
 from ...errors import ConfigError
 from ..layers import EqualizedLinear, FeatureInput, normal
-from ..operators import LEAKY_SLOPE, at_least_float32, pixel_norm
+from ..operators import LEAKY_SLOPE, at_least_float32
 from .base import Ability, Features, Shapes
 from .progressive import ProgressivePrior, channel_table, doubled, fused_kernel, normalised_by_channel, widened
 from .progressive_prepared import PreparedStyleGAN
@@ -181,7 +181,8 @@ class StyleGANPrior(ProgressivePrior):
 
     def style_latents(self, code: Tensor) -> Tensor:
         """The style latent (B, latents, w_dim) of each layer, all alike."""
-        w = pixel_norm(code)
+        # Divided, as published: the last bit of a style latent shows in the largest pictures.
+        w = code / torch.sqrt(code.square().mean(dim=1, keepdim=True) + 1e-8)
         for dense in self.mapping.children():
             w = F.leaky_relu(dense(w), LEAKY_SLOPE)
         return w[:, None].repeat(1, self.latents, 1)
