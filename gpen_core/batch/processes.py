@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..background import Upscaler, enlarged
 from ..contracts import Detector
 from ..images import Picture
@@ -14,6 +17,7 @@ from ..restore import FaceRestorer
 from ..restore.align import check_aligned
 from ..restore.detect import find_faces
 from ..restore.paste import StrengthOf
+from .masks import Masks
 from .results import Processed
 from .run import Process
 
@@ -35,11 +39,12 @@ def restoring(
     upscaler: Upscaler | None = None,
     aligned: bool = False,
     strength_of: StrengthOf | None = None,
+    within: Masks | None = None,
 ) -> Process:
     """Restores every face. scale: results so many times as wide and high, by `upscaler`, or bilinearly without one.
 
-    aligned, strength_of: as `FaceRestorer.restore_many` takes them. Faces are found in the larger picture; the least
-    and largest size of the options are those in the picture that came. Raises ConfigError at once for an option that
+    aligned, strength_of: as `FaceRestorer.restore_many` takes them. within: what of each picture may change. Faces are
+    found in the larger picture; the least and largest size of the options are those in the picture that came. Raises ConfigError at once for an option that
     aligned faces cannot honour.
     """
     if aligned:
@@ -58,11 +63,23 @@ def restoring(
 
     def restored(pictures: Sequence[Picture]) -> Sequence[Processed]:
         plain = pictures if aligned else (enlarged(picture, scale) for picture in pictures)
+        may_change = None if within is None else (_larger(within(picture), scale) for picture in pictures)
         return list(
-            restorer.restore_many(plain, options, canvases=canvases(pictures), aligned=aligned, strength_of=strength_of)
+            restorer.restore_many(
+                plain,
+                options,
+                within=may_change,
+                canvases=canvases(pictures),
+                aligned=aligned,
+                strength_of=strength_of,
+            )
         )
 
     return restored
+
+
+def _larger(mask: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    return mask if scale == 1 else mask.repeat(scale, 0).repeat(scale, 1)
 
 
 def finding(detector: Detector, selection: Selection) -> Process:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .flags import add_flags, with_flags
+from .mask_arguments import add_masks
 
 if TYPE_CHECKING:
     from ..batch import Process
@@ -55,8 +56,10 @@ def add_blending(parser: argparse.ArgumentParser) -> None:
     from ..options import Blending, Masking, RestoreOptions
 
     group = parser.add_argument_group("how faces are put back")
-    for part in (Blending, Masking, RestoreOptions):
-        add_flags(group, part)
+    add_flags(group, Blending)
+    add_masks(group)
+    add_flags(group, Masking, but=("kind",))
+    add_flags(group, RestoreOptions)
     group.add_argument(
         "--reference", action="store_true", help="as GPEN's own program does; what is said beside it still counts"
     )

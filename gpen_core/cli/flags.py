@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -19,11 +19,11 @@ _CALLED = {"indices": "faces", "longest_side": "detect_size", "kind": "mask", "q
 _WITHOUT = {"least_feather", "eight_bits", "keep_crops", "resume", "overwrite", "allow_truncated", "smoothing"}
 
 
-def add_flags(group: argparse._ArgumentGroup, kind: type) -> None:
-    """Adds a flag for each field of an options dataclass; None stands for what was not said."""
+def add_flags(group: argparse._ArgumentGroup, kind: type, *, but: Collection[str] = ()) -> None:
+    """Adds a flag for each field of an options dataclass, `but` for these; None stands for what was not said."""
     for name, entry in described(kind).items():
-        if name not in _WITHOUT and not is_dataclass(entry.kind):
-            group.add_argument(f"--{_flag(name).replace('_', '-')}", default=None, help=_help(entry), **_kind(entry))
+        if name not in _WITHOUT and name not in but and not is_dataclass(entry.kind):
+            group.add_argument(f"--{_flag(name).replace('_', '-')}", default=None, help=help_of(entry), **_kind(entry))
 
 
 def with_flags(options: Options, arguments: argparse.Namespace) -> Options:
@@ -42,7 +42,8 @@ def _flag(name: str) -> str:
     return _CALLED.get(name, name)
 
 
-def _help(entry: Option) -> str:
+def help_of(entry: Option) -> str:
+    """What a flag's help says of its field."""
     said = entry.help.removesuffix(".")
     if not said[1:2].isupper() and said.split(":")[0] not in entry.choices:
         said = said[0].lower() + said[1:]

@@ -19,9 +19,11 @@ from .file_arguments import (
 )
 from .film import add_film, run_films
 from .identity_arguments import add_identity, read_identity
+from .mask_arguments import read_masks
 
 if TYPE_CHECKING:
     from ..batch import Process
+    from ..batch.masks import Masks
     from ..images.metadata import Provenance
     from ..measures.identity import Identity
     from ..options import RestoreOptions
@@ -68,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..measures.figures import face_figures
     from ..video.inputs import collect_films
 
+    painted = arguments.mask, arguments.mask_folder, arguments.invert
+    within = read_masks(arguments)
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:
         raise InputError("--background MODEL needs --upscale N: how many times larger the results are")
@@ -76,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
     films, inputs = collect_films(arguments.inputs, Path(arguments.output))
     if films:
-        _refuse_for_films(arguments)
+        _refuse_for_films(arguments, masked=within is not None)
         if not inputs:
             return run_films(arguments, films, _restorer(arguments, options)[0], options)
     items = collect(
@@ -99,7 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
         identity = read_identity(arguments, restorer, options)
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
-        process = _process(arguments, restorer, options, identity)
+        if within is not None:
+            settings["masks"] = painted
+        process = _process(arguments, restorer, options, identity, within)
         figures = (face_figures,) if identity is None else (face_figures, identity.figures)
         group = 1 if device_of(restorer.model).type == "cpu" else _GROUP_ON_DEVICE
     batch = batch_options(
@@ -118,8 +124,11 @@ def run(arguments: argparse.Namespace) -> int:
     return max(status, run_films(arguments, films, restorer, options, alone=False)) if films else status
 
 
-def _refuse_for_films(arguments: argparse.Namespace) -> None:
+def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
     from ..errors import InputError
+
+    if masked:
+        raise InputError("--mask FILE and --mask-folder are for pictures; of a film, --film-mask says what may change")
 
     for name in ("aligned", "dry_run", "compare", "save_faces", "background", "format", "identity", "min_identity"):
         if getattr(arguments, name):
@@ -151,7 +160,11 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
 
 
 def _process(
-    arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions, identity: Identity | None
+    arguments: argparse.Namespace,
+    restorer: FaceRestorer,
+    options: RestoreOptions,
+    identity: Identity | None,
+    within: Masks | None,
 ) -> Process:
     from ..batch import restoring
 
@@ -170,4 +183,5 @@ def _process(
         upscaler=upscaler,
         aligned=arguments.aligned,
         strength_of=None if identity is None or least is None else identity.keeping(least),
+        within=within,
     )

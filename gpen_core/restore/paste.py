@@ -36,7 +36,8 @@ StrengthOf = Callable[[Tensor, Tensor, float], float]
 class PictureWork:
     """A picture whose faces are being restored.
 
-    given: what the caller gave, whose kind the result has. masks: (H, W) or (N, H, W) of the canvas, or None.
+    given: what the caller gave, whose kind the result has. masks: (H, W) or (N, H, W) of the canvas, or None. within:
+    (H, W) of the canvas, how much of each pixel may change, or None.
     canvas: the picture that faces are put into, where it is not the one they come from. aligned: the picture is one
     straightened face. strength_of: decides each face's strength, given what the options say.
     """
@@ -48,6 +49,7 @@ class PictureWork:
         detections: Sequence[Detection],
         *,
         masks: Any = None,
+        within: Any = None,
         canvas: Picture | None = None,
         aligned: bool = False,
         strength_of: StrengthOf | None = None,
@@ -56,6 +58,7 @@ class PictureWork:
         self.detections = tuple(detections)
         self._given, self._canvas = given, canvas or picture
         self._masks = None if masks is None else _checked_masks(masks, self._canvas, len(self.detections))
+        self._within = None if within is None else _checked_masks(within, self._canvas, 1)[0]
         self._strength_of = strength_of
         self._windows: list[Window] = []
         self._strengths: list[float] = []
@@ -90,6 +93,9 @@ class PictureWork:
             if self._masks is not None:
                 x1, y1, x2, y2 = window.rectangle
                 window.mask.mul_(self._masks[min(first + index, len(self._masks) - 1), y1:y2, x1:x2])
+            if self._within is not None:
+                x1, y1, x2, y2 = window.rectangle
+                window.mask.mul_(self._within[y1:y2, x1:x2])
             self._windows.append(window)
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
             self._faces.append((faces.affines[index], *kept, None if shares is None else 1 - shares.change))

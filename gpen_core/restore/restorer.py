@@ -114,6 +114,7 @@ class FaceRestorer:
         *,
         detections: Sequence[Detection] | None = None,
         masks: Any = None,
+        within: Any = None,
         aligned: bool = False,
         strength_of: StrengthOf | None = None,
         progress: Progress | None = None,
@@ -122,7 +123,8 @@ class FaceRestorer:
 
         picture: path, PIL image, (H, W, 3) uint8, uint16 or float array, (3, H, W) tensor, or Picture.
         detections: the faces, instead of the detector's; all of them are restored. masks: (H, W) for all faces or
-        (N, H, W) in [0, 1], instead of the options' masks. aligned: the picture is one straightened face, which goes
+        (N, H, W) in [0, 1], instead of the options' masks. within: (H, W) in [0, 1], how much of each pixel may change,
+        on top of any mask. aligned: the picture is one straightened face, which goes
         back whole unless the options' masking says otherwise. strength_of: of each face by its crop, its result and
         what the options say. progress: called after each batch.
         Raises PictureError, InputError or FaceError for what cannot be read or is no face, ConfigError for an option
@@ -133,6 +135,7 @@ class FaceRestorer:
             options,
             detections=None if detections is None else [detections],
             masks=None if masks is None else [masks],
+            within=None if within is None else [within],
             aligned=aligned,
             strength_of=strength_of,
             progress=progress,
@@ -146,6 +149,7 @@ class FaceRestorer:
         *,
         detections: Iterable[Sequence[Detection] | None] | None = None,
         masks: Iterable[Any] | None = None,
+        within: Iterable[Any] | None = None,
         canvases: Iterable[Any] | None = None,
         aligned: bool = False,
         strength_of: StrengthOf | None = None,
@@ -153,9 +157,9 @@ class FaceRestorer:
     ) -> Iterator[RestoredPicture]:
         """The pictures with their faces restored, in order; faces of several pictures share a batch.
 
-        detections, masks: one entry per picture, as `restore` takes them, None where there is none. canvases: what the
-        faces of each picture are put into, where it is not the picture: one of the same size, or of any size where
-        pictures are aligned faces. aligned, strength_of: as `restore` takes them, for all. Only the pictures of one
+        detections, masks, within: one entry per picture, as `restore` takes them, None where there is none. canvases:
+        what the faces of each picture are put into, where it is not the picture: one of the same size, or of any size
+        where pictures are aligned faces. aligned, strength_of: as `restore` takes them, for all. Only the pictures of one
         batch, and a few without faces between them, are held at a time.
         """
         options = options or RestoreOptions()
@@ -164,7 +168,7 @@ class FaceRestorer:
         size, sizer = self.model.config.in_size, self._sizer(options)
         held: deque[PictureWork] = deque()
         waiting: deque[tuple[PictureWork, int]] = deque()
-        parts = (detections, masks, canvases)
+        parts = (detections, masks, within, canvases)
         found = done = 0
         for work in self._works(pictures, [iter(part or ()) for part in parts], options, aligned, strength_of):
             held.append(work)
@@ -192,15 +196,22 @@ class FaceRestorer:
         aligned: bool,
         strength_of: StrengthOf | None,
     ) -> Iterator[PictureWork]:
-        """parts: detections, masks and canvases, as far as they go."""
+        """parts: detections, masks, what may change, and canvases, as far as they go."""
         for given in pictures:
             picture = as_picture(given)
-            faces, masks, canvas = (next(part, None) for part in parts)
+            faces, masks, within, canvas = (next(part, None) for part in parts)
             if faces is None:
                 faces = [whole_face(picture, self.model.card)] if aligned else self.detect(picture, options.selection)
             canvas = None if canvas is None else as_picture(canvas)
             yield PictureWork(
-                given, picture, faces, masks=masks, canvas=canvas, aligned=aligned, strength_of=strength_of
+                given,
+                picture,
+                faces,
+                masks=masks,
+                within=within,
+                canvas=canvas,
+                aligned=aligned,
+                strength_of=strength_of,
             )
 
     def _do_batch(self, waiting: deque[tuple[PictureWork, int]], options: RestoreOptions, sizer: BatchSizer) -> int:

@@ -16,6 +16,7 @@ from ..contracts import Detector, Model, Parser
 from ..errors import ConfigError, FaceError, InputError
 from ..faces.types import Detection
 from ..images import Picture, as_picture, convert_like
+from ..images.mask import as_mask
 from ..images.picture import FULL_SCALE, to_depth
 from ..options import Masking, RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
@@ -40,26 +41,6 @@ def white_strokes(picture: Any) -> NDArray[np.float32]:
     strokes = F.max_pool2d(opened, _THINNEST + 2 * _SMEAR, 1, _THINNEST // 2 + _SMEAR)
     marked: NDArray[np.float32] = strokes[0, 0].numpy()
     return marked
-
-
-def as_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.float32]:
-    """(H, W) in [0, 1] of a mask given as a path, a PIL image, or an array or tensor (H, W): white is what to fill.
-
-    size: (height, width) of the picture that it is for. Raises InputError, naming both sizes, for a mask of another
-    picture.
-    """
-    if isinstance(mask, torch.Tensor) and mask.ndim == 2:
-        mask = mask[None]
-    if isinstance(mask, np.ndarray | torch.Tensor) and str(mask.dtype).endswith("bool"):
-        mask = mask.astype(np.float32) if isinstance(mask, np.ndarray) else mask.float()
-    planes = as_picture(mask).pixels
-    if planes.shape[:2] != size:
-        raise InputError(
-            f"the mask is {planes.shape[1]}×{planes.shape[0]}, the picture {size[1]}×{size[0]}; a mask has its "
-            "picture's size"
-        )
-    unit: NDArray[np.float32] = to_depth(planes, np.float32).mean(2, dtype=np.float32).clip(0, 1)
-    return unit
 
 
 def inpaint_face(picture: Any, model: Model, *, mask: Any = None) -> Any:
