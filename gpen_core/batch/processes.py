@@ -44,8 +44,8 @@ def restoring(
     """Restores every face. scale: results so many times as wide and high, by `upscaler`, or bilinearly without one.
 
     aligned, strength_of: as `FaceRestorer.restore_many` takes them. within: what of each picture may change. Faces are
-    found in the larger picture; the least and largest size of the options are those in the picture that came. Raises ConfigError at once for an option that
-    aligned faces cannot honour.
+    found in the larger picture; the least and largest size of the options are those in the picture that came. Raises
+    ConfigError at once for an option that aligned faces cannot honour.
     """
     if aligned:
         check_aligned(options)

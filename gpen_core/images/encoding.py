@@ -20,6 +20,7 @@ from .metadata import ORIENTATION, PHOTOSHOP, PREFIX, Provenance, with_provenanc
 from .opening import load, open_image
 from .picture import Picture
 from .png16 import write_png16
+from .source_type import with_source_type
 from .tiff import write_tiff
 
 #: Where a lossy format has no setting of the input's own to keep.
@@ -43,9 +44,11 @@ def encode(
     installation cannot write; OSError of the disk.
     """
     notes: list[str] = []
+    _note_what_is_left_out(picture, file_format, notes)
+    if provenance is not None:
+        picture = _saying_its_source(picture, file_format)
     exif = _exif(picture, file_format, provenance, notes)
     texts = _texts(picture, provenance)
-    _note_what_is_left_out(picture, file_format, notes)
     said = f"{path} cannot be written as {file_format}"
     deep = picture.pixels.dtype != np.uint8
     with guarded(said):
@@ -89,6 +92,12 @@ def _exif(picture: Picture, file_format: str, provenance: Provenance | None, not
         notes.append("the EXIF block is too long for JPEG; it was dropped")
         exif = None if provenance is None else with_provenance(None, provenance)
     return exif
+
+
+def _saying_its_source(picture: Picture, file_format: str) -> Picture:
+    xmp = with_source_type(picture.xmp)
+    too_long = xmp is not None and file_format == "JPEG" and len(xmp) > _LARGEST_MARKER
+    return picture if too_long else replace(picture, xmp=xmp)
 
 
 def _note_what_is_left_out(picture: Picture, file_format: str, notes: list[str]) -> None:

@@ -159,8 +159,8 @@ class FaceRestorer:
 
         detections, masks, within: one entry per picture, as `restore` takes them, None where there is none. canvases:
         what the faces of each picture are put into, where it is not the picture: one of the same size, or of any size
-        where pictures are aligned faces. aligned, strength_of: as `restore` takes them, for all. Only the pictures of one
-        batch, and a few without faces between them, are held at a time.
+        where pictures are aligned faces. aligned, strength_of: as `restore` takes them, for all. Only the pictures of
+        one batch, and a few without faces between them, are held at a time.
         """
         options = options or RestoreOptions()
         if aligned:
