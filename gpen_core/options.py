@@ -140,6 +140,9 @@ class Blending:
     keep_tone: bool = option(
         True, help="Faces of a picture without colours stay without, and those of a toned one in its tone."
     )
+    only_damaged: bool = option(
+        False, help="Faces that are as good as photographs are stay as they are, to the bit; others are restored."
+    )
     keep_grey: bool = option(False, help="Faces that are grey stay grey, also in a picture with colours.")
 
     def __post_init__(self) -> None:

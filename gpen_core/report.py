@@ -29,8 +29,8 @@ class FaceReport:
 
     size: the box's shorter side in pixels. score: the detector's, None where the caller gave the face. kept: how much
     of itself a face keeps that is larger than the model's size and sound. Figures that were not taken are None.
-    sharpness: root mean square of the crop's Laplacian, before and after. colour_shift: CIE76 distance of the mean
-    colours.
+    damage: 0 to 1, as `faces.damage` tells it from the crop. sharpness: root mean square of the crop's Laplacian,
+    before and after. colour_shift: CIE76 distance of the mean colours.
     seam: gradient across the mask's edge over the gradient just inside. identity: cosine similarity of face
     embeddings before and after.
     """
@@ -42,6 +42,7 @@ class FaceReport:
     size: float = 0.0
     strength: float = 1.0
     kept: float | None = None
+    damage: float | None = None
     sharpness_before: float | None = None
     sharpness_after: float | None = None
     colour_shift: float | None = None

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..faces.colour import luma
+from ..faces.damage import damage
 from ..faces.mask import ellipse_mask
 from ..faces.paste import extent
 from ..faces.planes import shrunk_planes
@@ -24,7 +25,7 @@ _WHITE = (0.9505, 1.0, 1.089)
 
 
 def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
-    """Fields of `FaceReport`: sharpness_before and _after, colour_shift, seam, warnings; those that can be taken.
+    """Fields of `FaceReport` that can be taken: damage, sharpness_before and _after, colour_shift, seam, warnings.
 
     result: the picture that the face was put back into.
     """
@@ -35,6 +36,7 @@ def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
         figures["seam"] = seam(region, face.mask)
     if face.crop is None or face.restored is None:
         return figures
+    figures["damage"] = float(damage(face.crop[None]))
     # What a large face keeps of itself is no loss, and so are its figures those of what was put back.
     after = torch.lerp(resize(face.restored[None], face.crop.shape[-1])[0], face.crop, face.kept or 0.0)
     pair = torch.stack([face.crop, after])

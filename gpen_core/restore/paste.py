@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import FaceError, InputError
 from ..faces.colour import are_grey, luma, match_crop, match_surroundings
+from ..faces.damage import GOOD, damage
 from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
 from ..faces.own import Shares, shares_of, with_own
@@ -85,6 +86,11 @@ class PictureWork:
         strengths = [options.blending.strength_of(first + index) for index in range(len(faces))]
         if self._strength_of is not None:
             strengths = [self._strength_of(*face) for face in zip(faces.crops, restored, strengths, strict=True)]
+        if options.blending.only_damaged:
+            strengths = [
+                strength if found >= GOOD else 0.0
+                for strength, found in zip(strengths, damage(faces.crops).tolist(), strict=True)
+            ]
         tone = self._tone if options.blending.keep_tone and not self.picture.grey else None
         final = _finished(faces, restored, masks, options, strengths, grey=self.picture.grey, tone=tone)
         for index in range(len(faces)):
@@ -161,10 +167,10 @@ class PictureWork:
         """The picture with all faces put back; in_place: into the pixels that were given."""
         shares = []
         for index, share in enumerate(resolve_overlaps(self._windows, options.blending.overlap)):
-            # With 8 bits the strength has been mixed into the face already.
-            shares.append(
-                share * (self._windows[index].strength * (1.0 if options.eight_bits else self._strengths[index]))
-            )
+            strength = self._strengths[index]
+            # With 8 bits the strength has been mixed into the face already; without any, nothing is.
+            left = 1.0 if options.eight_bits and strength else strength
+            shares.append(share * (self._windows[index].strength * left))
         pixels = compose(
             self._canvas.pixels,
             self._windows,

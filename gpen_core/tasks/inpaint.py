@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..contracts import Detector, Model, Parser
 from ..errors import ConfigError, FaceError, InputError
 from ..faces.types import Detection
+from ..fields import refuse
 from ..images import Picture, as_picture, convert_like
 from ..images.mask import as_mask
 from ..images.picture import FULL_SCALE, to_depth
@@ -77,6 +78,7 @@ def inpaint(
     options = for_task(options)
     if options.masking != Masking():
         raise ConfigError("masking (kind, margin, feather): what is filled is what the mask says; leave it out")
+    refuse(options, ("blending.only_damaged",), "the mask says what is damaged; leave it out")
     restorer = FaceRestorer(model, detector, parser)
     if detections is None and not aligned:
         detections = restorer.detect(given, options.selection)

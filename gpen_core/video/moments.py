@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..contracts import device_of
 from ..faces.types import Detection
+from ..fields import refuse
 from ..film_options import BLOCK, Smoothing
 from ..images import as_picture, convert_like
 from ..options import RestoreOptions
@@ -57,6 +58,7 @@ class FrameRestoration:
     ) -> None:
         self._restorer, self._owned = restorer, owned
         self._options = replace(options or RestoreOptions(), keep_crops=False)
+        refuse(self._options, ("blending.only_damaged",), "for photographs; in a film faces would come and go with it")
         self._smoothing = smoothing
         self._tracker = Tracker(smoothing.longest_gap if smoothing else 0)
         self._blocks: list[list[Moment]] = []

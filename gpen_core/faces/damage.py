@@ -1,0 +1,69 @@
+"""How damaged a face is, told from the face alone: a polynomial of its spectrum, fitted to damage that was known
+(`training/damage/fit.py`)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..images.resize import resize
+from .colour import luma
+
+#: Faces are judged at this size, and within this much of it; what a larger one lacks beyond it does not count.
+SIZE, _INNER = 256, 192
+#: A face below this is as good as photographs are: so are nine of ten that nothing was done to.
+GOOD = 0.25
+#: Edges of the bands of the spectrum, in waves a pixel.
+_BANDS = (0.02, 0.04, 0.08, 0.14, 0.22, 0.32, 0.5)
+#: Of the features on the faces fitted to, and of the polynomial of what is left: what `fit.py` printed.
+_MEAN = (3.607, 2.6813, 1.5124, 0.5037, -0.3479, -1.175, -2.9687, -2.5397)
+_SPREAD = (0.3348, 0.5731, 0.7248, 0.8559, 0.9638, 0.9725, 0.4392, 0.3442)
+_WEIGHTS = (
+    *(0.3667, 0.0228, -0.0891, -0.042, -0.0624, -0.0877, -0.0292, -0.4495, 0.5268),
+    *(0.0229, -0.0037, 0.0219, -0.084, -0.0199, 0.1061, 0.0975, -0.0651, -0.1169),
+    *(0.0965, 0.0198, 0.0339, -0.023, -0.0308, 0.0099, -0.0223, 0.0414, -0.0465),
+    *(0.0221, 0.0414, 0.0151, -0.0182, 0.0201, -0.0023, -0.0983, 0.0728, 0.1469),
+    *(0.1369, -0.0292, -0.0397, 0.0218, 0.0107, -0.0938, -0.2011, -0.2941, 0.3007),
+)
+#: Nothing is quieter than these: a flat picture has logarithms, too.
+_LEAST_POWER, _LEAST_STEP = 1e-7, 2e-4
+
+
+def damage(crops: Tensor) -> Tensor:
+    """(N,) in [0, 1] for aligned faces (N, 3, S, S) in [0, 1]: about 0.15 for a good photograph, 0.6 for one that blur,
+    noise, few pixels or compression have left little of. It says how damaged faces rank, not by how much."""
+    terms = quadratic((features(crops).double() - torch.tensor(_MEAN)) / torch.tensor(_SPREAD))
+    return (terms @ torch.tensor(_WEIGHTS).double()).clamp(0, 1).float()
+
+
+def features(crops: Tensor) -> Tensor:
+    """(N, 8): logarithms of the power in six bands of the luma's spectrum, and of the median diagonal step from pixel
+    to pixel, at full and half size, which noise decides."""
+    inner = luma(resize(crops.float(), SIZE))[:, 0, _FIRST : _FIRST + _INNER, _FIRST : _FIRST + _INNER]
+    shade = F.avg_pool2d(inner[:, None], 33, 1, 16, count_include_pad=False)[:, 0]
+    window = torch.hann_window(_INNER, periodic=False, device=inner.device)
+    power = torch.fft.fft2((inner - shade) * window[:, None] * window).abs().square()
+    waves = torch.fft.fftfreq(_INNER, device=inner.device)
+    radius = (waves[:, None].square() + waves.square()).sqrt()
+    bands = [power[:, (radius >= low) & (radius < high)].mean(1) for low, high in pairwise(_BANDS)]
+    steps = [_diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])]
+    logs = [x.clamp_min(_LEAST_POWER).log10() for x in bands] + [x.clamp_min(_LEAST_STEP).log10() for x in steps]
+    return torch.stack(logs, 1)
+
+
+def quadratic(values: Tensor) -> Tensor:
+    """(N, 45) of (N, 8): one, each value, each product of two."""
+    count = values.shape[1]
+    products = [values[:, i] * values[:, j] for i in range(count) for j in range(i + 1)]
+    return torch.stack([torch.ones_like(values[:, 0]), *values.unbind(1), *products], 1)
+
+
+def _diagonal_step(plane: Tensor) -> Tensor:
+    step = (plane[:, 1:, 1:] - plane[:, 1:, :-1] - plane[:, :-1, 1:] + plane[:, :-1, :-1]) / 2
+    return step.abs().flatten(1).median(1).values
+
+
+_FIRST = (SIZE - _INNER) // 2
