@@ -71,6 +71,13 @@ class Parser(Protocol):
         a mask in [0, 1] of what is face."""
 
 
+class Occluder(Protocol):
+    """Tells what covers a face. Faces come at a model's input size."""
+
+    def __call__(self, faces: Tensor, /) -> Tensor:
+        """(N, S, S) in [0, 1] for aligned faces (N, 3, size, size) RGB in [0, 1]: one where something else is."""
+
+
 class Embedder(Protocol):
     """Tells who somebody is."""
 

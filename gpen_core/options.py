@@ -84,6 +84,11 @@ class Masking:
     least_feather: float = option(
         1.0, low=0, high=100, form="PX", help="The mask's edge is at least this soft, in pixels of the picture."
     )
+    occlusion: bool = option(
+        False,
+        help="What covers a face stays as it is: glasses and the like by the parser's labels, a hand or a microphone "
+        "where the restored face contradicts the picture.",
+    )
 
     def __post_init__(self) -> None:
         check(self)

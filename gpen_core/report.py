@@ -28,7 +28,8 @@ class FaceReport:
     """One face. Coordinates in pixels of the picture, centres at integers.
 
     size: the box's shorter side in pixels. score: the detector's, None where the caller gave the face. kept: how much
-    of itself a face keeps that is larger than the model's size and sound. Figures that were not taken are None.
+    of itself a face keeps that is larger than the model's size and sound. covered: the share of the face that something
+    in front of it kept from being restored. Figures that were not taken are None.
     damage: 0 to 1, as `faces.damage` tells it from the crop. sharpness: root mean square of the crop's Laplacian,
     before and after. colour_shift: CIE76 distance of the mean colours.
     seam: gradient across the mask's edge over the gradient just inside. identity: cosine similarity of face
@@ -42,6 +43,7 @@ class FaceReport:
     size: float = 0.0
     strength: float = 1.0
     kept: float | None = None
+    covered: float | None = None
     damage: float | None = None
     sharpness_before: float | None = None
     sharpness_after: float | None = None
@@ -65,7 +67,7 @@ class FaceReport:
             "score": None if score is None else float(score),
             "size": min(box[2] - box[0], box[3] - box[1]),
         }
-        for name in ("strength", "kept"):
+        for name in ("strength", "kept", "covered"):
             value = getattr(face, name, None)
             if value is not None:
                 values[name] = float(value)

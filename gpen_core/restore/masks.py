@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
-from ..contracts import Parser, parser_size
+from ..contracts import Occluder, Parser, parser_size
 from ..errors import InputError
 from ..faces.geometry import scale_of
 from ..faces.mask import box_mask, ellipse_mask, face_mask, region_strength, soften
+from ..faces.occlusion import contradicted, covered_by_labels
 from ..faces.types import FaceCrops
 from ..images.resize import resize
 from ..options import Masking, RestoreOptions
@@ -27,15 +29,21 @@ class CropMasks:
     """How much of each crop goes back.
 
     masks: one (M, M) in [0, 1] per face; M may differ from the crop's side. strengths: (K, K) factors for it, by
-    region, or None.
+    region, or None. covered: what share of each mask something in front of the face took away, or None.
     """
 
     masks: Sequence[Tensor]
     strengths: Sequence[Tensor] | None = None
+    covered: Sequence[float] | None = None
 
 
 def masks_for(
-    faces: FaceCrops, restored: Tensor, parser: Parser | None, options: RestoreOptions, sizer: BatchSizer
+    faces: FaceCrops,
+    restored: Tensor,
+    parser: Parser | None,
+    options: RestoreOptions,
+    sizer: BatchSizer,
+    occluder: Occluder | None = None,
 ) -> CropMasks:
     """Masks of restored faces (N, 3, T, T) in [0, 1].
 
@@ -44,7 +52,7 @@ def masks_for(
     masking, regions = options.masking, options.blending.region_strength
     sigmas = [_edge(masking, affine, faces.crops.shape[-1]) for affine in faces.affines]
     region_sigmas, kind = sigmas, masking.kind
-    if faces.whole and masking == Masking():
+    if faces.whole and replace(masking, occlusion=False) == Masking():
         masking, kind, sigmas = _WHOLE, "box", [0.0] * len(sigmas)
     elif kind == "auto":
         kind = "parser" if parser is not None else "box" if faces.whole else "ellipse"
@@ -58,10 +66,39 @@ def masks_for(
     else:
         shape = ellipse_mask(_SHAPE_SIZE) if kind == "ellipse" else box_mask(_SHAPE_SIZE)
         plain = shape.to(restored.device).expand(len(restored), -1, -1)
-    masks = _each_softened(plain, sigmas, masking.margin)
-    if not regions or parsed is None:
-        return CropMasks(masks=masks)
-    return CropMasks(masks=masks, strengths=_each_softened(region_strength(parsed, regions), region_sigmas, 0.0))
+    masks, covered = _each_softened(plain, sigmas, masking.margin), None
+    if options.masking.occlusion and masks:
+        masks, covered = _uncovered(masks, _covered(faces.crops, restored, parser, occluder, sizer))
+    strengths = None
+    if regions and parsed is not None:
+        strengths = _each_softened(region_strength(parsed, regions), region_sigmas, 0.0)
+    return CropMasks(masks=masks, strengths=strengths, covered=covered)
+
+
+def _covered(
+    crops: Tensor, restored: Tensor, parser: Parser | None, occluder: Occluder | None, sizer: BatchSizer
+) -> Tensor:
+    """(N, K, K) in [0, 1]: what `occluder` says; without one, what the parser calls worn and what contradicts."""
+    if occluder is not None:
+        return face_mask(run_network(occluder, crops, sizer).float())
+    doubt = contradicted(crops, restored)
+    if parser is None:
+        return doubt
+    parsed = run_network(parser, resize(crops, parser_size(parser), antialias=False), sizer)
+    if parsed.is_floating_point():
+        return doubt
+    worn = covered_by_labels(parsed)
+    return torch.maximum(worn, resize(doubt[:, None], worn.shape[-1], antialias=False)[:, 0])
+
+
+def _uncovered(masks: Sequence[Tensor], covered: Tensor) -> tuple[list[Tensor], list[float]]:
+    """Masks without what is covered, and the share that this takes of each."""
+    left, shares = [], []
+    for mask, cover in zip(masks, covered, strict=True):
+        free = mask * (1 - resize(cover[None, None], mask.shape[-1], antialias=False)[0, 0].to(mask))
+        shares.append(1 - float(free.sum() / mask.sum().clamp_min(1e-6)))
+        left.append(free)
+    return left, shares
 
 
 def _edge(masking: Masking, affine: Tensor, crop_size: int) -> float:

@@ -63,7 +63,7 @@ class PictureWork:
         self._strength_of = strength_of
         self._windows: list[Window] = []
         self._strengths: list[float] = []
-        self._faces: list[tuple[Tensor, Tensor | None, Tensor | None, float | None]] = []
+        self._faces: list[tuple[Tensor, Tensor | None, Tensor | None, float | None, float | None]] = []
 
     @property
     def has_masks(self) -> bool:
@@ -104,7 +104,9 @@ class PictureWork:
                 window.mask.mul_(self._within[y1:y2, x1:x2])
             self._windows.append(window)
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
-            self._faces.append((faces.affines[index], *kept, None if shares is None else 1 - shares.change))
+            unchanged = None if shares is None else 1 - shares.change
+            covered = None if masks.covered is None else masks.covered[index]
+            self._faces.append((faces.affines[index], *kept, unchanged, covered))
         self._strengths += strengths
 
     @cached_property
@@ -192,8 +194,9 @@ class PictureWork:
                 crop=crop,
                 restored=restored,
                 kept=kept,
+                covered=covered,
             )
-            for detection, window, share, strength, (affine, crop, restored, kept) in rows
+            for detection, window, share, strength, (affine, crop, restored, kept, covered) in rows
         )
         decoded = self._canvas.with_pixels(pixels)
         return RestoredPicture(picture=convert_like(decoded, self._given), faces=faces, decoded=decoded)

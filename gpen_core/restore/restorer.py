@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import Detector, Model, Parser, device_of
+from ..contracts import Detector, Model, Occluder, Parser, device_of
 from ..faces.types import Detection, FaceCrops
 from ..images import as_picture
 from ..options import Masking, RestoreOptions, Selection
@@ -37,8 +37,8 @@ class FaceRestorer:
 
     model, detector, parser: as `load_model`, `load_detector` and `load_parser` give them, or the caller's own; what
     each guarantees stands in `gpen_core.contracts`. Without a detector, or without a parser where the options need one,
-    the usual one is loaded when first used. prepare: what the model is shown of crops (N, 3, S, S) in [0, 1], for tasks
-    that do not show it the crops themselves.
+    the usual one is loaded when first used. occluder: tells what covers a face, for `Masking.occlusion`. prepare: what
+    the model is shown of crops (N, 3, S, S) in [0, 1], for tasks that do not show it the crops themselves.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class FaceRestorer:
         detector: Detector | None = None,
         parser: Parser | None = None,
         *,
+        occluder: Occluder | None = None,
         prepare: Prepare | None = None,
     ) -> None:
         self.model = model
         self.detector = detector
         self.parser = parser
+        self.occluder = occluder
         self._prepare = prepare
 
     def detect(self, picture: Any, selection: Selection | None = None) -> list[Detection]:
@@ -86,7 +88,7 @@ class FaceRestorer:
     def masks(self, faces: FaceCrops, restored: Tensor, options: RestoreOptions | None = None) -> CropMasks:
         """How much of each restored face (N, 3, T, T) goes back."""
         options = options or RestoreOptions()
-        return masks_for(faces, restored, self._parser_for(options), options, self._sizer(options))
+        return masks_for(faces, restored, self._parser_for(options), options, self._sizer(options), self.occluder)
 
     def paste(
         self,
@@ -232,8 +234,11 @@ class FaceRestorer:
         first = 0
         for work, faces in parts:
             outputs = restored[first : first + len(faces)]
-            masked = replace(options, masking=_WHOLE_CROP) if work.has_masks else options
-            work.add(faces, outputs, masks_for(faces, outputs, self._parser_for(masked), masked, sizer), options)
+            masked = options
+            if work.has_masks:
+                masked = replace(options, masking=replace(_WHOLE_CROP, occlusion=options.masking.occlusion))
+            masks = masks_for(faces, outputs, self._parser_for(masked), masked, sizer, self.occluder)
+            work.add(faces, outputs, masks, options)
             first += len(faces)
         sizer.took(count, time.perf_counter() - began)
         return count

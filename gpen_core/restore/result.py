@@ -21,6 +21,7 @@ class RestoredFace:
     rectangle: x1, y1, x2, y2 (last ones excluded), the only pixels of the picture that this face may have changed.
     mask: (y2 - y1, x2 - x1) in [0, 1], how much of each of them is the restored face. strength: of the whole face.
     kept: how much of itself a face keeps that is larger than the network's size and sound, 0..1; None: it is no larger.
+    covered: the share of the face that something in front of it kept from being restored; None: nobody asked.
     """
 
     detection: Detection
@@ -31,6 +32,7 @@ class RestoredFace:
     crop: Tensor | None
     restored: Tensor | None
     kept: float | None = None
+    covered: float | None = None
 
     @property
     def box(self) -> Tensor:

@@ -56,6 +56,7 @@ def colorize(
     refuse(
         options, ("blending.grain",), "colourising keeps the grain as it keeps every pixel's brightness; leave it out"
     )
+    refuse(options, ("masking.occlusion",), "what is grey contradicts every colour; leave it out")
     refuse(options, ("blending.only_damaged",), "a grey face lacks its colours however sharp it is; leave it out")
     refuse(options, ("blending.keep_grey",), "a face that is to be coloured cannot stay grey; leave it out")
     given = as_picture(picture)

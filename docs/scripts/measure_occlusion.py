@@ -1,0 +1,76 @@
+"""Covers faces with things of a known shape, and measures how far restoring changes these and the face around them.
+
+python docs/scripts/measure_occlusion.py FACES [--count 20]
+
+FACES: a folder of aligned faces. Every fourth scene has a microphone, a cloth mask, a finger, or a piece of another
+photograph before the face; every scene is restored as it is and damaged, without and with `Masking.occlusion`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpen_core import FaceRestorer, RestoreOptions, load_model
+from gpen_core.data.degradation import Degradation
+from gpen_core.images import read_picture
+from gpen_core.images.resize import resize
+from gpen_core.options import Masking
+
+SIZE = 256
+
+
+def covered(face: Tensor, other: Tensor, kind: int, x: float, y: float) -> tuple[Tensor, Tensor]:
+    """A face (3, 256, 256) with something before it around (x, y), and where that is, (256, 256) in [0, 1]."""
+    down, across = torch.meshgrid(torch.arange(float(SIZE)), torch.arange(float(SIZE)), indexing="ij")
+    if kind == 0:
+        inside = 1 - (((across - x) / 30) ** 2 + ((down - y) / 38) ** 2 - 1) * 15
+        colour = (0.12 + 0.06 * ((across // 3 + down // 3) % 2)).expand(3, -1, -1)
+    elif kind == 1:
+        inside = torch.minimum(down - y + 10, y + 70 - down).minimum(85 - (across - SIZE / 2).abs()) / 3
+        colour = torch.stack([0.35 + 0.1 * torch.sin(down / 3), 0.5 + 0.08 * torch.sin(down / 3), 0.7 + 0 * down])
+    elif kind == 2:
+        inside = torch.minimum((15 - (across - x).abs()) / 2, (down - y + 60) / 2)
+        shade = 0.55 + 0.25 * (1 - ((across - x) / 16) ** 2).clamp(0, 1)
+        colour = torch.stack([1.1 * shade, 0.8 * shade, 0.65 * shade])
+    else:
+        inside = 1 - (((across - x) / 36) ** 2 + ((down - y) / 30) ** 2 - 1) * 12
+        colour = other.roll((40, -50), (1, 2)).flip(1)
+    mask = inside.clamp(0, 1)
+    return torch.lerp(face, colour, mask), mask
+
+
+def main() -> None:
+    """Prints the mean changes, levels of 255."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("--count", type=int, default=20)
+    arguments = parser.parse_args()
+    files = sorted(path for path in arguments.faces.iterdir() if path.suffix.lower() in (".jpg", ".png"))
+    files = files[:: max(1, len(files) // arguments.count)][: arguments.count]
+    faces = [
+        resize(torch.from_numpy(read_picture(p).pixels.copy()).permute(2, 0, 1)[None] / 255, SIZE)[0] for p in files
+    ]
+    restorer, generator = FaceRestorer(load_model()), np.random.default_rng(5)
+    places = [(generator.uniform(80, 176), generator.uniform(130, 215)) for _ in faces]
+    for damage in ("none", "balanced"):
+        for keep in (False, True):
+            changes = []
+            for index, (face, place) in enumerate(zip(faces, places, strict=True)):
+                scene, mask = covered(face, faces[index - 1], index % 4, *place)
+                if damage != "none":
+                    scene = Degradation(damage).degrade(scene[None], 1, [index])[0]
+                options = RestoreOptions(masking=Masking(occlusion=keep))
+                change = (restorer.restore(scene, options, aligned=True).picture - scene).abs().mean(0)
+                changes.append([255 * float((change * part).sum() / part.sum()) for part in (mask, 1 - mask)])
+            before, around = np.mean(changes, 0)
+            said = "with" if keep else "without"
+            print(f"damage {damage}, {said} occlusion: what covers changes by {before:.2f}, the rest by {around:.2f}")
+
+
+if __name__ == "__main__":
+    main()
