@@ -33,7 +33,7 @@ class FaceReport:
     damage: 0 to 1, as `faces.damage` tells it from the crop. sharpness: root mean square of the crop's Laplacian,
     before and after. colour_shift: CIE76 distance of the mean colours.
     seam: gradient across the mask's edge over the gradient just inside. identity: cosine similarity of face
-    embeddings before and after.
+    embeddings before and after; likeness: to the person who was asked for.
     """
 
     index: int
@@ -50,6 +50,7 @@ class FaceReport:
     colour_shift: float | None = None
     seam: float | None = None
     identity: float | None = None
+    likeness: float | None = None
     warnings: tuple[str, ...] = ()
 
     @classmethod

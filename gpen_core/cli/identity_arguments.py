@@ -1,18 +1,20 @@
-"""Arguments about who is in the picture: the network that tells, and how far faces may depart from themselves."""
+"""Arguments about who is in the picture: what tells people apart, whose faces are meant, how far they may change."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..measures.identity import Identity
+    from ..measures.person import Person
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
 
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
-    """Adds --identity and --min-identity."""
+    """Adds --identity and what it makes possible: --min-identity, --who, --not."""
     group = parser.add_argument_group("identity")
     group.add_argument(
         "--identity", metavar="MODEL", help="compare faces before and after: arcface-ir-se50, or a file of that network"
@@ -22,6 +24,11 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="COS",
         help="lower each face's strength until they agree so (try 0.5)",
+    )
+    group.add_argument("--who", metavar="FILE", action="append", help="restore only the person of this picture")
+    group.add_argument("--not", metavar="FILE", action="append", help="never restore the person of this picture")
+    group.add_argument(
+        "--alike", type=float, metavar="COS", help="from which similarity on a face is that person's (default 0.4)"
     )
 
 
@@ -33,8 +40,24 @@ def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options
     from ..weights.hub import locate
 
     if arguments.identity is None:
-        if arguments.min_identity is not None:
-            raise InputError("--min-identity needs --identity MODEL, such as arcface-ir-se50, to tell faces apart")
+        for name in ("min_identity", "who", "not", "alike"):
+            if getattr(arguments, name) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{flag} needs --identity MODEL, such as arcface-ir-se50, to tell faces apart")
         return None
     network = read_arcface(locate(arguments.identity, kind="recognition").path)
     return Identity(network, options.template or restorer.model.card.template)
+
+
+def read_person(arguments: argparse.Namespace, restorer: FaceRestorer, identity: Identity | None) -> Person | None:
+    """Whose faces are restored, None where all are. Raises FaceError for a reference without one face."""
+    from ..errors import InputError
+    from ..measures.person import ALIKE, Person, embed_reference
+
+    who, spared = arguments.who or (), getattr(arguments, "not") or ()
+    if identity is None or not (who or spared):
+        if arguments.alike is not None:
+            raise InputError("--alike needs --who FILE or --not FILE: whom is a face to be like?")
+        return None
+    references = [[embed_reference(restorer, identity, Path(path)) for path in paths] for paths in (who, spared)]
+    return Person(identity, *references, least=ALIKE if arguments.alike is None else arguments.alike)

@@ -18,7 +18,7 @@ from .file_arguments import (
     run_with_progress,
 )
 from .film import add_film, run_films
-from .identity_arguments import add_identity, read_identity
+from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import read_masks
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from ..batch.masks import Masks
     from ..images.metadata import Provenance
     from ..measures.identity import Identity
+    from ..measures.person import Person
     from ..options import RestoreOptions
     from ..report import FaceFigures
     from ..restore import FaceRestorer
+    from ..restore.paste import StrengthOf
 
 NAME = "restore"
 HELP = (
@@ -103,10 +105,13 @@ def run(arguments: argparse.Namespace) -> int:
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
         identity = read_identity(arguments, restorer, options)
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
+        person = read_person(arguments, restorer, identity)
+        if person is not None:
+            settings |= {"who": arguments.who, "not": getattr(arguments, "not"), "alike": arguments.alike}
         if within is not None:
             settings["masks"] = painted
-        process = _process(arguments, restorer, options, identity, within)
-        figures = (face_figures,) if identity is None else (face_figures, identity.figures)
+        process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
+        figures = (face_figures, *(part.figures for part in (identity, person) if part is not None))
         group = 1 if device_of(restorer.model).type == "cpu" else _GROUP_ON_DEVICE
     batch = batch_options(
         arguments,
@@ -129,8 +134,8 @@ def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
 
     if masked:
         raise InputError("--mask FILE and --mask-folder are for pictures; of a film, --film-mask says what may change")
-
-    for name in ("aligned", "dry_run", "compare", "save_faces", "background", "format", "identity", "min_identity"):
+    pictures_only = ("aligned", "dry_run", "compare", "save_faces", "background", "format")
+    for name in (*pictures_only, "who", "not", "alike", "identity", "min_identity"):
         if getattr(arguments, name):
             raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
     if arguments.upscale != 1:
@@ -159,11 +164,17 @@ def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[F
     return FaceRestorer(model, detector, parser), provenance, model.form
 
 
+def _strength_of(arguments: argparse.Namespace, identity: Identity | None, person: Person | None) -> StrengthOf | None:
+    least = arguments.min_identity
+    kept = None if identity is None or least is None else identity.keeping(least)
+    return kept if person is None else person.choosing(kept)
+
+
 def _process(
     arguments: argparse.Namespace,
     restorer: FaceRestorer,
     options: RestoreOptions,
-    identity: Identity | None,
+    strength_of: StrengthOf | None,
     within: Masks | None,
 ) -> Process:
     from ..batch import restoring
@@ -175,13 +186,12 @@ def _process(
         upscaler = load_upscaler(
             arguments.background, device=arguments.device, tile=arguments.tile, trust_pickle=arguments.trust_pickle
         )
-    least = arguments.min_identity
     return restoring(
         restorer,
         options,
         scale=arguments.upscale,
         upscaler=upscaler,
         aligned=arguments.aligned,
-        strength_of=None if identity is None or least is None else identity.keeping(least),
+        strength_of=strength_of,
         within=within,
     )
