@@ -13,9 +13,10 @@ from ..faces.geometry import fit_similarity, template
 from ..faces.planes import planes_of
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import crop_faces
+from ..fields import changed
 from ..images import Picture, to_srgb
 from ..images.resize import resize
-from ..options import RestoreOptions, Selection
+from ..options import RestoreOptions
 
 
 def align_faces(
@@ -69,23 +70,17 @@ def take_whole(
     return FaceCrops(crops=crops, affines=affine, detections=tuple(detections), picture_size=(side, side), whole=True)
 
 
-#: What is for photographs only, by field; at the shell two are called otherwise.
-_FOR_PHOTOGRAPHS = {
-    "indices": "indices (--faces)",
-    "longest_side": "longest_side (--detect-size)",
-    **{name: name for name in ("threshold", "min_size", "max_size", "order", "largest", "rotations")},
-}
-_FOR_CROPPING = ("template", "border", "fit")
+#: What is called otherwise at the shell.
+_AT_THE_SHELL = {"indices": " (--faces)", "longest_side": " (--detect-size)"}
+#: Beside all that chooses among faces: what straightens them, and what counts where two meet.
+_FOR_PHOTOGRAPHS = {"template", "border", "fit", "blending.overlap"}
 
 
 def check_aligned(options: RestoreOptions) -> None:
-    """Raises ConfigError, naming it, for an option that an aligned face cannot honour: nothing is looked for in it, and
-    nothing straightened."""
-    refused = [said for name, said in _FOR_PHOTOGRAPHS.items() if _changed(options.selection, Selection(), name)]
-    refused += [name for name in _FOR_CROPPING if _changed(options, RestoreOptions(), name)]
+    """Raises ConfigError, naming it, for an option that an aligned face cannot honour: nothing is looked for in it,
+    nothing straightened, and it is alone."""
+    refused = [name for name in changed(options) if name.startswith("selection.") or name in _FOR_PHOTOGRAPHS]
     if refused:
-        raise ConfigError(f"{', '.join(refused)}: for photographs; an aligned face is taken as it is, leave that out")
-
-
-def _changed(options: object, usual: object, name: str) -> bool:
-    return bool(getattr(options, name) != getattr(usual, name))
+        names = [name.rpartition(".")[-1] for name in refused]
+        said = ", ".join(f"{name}{_AT_THE_SHELL.get(name, '')}" for name in names)
+        raise ConfigError(f"{said}: for photographs; an aligned face is taken as it is, leave that out")

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ..contracts import Detector, Model, Parser
-from ..errors import ConfigError, FaceError, InputError
+from ..errors import FaceError, InputError
 from ..faces.types import Detection
-from ..fields import refuse
+from ..fields import described, refuse
 from ..images import Picture, as_picture, convert_like
 from ..images.mask import as_mask
 from ..images.picture import FULL_SCALE, to_depth
@@ -76,8 +76,10 @@ def inpaint(
     given = as_picture(picture)
     marked = _marked(given, mask)
     options = for_task(options)
-    if options.masking != Masking():
-        raise ConfigError("masking (kind, margin, feather): what is filled is what the mask says; leave it out")
+    masking = [f"masking.{name}" for name in described(Masking)]
+    refuse(options, masking, "what is filled is what the mask says; leave masking out")
+    strengths = ("blending.strength", "blending.face_strength", "blending.region_strength")
+    refuse(options, strengths, "what is filled by half would show the paint; leave it out")
     refuse(options, ("blending.only_damaged",), "the mask says what is damaged; leave it out")
     restorer = FaceRestorer(model, detector, parser)
     if detections is None and not aligned:
