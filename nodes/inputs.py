@@ -132,9 +132,14 @@ def _input(entry: Option) -> Any:
     return advanced(made) if widget.folded else made
 
 
+def option_ids() -> list[str]:
+    """Ids of all inputs that are options of the core."""
+    return [_id(name) for part in _PARTS for name in described(part) if name not in _WITHOUT]
+
+
 def options_of(values: Mapping[str, Any], *, keep_crops: bool = True) -> RestoreOptions:
     """The core's options for the values of option inputs, by their ids. Raises ConfigError, naming the input."""
-    known = [_id(name) for part in _PARTS for name in described(part) if name not in _WITHOUT]
+    known = option_ids()
     if unknown := sorted({*values} - {*known}):
         raise ConfigError(f"no input is called {unknown[0]}; there are {', '.join(known)}")
     options = _with_values(RestoreOptions(), values)

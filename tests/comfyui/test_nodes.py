@@ -360,3 +360,19 @@ def test_an_option_that_came_later_is_an_optional_input_at_the_end(pack: Pack) -
         pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grain=2)
     with pytest.raises(pack.module("gpen_core.errors").ConfigError, match="no input is called grains"):
         pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grains=1)
+
+
+def test_whatever_comes_over_an_options_wire_is_taken_or_refused_by_its_name(pack: Pack) -> None:
+    inputs, error = pack.module("nodes.inputs"), pack.module("gpen_core.errors").ConfigError
+    names = [part.id for part in pack.nodes["GPEN_RestoreFaces"].GET_SCHEMA().inputs if part.id in inputs.option_ids()]
+    assert {"visibility", "mask_kind", "detection_threshold", "sharpen", "grain"} <= set(names)
+    strange = [float("nan"), -7.5, 10**400, "", "none such", b"x", [1.0], {"a": 1}, object(), torch.rand(2, 2)]
+    for name in names:
+        for value in strange:
+            refused = ""
+            try:
+                inputs.options_of({name: value})
+            except error as said:
+                refused = str(said)
+            assert not refused or refused.startswith(f"{name} is "), refused
+            assert refused or value in ("", -7.5), f"{name} took {value!r}"
