@@ -70,6 +70,8 @@ _WITHOUT = {
     ),
     *("eight_bits", "batch_size", "keep_crops", "selection", "masking", "blending"),
 }
+#: Fields that came later, in their order, for saved graphs know inputs by their place. Not named here yet: the newest.
+_LATER = ("grain", "only_damaged", "occlusion")
 _PARTS = (Selection, Masking, Blending, RestoreOptions)
 
 
@@ -91,12 +93,13 @@ def choices_of(name: str) -> tuple[str, ...]:
 
 
 def later_inputs(*parts: type) -> list[Any]:
-    """Inputs for the fields of these parts of the options that came after the first nodes: they go last."""
+    """Inputs for the fields of these parts of the options that came after the first nodes: they go last, in the order
+    in which they came."""
+    later = {
+        n: entry for part in parts for n, entry in described(part).items() if n not in _FIRST and n not in _WITHOUT
+    }
     return [
-        _input(entry)
-        for part in parts
-        for name, entry in described(part).items()
-        if name not in _FIRST and name not in _WITHOUT
+        _input(later[name]) for name in (*(n for n in _LATER if n in later), *(n for n in later if n not in _LATER))
     ]
 
 
