@@ -13,12 +13,13 @@ from torch import Tensor
 
 from gpen_core.errors import ConfigError
 from gpen_core.faces.occlusion import contradicted
-from gpen_core.options import Masking, RestoreOptions
+from gpen_core.options import Blending, Masking, RestoreOptions
 from gpen_core.report import FaceReport
 from gpen_core.restore import FaceRestorer
 from gpen_core.tasks import colorize
 
-KEEP = RestoreOptions(masking=Masking(occlusion=True))
+PLAIN = RestoreOptions(blending=Blending(keep_detail=False))
+KEEP = replace(PLAIN, masking=Masking(occlusion=True))
 
 
 def portrait(size: int = 128) -> np.ndarray:
@@ -55,14 +56,14 @@ def test_what_an_occluder_names_stays_and_the_face_outside_is_as_before() -> Non
         covered[:, 20:52, 8:56] = 1
         return covered
 
-    plain, kept = restored(RestoreOptions()), restored(KEEP, occluder=occluder)
+    plain, kept = restored(PLAIN), restored(KEEP, occluder=occluder)
     np.testing.assert_array_equal(kept[48:96, 24:104], portrait()[48:96, 24:104])
     np.testing.assert_array_equal(kept[:30], plain[:30])
     assert np.abs(plain - portrait())[bar(128)].mean() > 0.3
 
 
 def test_without_one_what_the_result_contradicts_stays_and_the_face_outside_is_nearly_as_before() -> None:
-    plain, kept = restored(RestoreOptions()), restored(KEEP)
+    plain, kept = restored(PLAIN), restored(KEEP)
     assert 255 * np.abs(kept - portrait())[bar(128)].mean() <= 2
     outside = np.ones((128, 128), bool)
     outside[48:120, 24:120] = False
