@@ -27,13 +27,14 @@ SAMPLES: dict[str, Any] = {
     "longest_side": 64, "rotations": True, "kind": "box", "margin": 0.2, "feather": 0.1, "least_feather": 20.0,
     "occlusion": True, "strength": 0.5, "face_strength": {0: 0.5}, "region_strength": {"eyes": 0.0},
     "colour_match": "crop", "blend": "laplacian", "overlap": "hard", "smooth_below": 500.0, "grain": 1.0,
-    "only_damaged": True, "keep_detail": False, "keep_grey": True, "template": "ffhq", "border": "reflect",
-    "fit": "least_median", "antialias": False, "eight_bits": True, "sharpen": 4.0, "batch_size": 1, "keep_crops": False,
+    "only_damaged": True, "keep_detail": False, "keep_tone": False, "keep_grey": True, "template": "ffhq",
+    "border": "reflect", "fit": "least_median", "antialias": False, "eight_bits": True, "sharpen": 4.0,
+    "batch_size": 1, "keep_crops": False,
 }  # fmt: skip
 #: How the work is done, not what comes of it.
 UNSEEN = {"batch_size", "keep_crops"}
-#: What shows on sound faces only; test_large_faces has some.
-SOUND_ONLY = {"keep_detail"}
+#: What shows on sound faces or in toned pictures only; other tests have some.
+ELSEWHERE = {"keep_detail", "keep_tone"}
 
 
 def scene() -> np.ndarray:
@@ -73,7 +74,8 @@ def photograph(options: RestoreOptions) -> Any:
 
 
 def aligned(options: RestoreOptions) -> Any:
-    """All of it grey, and masked by a shape, so that blending has an edge."""
+    """All of it grey, which no tone keeps so, and masked by a shape, so that blending has an edge."""
+    options = replace(options, blending=replace(options.blending, keep_tone=False))
     if options.masking.kind == "auto":
         options = replace(options, masking=replace(options.masking, kind="ellipse"))
     return restorer().restore(scene()[20:100, :80], options, aligned=True)
@@ -114,7 +116,7 @@ def test_there_is_a_sample_of_every_option() -> None:
 
 
 @pytest.mark.parametrize("path", [photograph, aligned, film, colouring, filling], ids=lambda path: path.__name__)
-@pytest.mark.parametrize("name", sorted(set(SAMPLES) - UNSEEN - SOUND_ONLY))
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) - UNSEEN - ELSEWHERE))
 @pytest.mark.filterwarnings("ignore:.*of the mask lies outside")
 def test_an_option_is_honoured_or_refused_by_name(path: Callable[[RestoreOptions], Any], name: str) -> None:
     if name == "only_damaged" and path in (photograph, aligned):
