@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from damaged_pictures import encoded, png_with
+from damaged_pictures import ORIENTATION, encoded, exif, png_with
 from PIL import Image, ImageCms
 from small_pictures import noise, smooth
 
@@ -195,3 +195,13 @@ def test_an_orientation_that_only_xmp_tells_is_applied_and_reset(tmp_path, told)
     again = read_picture(tmp_path / "b.jpg")
     assert again.pixels.shape == (64, 48, 3)
     assert again.xmp == told.replace(b"6", b"1")
+
+
+@pytest.mark.parametrize(("kind", "count"), [(3, 1), (4, 1), (1, 1), (3, 2), (8, 1), (9, 1), (3, 0)])
+def test_an_orientation_of_any_type_is_applied_once(tmp_path, kind, count):
+    field = {1: b"\6\0\0\0", 4: b"\0\0\0\6", 9: b"\0\0\0\6"}.get(kind, b"\0\6\0\0")
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=exif(ORIENTATION, kind, count, field)))
+    picture = read_picture(tmp_path / "a.jpg")
+    for suffix in (".jpg", ".png", ".webp", ".tif"):
+        write_picture(picture, tmp_path / f"b{suffix}", provenance=Provenance(model="m"))
+        assert read_picture(tmp_path / f"b{suffix}").pixels.shape == picture.pixels.shape

@@ -58,10 +58,13 @@ class Directory:
         return found[0] if found else default
 
     def reset(self, tag: int, number: int) -> bytes:
-        """The file with another whole number in an entry that holds one; as it is where there is none."""
-        kind, count, _ = self.entries.get(tag, (0, 0, b""))
-        if kind not in _NUMBERS or count != 1:
+        """The file with another whole number in an entry, in its place; without the entry where it holds anything else
+        than one."""
+        if tag not in self.entries:
             return bytes(self.data)
+        kind, count, _ = self.entries[tag]
+        if kind not in _NUMBERS or count != 1:
+            return self.changed({tag: None})
         packed = struct.pack(self.order + _NUMBERS[kind], number)
         return self.data[: self.places[tag]] + packed + self.data[self.places[tag] + len(packed) :]
 
