@@ -97,7 +97,9 @@ def test_whatever_a_decoder_raises_is_damage_and_what_the_disk_says_is_not():
             raise kind
     with pytest.raises(PictureError, match="not enough memory"), guarded("the file"):
         raise MemoryError
-    with pytest.raises(OSError, match="No space"), guarded("the file"):
+    with pytest.raises(OSError, match="No space"), guarded("the file", disk=True):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(DamageError, match="No space"), guarded("the file"):
         raise OSError(28, "No space left on device")
     with pytest.raises(KeyboardInterrupt), guarded("the file"):
         raise KeyboardInterrupt

@@ -189,8 +189,8 @@ def _processed(group: Sequence[_Decoded], process: Process) -> Iterator[tuple[_D
             results: list[Processed | GPENError] = list(
                 process([one.picture for one in readable if one.picture is not None])
             )
-    except (GPENError, OSError) as error:
-        results = [_refusal(error)] if len(readable) == 1 else [_alone(one, process) for one in readable]
+    except GPENError as error:
+        results = [error] if len(readable) == 1 else [_alone(one, process) for one in readable]
     seconds = (time.perf_counter() - start) / max(1, len(readable))
     by_item = dict(zip(map(id, readable), results, strict=True))
     for one in group:
@@ -202,13 +202,9 @@ def _alone(one: _Decoded, process: Process) -> Processed | GPENError:
     try:
         with guarded(f"{one.item.source} cannot be done"):
             (result,) = process([one.picture])
-    except (GPENError, OSError) as error:
-        return _refusal(error)
+    except GPENError as error:
+        return error
     return result
-
-
-def _refusal(error: GPENError | OSError) -> GPENError:
-    return error if isinstance(error, GPENError) else PictureError(str(error))
 
 
 def _write(
@@ -224,7 +220,7 @@ def _write(
     try:
         if isinstance(result, GPENError) or picture is None:
             raise result if isinstance(result, GPENError) else GPENError(f"{item.source} was not decoded")
-        with guarded(f"{item.source} cannot be done"):
+        with guarded(f"{item.source} cannot be done", disk=True):
             report = write_result(item, picture, result, options, report, journal)
     except (GPENError, OSError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__

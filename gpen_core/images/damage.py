@@ -20,10 +20,11 @@ class DamageError(PictureError):
 
 
 @contextmanager
-def guarded(said: str) -> Iterator[None]:
+def guarded(said: str, *, disk: bool = False) -> Iterator[None]:
     """Raises DamageError, `said` and the exception's own words, for whatever is raised inside.
 
-    The package's own errors pass; so do errors of the system (no space, no permission), which carry a number.
+    The package's own errors pass. disk: files are written inside, so errors of the system (no space, no permission),
+    which carry a number, pass too.
     """
     try:
         yield
@@ -32,7 +33,7 @@ def guarded(said: str) -> Iterator[None]:
     except MemoryError as error:
         raise PictureError(f"{said}: not enough memory") from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if disk and isinstance(error, OSError) and error.errno is not None:
             raise
         raise DamageError(f"{said} ({in_words(error)})") from error
 

@@ -51,7 +51,7 @@ def encode(
     texts = _texts(picture, provenance)
     said = f"{path} cannot be written as {file_format}"
     deep = picture.pixels.dtype != np.uint8
-    with guarded(said):
+    with guarded(said, disk=True):
         if file_format == "TIFF":
             notes += write_tiff(picture, file, exif)
         elif deep and file_format == "PNG":
