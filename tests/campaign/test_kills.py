@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import test_film_runs
 import torch
-from campaign.budget import TABLE, seconds
+from campaign.budget import FIRST, TABLE, seconds
 from damaged_pictures import BROKEN_EXIF, encoded
 from fake_hub import CONTENT, FakeHub
 from huggingface_hub import constants
@@ -108,11 +108,11 @@ def test_a_folder_killed_at_every_file_operation_ends_as_if_it_had_not_been(tmp_
 
 def test_a_folder_killed_at_random_ends_as_if_it_had_not_been(tmp_path):
     torch.set_num_threads(1)
-    source = album(tmp_path / "in", 24)
+    source = album(tmp_path / "in", 9)
     start = time.monotonic()
     assert in_a_fork(lambda: restore(source, tmp_path / "whole")) == 0
     usual = time.monotonic() - start
-    wanted, draw = tree(tmp_path / "whole"), random.Random(4)
+    wanted, draw = tree(tmp_path / "whole"), random.Random(FIRST)
     kills, whole, end, out = 0, 0, time.monotonic() + seconds(0.25), tmp_path / "out"
     while time.monotonic() < end and kills < 1000:
         status = in_a_fork(lambda: restore(source, out), kill_after=draw.uniform(0.0, usual * 0.6))
