@@ -176,6 +176,13 @@ def test_a_protocol_says_what_it_lacks_and_what_it_expects(folders, capsys):
     assert "protocol folder needs the originals" in capsys.readouterr().err
 
 
+def test_the_measures_are_listed_without_a_folder(capsys):
+    assert main(["evaluate", "--metric", "help"]) == 0
+    assert "lpips              LPIPS (AlexNet); needs gpen[metrics]" in capsys.readouterr().out
+    assert main(["evaluate"]) != 0
+    assert "name the folder of results" in capsys.readouterr().err
+
+
 def test_bounds_hold_the_mean_as_often_as_they_say():
     random = np.random.default_rng(3)
     inside = 0

@@ -22,7 +22,9 @@ EXAMPLE = "gpen evaluate restored/ faces/clean --degraded faces/balanced -o judg
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds this verb's arguments."""
-    parser.add_argument("restored", type=Path, metavar="DIR", help="restored pictures; all pair by file stem")
+    parser.add_argument(
+        "restored", type=Path, nargs="?", metavar="DIR", help="restored pictures; all pair by file stem"
+    )
     parser.add_argument(
         "originals", type=Path, nargs="?", metavar="ORIGINALS", help="the originals, where there are any"
     )
@@ -66,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if "help" in arguments.metric:
         return _list_measures()
+    if arguments.restored is None:
+        raise InputError("name the folder of results: gpen evaluate RESTORED ORIGINALS")
     chosen = protocol(arguments.protocol)
     if arguments.gate and arguments.degraded is None:
         raise InputError("--gate compares results with their inputs; give them with --degraded DIR")
