@@ -369,3 +369,12 @@ def test_masks_that_contradict_themselves_or_the_picture_are_refused(tmp_path, m
     paint(tmp_path / "small.png", size=(9, 9))
     assert gpen("restore", "a.png", "-o", "b.png", "--model", model, "--quiet", *words) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_picture_whose_faces_are_all_left_alone_is_the_inputs_own_file(tmp_path, model):
+    photograph(tmp_path / "a.jpg", 1)
+    words = ["restore", tmp_path / "a.jpg", "-o", tmp_path / "b.jpg", "--model", model, "--quiet", "--strength", 0]
+    assert gpen(*words) == 0
+    assert (tmp_path / "b.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+    (row,) = json.loads((tmp_path / "b.report.json").read_text())["pictures"]
+    assert (row["status"], row["reason"], len(row["faces"])) == ("copied", "no face was to be changed", 2)

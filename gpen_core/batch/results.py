@@ -75,9 +75,10 @@ def write_result(
         marked = draw_faces(picture, result.faces)
         said = write_picture(marked, item.target, quality=options.quality, overwrite=options.overwrite)
         return replace(report, notes=picture.notes + said, status="converted", reason="faces are drawn, not restored")
-    changed = bool(result.faces) or getattr(result, "changed", False)
+    put_back = any(getattr(face, "strength", 1.0) > 0 for face in result.faces)
+    changed = put_back or getattr(result, "changed", False)
     if not changed:
-        report = replace(report, reason="no face found")
+        report = replace(report, reason="no face was to be changed" if result.faces else "no face found")
         same_size = (picture.width, picture.height) == (result.picture.width, result.picture.height)
         same_kind = item.source.suffix.lower() == item.target.suffix.lower() and item.page is None
         if same_size and same_kind and options.quality is None:
