@@ -111,7 +111,7 @@ def prior_options(prior: str) -> type[PriorOptions]:
     # The priors stand on this module and bring torch, which listing models does without.
     architecture = import_module(".architecture", __package__)
     known = {**architecture.PRIORS, **architecture.COMPARATORS}
-    if prior not in known:
+    if not isinstance(prior, str) or prior not in known:
         raise ConfigError(f"there is no prior {shown(prior)}; there are: {', '.join(known)}")
     options: type[PriorOptions] = known[prior].Options
     return options

@@ -319,25 +319,28 @@ def outcomes(first: int, count: int) -> Iterator[tuple[int, str, str, float]]:
             process.start()
             theirs.close()
             kind, begun = "start", False
-            while True:
-                try:
-                    told = ours.recv() if ours.poll(SECONDS if begun else 120) else "hang"
-                except EOFError:
-                    told = "death"
-                if told is None:
-                    break
-                if isinstance(told, str):
-                    process.kill()
-                    process.join()
-                    yield number, kind, f"{told} (exit {process.exitcode})", SECONDS
-                    number += 1
-                    break
-                number, kind, outcome, seconds = told
-                begun = outcome is None
-                if outcome is not None:
-                    yield number, kind, outcome, seconds
-                    number += 1
-            process.join()
+            try:
+                while True:
+                    try:
+                        told = ours.recv() if ours.poll(SECONDS if begun else 120) else "hang"
+                    except EOFError:
+                        told = "death"
+                    if told is None:
+                        break
+                    if isinstance(told, str):
+                        process.kill()
+                        process.join()
+                        yield number, kind, f"{told} (exit {process.exitcode})", SECONDS
+                        number += 1
+                        break
+                    number, kind, outcome, seconds = told
+                    begun = outcome is None
+                    if outcome is not None:
+                        yield number, kind, outcome, seconds
+                        number += 1
+            finally:  # also where nobody asks for more
+                process.kill()
+                process.join()
 
 
 def run(first: int, count: int, save: Path | None, *, seconds: float = float("inf")) -> list[str]:
