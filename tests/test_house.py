@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "background": {"errors", "images", "weights"},
     "report": {"errors", "files", "images"},
     "tasks": {"errors", "fields", "config", "contracts", "options", "images", "faces", "restore"},
+    "bulk": {"errors", "files", "batch", "report"},
     "batch": {"errors", "files", "contracts", "options", "images", "restore", "background", "report"},
     "video": {
         "errors",

@@ -19,6 +19,7 @@ from ..fields import nearest
 # Verb → what stands in `gpen --help`. Each is a module of this package, imported only when it is used.
 VERBS = {
     "restore": "restore the faces in pictures, folders and films",
+    "bulk": "restore archives of pictures on Ray, here or on a cluster",
     "detect": "find faces and draw their boxes and landmarks",
     "colorize": "colour grey faces",
     "inpaint": "fill the parts of a face that are painted white",

@@ -40,7 +40,7 @@ HELP = (
 EXAMPLE = "gpen restore holiday/ -o restored/ --strength 0.8 --compare"
 
 #: Pictures whose faces go through the network together on a device that gains by it.
-_GROUP_ON_DEVICE = 8
+GROUP_ON_DEVICE = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     if films:
         _refuse_for_films(arguments, masked=within is not None)
         if not inputs:
-            return run_films(arguments, films, _restorer(arguments, options)[0], options)
+            return run_films(arguments, films, restorer_of(arguments, options)[0], options)
     items = collect(
         inputs,
         Path(arguments.output),
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings["dry_run"] = True
         process, provenance, group = find_process(arguments, options.selection), None, 1
     else:
-        restorer, provenance, form = _restorer(arguments, options)
+        restorer, provenance, form = restorer_of(arguments, options)
         settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
         settings["fidelity"], settings["form"] = arguments.fidelity, form
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings["masks"] = painted
         process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
         figures = (face_figures, *(part.figures for part in (identity, person) if part is not None))
-        group = 1 if device_of(restorer.model).type == "cpu" else _GROUP_ON_DEVICE
+        group = 1 if device_of(restorer.model).type == "cpu" else GROUP_ON_DEVICE
     batch = batch_options(
         arguments,
         report=report,
@@ -142,7 +142,7 @@ def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
         raise InputError("--upscale is for pictures; films keep their size")
 
 
-def _restorer(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance, str]:
+def restorer_of(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance, str]:
     """The networks that the command line names, what results say about their making, and the form they run in."""
     from ..restore import FaceRestorer
     from ..tasks import check_task

@@ -1,0 +1,114 @@
+"""`gpen bulk INPUT… -o DIR`: archives of pictures on Ray Data, on this machine or a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .face_arguments import add_blending, add_networks, add_selection, finding_more, options_from
+from .file_arguments import SUFFIXES, batch_options, plain
+from .mask_arguments import read_masks
+from .restore import restorer_of
+
+if TYPE_CHECKING:
+    from ..batch import BatchOptions, Process
+
+NAME = "bulk"
+HELP = (
+    "Restore archives of pictures on Ray Data: the results of `gpen restore`, by any number of workers, on this "
+    "machine or on the cluster that RAY_ADDRESS names. The same command again does what is left."
+)
+EXAMPLE = "gpen bulk archive/ -o restored/ --workers 8 --gpus-per-worker 0.5"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument(
+        "inputs", metavar="INPUT", nargs="+", help="a picture, a folder (with all it holds) or a pattern"
+    )
+    parser.add_argument("-o", "--output", required=True, help="a folder that every worker sees, made if need be")
+    group = parser.add_argument_group("workers")
+    group.add_argument("--workers", type=int, default=1, metavar="N", help="actors with networks (default 1)")
+    group.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="N", help="reserved by Ray (default 1)")
+    group.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="also a share: 0.25 (default 0)")
+    group.add_argument("--block", type=int, default=16, metavar="N", help="pictures taken at once (default 16)")
+    files = parser.add_argument_group("files")
+    files.add_argument("--format", choices=SUFFIXES, help="of results (default: each picture's own)")
+    files.add_argument("--quality", type=int, metavar="1-100", help="of JPEG, WebP, AVIF (default: as the input's)")
+    files.add_argument("--max-pixels", type=float, default=500.0, metavar="MP", help="refuse larger ones (default 500)")
+    files.add_argument("--allow-truncated", action="store_true", help="use what decodes of damaged pictures")
+    files.add_argument("--no-provenance", action="store_true", help="do not note model and strength in the metadata")
+    files.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_networks(parser)
+    add_selection(parser)
+    add_blending(parser)
+    parser.set_defaults(overwrite=False, resume=False, compile=False, aligned=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status: 1 when a picture failed."""
+    from tqdm import tqdm
+
+    from ..batch import collect
+    from ..bulk import Workers, restore_archive
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    asked = copy.copy(arguments)  # as it was said, for the workers: reading the masks takes some of it away
+    read_masks(arguments)
+    options, out = options_from(arguments), Path(arguments.output).resolve()
+    workers = Workers(
+        count=arguments.workers,
+        cpus=arguments.cpus_per_worker,
+        gpus=arguments.gpus_per_worker,
+        block=arguments.block,
+    )
+    items = collect(arguments.inputs, out, suffix=SUFFIXES[arguments.format] if arguments.format else None)
+    _, provenance, form = restorer_of(arguments, options)
+    settings: dict[str, Any] = {"options": plain(options), "quality": arguments.quality, "model": provenance.model}
+    settings |= {"sha256": provenance.sha256, "precision": arguments.precision, "detector": arguments.detector}
+    settings |= {"fidelity": arguments.fidelity, "form": form, "masks": [asked.mask, asked.mask_folder, asked.invert]}
+    with tqdm(total=len(items), unit="picture", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
+
+        def finished(row: Mapping[str, Any]) -> None:
+            bar.update()
+            if row["status"] == "failed":
+                bar.write(f"gpen: {row['reason']}", file=sys.stderr)
+
+        summary = restore_archive(
+            items, functools.partial(_build, asked), out, workers, settings=settings, finished=finished
+        )
+    parts = [f"{summary.done} pictures", f"{summary.faces} faces"]
+    if not summary.faces:
+        parts.append(f"none found ({finding_more(options.selection)} might find some)")
+    if summary.skipped:
+        parts.append(f"{summary.skipped} done before")
+    if summary.failed:
+        parts.append(f"{len(summary.failed)} failed")
+    print(f"{', '.join(parts)}; report: {out / 'report.parquet'}")
+    return 1 if summary.failed else 0
+
+
+def _build(arguments: argparse.Namespace) -> tuple[Process, BatchOptions]:
+    """In a worker: the networks, and how pictures are read and written."""
+    from ..batch import restoring
+    from ..contracts import device_of
+    from ..measures.figures import face_figures
+    from .restore import GROUP_ON_DEVICE
+
+    within = read_masks(arguments)
+    options = options_from(arguments)
+    restorer, provenance, _ = restorer_of(arguments, options)
+    return restoring(restorer, options, within=within), batch_options(
+        arguments,
+        report=Path(arguments.output) / "report.json",
+        settings={},
+        provenance=None if arguments.no_provenance else provenance,
+        figures=(face_figures,),
+        group=1 if device_of(restorer.model).type == "cpu" else GROUP_ON_DEVICE,
+    )
