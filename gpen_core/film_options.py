@@ -58,12 +58,16 @@ class FilmOptions:
         form="FRAMES",
         help="Frames of a closed segment, a multiple of 8, that a resumed run goes back to.",
     )
+    start: float = option(0.0, low=0, form="TIME", help="Restore from this time on only: seconds, or 1:02:03.5.")
+    end: float | None = option(None, low=0, form="TIME", help="Restore up to this time only.", none="the film's end")
     resume: bool = option(False, help="Go on after the last finished segment of an interrupted run.")
     overwrite: bool = option(False, help="The result may take the place of its input.")
     allow_truncated: bool = option(False, help="Restore what can be decoded of a damaged film.")
 
     def __post_init__(self) -> None:
         check(self)
+        if self.end is not None and self.end <= self.start:
+            raise ConfigError(f"the film is wanted from {self.start:g} to {self.end:g} seconds; expected a later end")
         if self.segment % BLOCK:
             raise ConfigError(f"a segment is {self.segment} frames; expected a multiple of {BLOCK}")
         if self.smoothing is not None:

@@ -15,7 +15,7 @@ from ..gpen_core.faces.types import Detection
 from ..gpen_core.film_options import Smoothing
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
-from ..gpen_core.video.moments import restore_frames
+from ..gpen_core.video.frames import restore_frames
 from . import inputs, pictures
 from .adapter import Progress, io, schema, trim_heap
 from .boxes import boxes_out

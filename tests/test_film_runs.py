@@ -93,7 +93,7 @@ def test_a_film_killed_at_any_file_operation_is_gone_on_with_to_the_same_file(tm
     assert len(points) > 30 / step
     for point in points:
         folder = tmp_path / "k" / point
-        assert sorted(p.name for p in folder.iterdir()) == ["out.mp4", "out.report.json"], point
+        assert sorted(p.name for p in folder.iterdir()) == [*("out.mp4", "out.report.json", "out.report.svg")], point
         assert (folder / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes(), point
         assert figures(folder / "out.report.json") == figures(tmp_path / "whole.report.json"), point
 
@@ -161,7 +161,7 @@ def test_a_broken_film_and_a_finished_one_keep_none_from_its_turn(tmp_path, word
     assert "b.mp4 cannot be opened as a film" in said.err
     assert len(said.err.splitlines()) == 1
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        *("a.mp4", "a.report.json", "c.mkv", "c.report.json")
+        *("a.mp4", "a.report.json", "a.report.svg", "c.mkv", "c.report.json", "c.report.svg")
     ]
     assert len(decoded(tmp_path / "out" / "c.mkv")[0]) == 9
 
@@ -179,7 +179,7 @@ def test_two_films_never_become_one(tmp_path, words, capsys):
     assert words(*given, more=["--overwrite", "--report", "r.json"]) == 1
     still_film(tmp_path / "a" / "x.mkv", 9)
     assert words(tmp_path / "a") == 0
-    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    names = sorted(p.name for p in (tmp_path / "out").iterdir() if p.suffix != ".svg")
     assert names == ["x.mkv", "x.mkv.report.json", "x.mp4", "x.mp4.report.json"]
 
 
@@ -190,9 +190,27 @@ def test_a_folder_gives_its_pictures_and_its_films_whatever_they_are_called(tmp_
     still_film(tmp_path / "f.mp4", 9).rename(inside / "clip.dat")
     (tmp_path / "in" / "notes.ts").write_text("export {}")
     assert words(tmp_path / "in") == 0
-    names = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    names = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*") if p.suffix != ".svg")
     assert names == ["deep/clip.mp4", "deep/clip.report.json", "photo.png", "report.json"]
     assert words(inside / "clip.dat", output="named.mp4") == 0
     items, rest = collect_films([tmp_path / "in", inside], tmp_path / "out")
     assert [item.source.name for item in items] == ["clip.dat"]
     assert rest == [tmp_path / "in"]
+
+
+def test_every_option_of_the_command_is_honoured_for_films_or_refused_by_name(tmp_path, words, capsys):
+    film = still_film(tmp_path / "a.mp4", 9)
+    assert words(film, output="large.mp4", more=["--upscale", "2"]) == 0
+    assert words(film, output="dry.mp4", more=["--dry-run"]) == 0
+    assert words(film, output="part.mp4", more=["--from", "0.1", "--to", "0:00:00.3"]) == 0
+    shapes = [decoded(tmp_path / name)[0] for name in ("large.mp4", "dry.mp4", "part.mp4")]
+    assert [(len(frames), frames[0].shape[:2]) for frames in shapes] == [
+        (9, (144, 208)),
+        (9, (72, 104)),
+        (5, (72, 104)),
+    ]
+    capsys.readouterr()
+    for option in (["--aligned"], ["--compare"], ["--save-faces"], ["--format", "png"], ["--min-identity", "0.5"]):
+        assert words(film, output="no.mp4", more=option) == 1
+        assert f"{option[0]} is for pictures" in capsys.readouterr().err
+    assert not (tmp_path / "no.mp4").exists()

@@ -19,15 +19,16 @@ _GAP = 8
 _LARGEST = 4000
 
 
-def draw_faces(picture: Picture, faces: Sequence[Any]) -> Picture:
+def draw_faces(picture: Picture, faces: Sequence[Any], numbers: Sequence[int] | None = None) -> Picture:
     """An 8-bit RGB picture with each face's box, five landmarks, number and score drawn in.
 
-    faces: anything with `.box` (4,), `.landmarks` (5, 2) and perhaps `.score`, in pixels of the picture.
+    faces: anything with `.box` (4,), `.landmarks` (5, 2) and perhaps `.score`, in pixels of the picture. numbers: of
+    each, None counts them from 0.
     """
     image = Image.fromarray(to_depth(picture.pixels, np.uint8).copy())
     pen = ImageDraw.Draw(image)
     line = max(2, round(min(image.size) / 250))
-    for index, face in enumerate(faces):
+    for index, face in zip(range(len(faces)) if numbers is None else numbers, faces, strict=True):
         left, top, right, bottom = (float(v) for v in face.box)
         pen.rectangle((left, top, max(right, left), max(bottom, top)), outline=_BOX, width=line)
         radius = max(1.0, (right - left) / 40)

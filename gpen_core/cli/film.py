@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from .console import Unread
 from .flags import add_flags, with_flags
 
 if TYPE_CHECKING:
+    from ..background import Upscaler
     from ..batch import Item
     from ..film_options import FilmOptions
+    from ..measures.identity import Identity
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
     from ..video import FilmProgress, FilmReport
@@ -48,25 +51,39 @@ def run_films(
     restorer: FaceRestorer,
     options: RestoreOptions,
     *,
+    upscaler: Upscaler | None = None,
+    identity: Identity | None = None,
     alone: bool = True,
 ) -> int:
     """The exit status, 1 when a film failed, after restoring these; one that cannot be is named, and the others go on.
 
-    alone: no pictures were restored beside them, whose report --report is. Raises what concerns all of them: options
-    that contradict themselves, PyAV not installed, no space left.
+    upscaler, identity: of the background, and of faces, where they are asked for. alone: no pictures were restored
+    beside them, whose report --report is. Raises what concerns all of them: options that contradict themselves, PyAV
+    not installed, no space left.
     """
     from ..errors import GPENError, InputError
+    from ..video import restore_film
+    from ..video.larger import Larger
     from ..video.library import load_av
 
     load_av()
-    film = film_options(arguments)
     if alone and arguments.report and len(films) > 1:
         raise InputError("--report names one file; each of several films gets its own, beside its result")
     reports = [Path(arguments.report)] if alone and arguments.report else _beside(films)
-    failed = 0
+    scale, failed = arguments.upscale, 0
+    restore = partial(
+        restore_film,
+        restorer=restorer,
+        options=options,
+        film=film_options(arguments),
+        masks=arguments.film_mask,
+        larger=Larger(scale=scale, upscaler=upscaler) if scale != 1 else None,
+        identity=identity,
+        mark=arguments.dry_run,
+    )
     for item, report in zip(films, reports, strict=True):
         try:
-            _one(arguments, item, report, restorer, options, film)
+            _one(item, report, restore, quiet=arguments.quiet)
         except (GPENError, OSError) as error:
             if getattr(error.__cause__ or error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -84,19 +101,10 @@ def _beside(films: Sequence[Item]) -> list[Path]:
     return [a if short.count(a) == 1 else b for a, b in zip(short, long, strict=True)]
 
 
-def _one(
-    arguments: argparse.Namespace,
-    item: Item,
-    report: Path,
-    restorer: FaceRestorer,
-    options: RestoreOptions,
-    film: FilmOptions,
-) -> None:
+def _one(item: Item, report: Path, restore: Callable[..., FilmReport], *, quiet: bool) -> None:
     from tqdm import tqdm
 
-    from ..video import restore_film
-
-    with tqdm(unit="frame", disable=arguments.quiet, dynamic_ncols=True, file=Unread(sys.stderr)) as bar:
+    with tqdm(unit="frame", disable=quiet, dynamic_ncols=True, file=Unread(sys.stderr)) as bar:
 
         def moved(progress: FilmProgress) -> None:
             if bar.total != progress.frames:
@@ -104,16 +112,7 @@ def _one(
                 bar.reset(progress.frames)
             bar.update(progress.done - bar.n)
 
-        done = restore_film(
-            item.source,
-            item.target,
-            restorer,
-            options,
-            film=film,
-            masks=arguments.film_mask,
-            report=report,
-            progress=moved,
-        )
+        done = restore(item.source, item.target, report=report, progress=moved)
     _say(done, report)
 
 

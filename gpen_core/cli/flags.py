@@ -14,7 +14,14 @@ from ..fields import Option, described
 Options = TypeVar("Options")
 
 #: Field → flag, where they differ.
-_CALLED = {"indices": "faces", "longest_side": "detect_size", "kind": "mask", "quality": "crf"}
+_CALLED = {
+    "indices": "faces",
+    "longest_side": "detect_size",
+    "kind": "mask",
+    "quality": "crf",
+    "start": "from",
+    "end": "to",
+}
 #: What nobody sets at the shell by itself: --reference does, or the verb.
 _WITHOUT = {"least_feather", "eight_bits", "keep_crops", "resume", "overwrite", "allow_truncated", "smoothing"}
 
@@ -68,7 +75,21 @@ def _kind(entry: Option) -> dict[str, Any]:
         return {"type": read, "metavar": entry.form}
     if entry.choices:
         return {"type": lambda text: _chosen(entry, text), "metavar": f"{{{','.join(entry.choices)}}}"}
-    return {"type": entry.kind, **({"metavar": entry.form} if entry.form else {})}
+    kind = _seconds if entry.form == "TIME" else entry.kind
+    return {"type": kind, **({"metavar": entry.form} if entry.form else {})}
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a time such as 90, 1:30 or 0:01:30.5."""
+    parts, seconds = text.split(":"), 0.0
+    try:
+        for part in parts:
+            seconds = 60 * seconds + float(part)
+    except ValueError:
+        seconds = math.nan
+    if len(parts) > 3 or not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected seconds, or hours:minutes:seconds")
+    return seconds
 
 
 def _chosen(entry: Option, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import read_masks
 
 if TYPE_CHECKING:
-    from ..batch import Process
+    from ..background import Upscaler
+    from ..batch import Item, Process
     from ..batch.masks import Masks
     from ..images.metadata import Provenance
     from ..measures.identity import Identity
@@ -84,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if films:
         _refuse_for_films(arguments, masked=within is not None)
         if not inputs:
-            return run_films(arguments, films, restorer_of(arguments, options)[0], options)
+            return _films(arguments, films, restorer_of(arguments, options)[0], options)
     items = collect(
         inputs,
         Path(arguments.output),
@@ -126,7 +128,23 @@ def run(arguments: argparse.Namespace) -> int:
     )
     summary = run_with_progress(items, process, batch, quiet=arguments.quiet)
     status = conclude(summary, report, aligned=arguments.aligned, remedy=finding_more(options.selection))
-    return max(status, run_films(arguments, films, restorer, options, alone=False)) if films else status
+    if films:
+        used = restorer_of(arguments, options)[0] if arguments.dry_run else restorer
+        status = max(status, _films(arguments, films, used, options, alone=False))
+    return status
+
+
+def _films(
+    arguments: argparse.Namespace,
+    films: Sequence[Item],
+    restorer: FaceRestorer,
+    options: RestoreOptions,
+    *,
+    alone: bool = True,
+) -> int:
+    identity = None if arguments.dry_run else read_identity(arguments, restorer, options)
+    upscaler = _upscaler(arguments)
+    return run_films(arguments, films, restorer, options, upscaler=upscaler, identity=identity, alone=alone)
 
 
 def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
@@ -134,12 +152,9 @@ def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
 
     if masked:
         raise InputError("--mask FILE and --mask-folder are for pictures; of a film, --film-mask says what may change")
-    pictures_only = ("aligned", "dry_run", "compare", "save_faces", "background", "format")
-    for name in (*pictures_only, "who", "not", "alike", "identity", "min_identity"):
+    for name in ("aligned", "compare", "save_faces", "format", "who", "not", "alike", "min_identity"):
         if getattr(arguments, name):
             raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
-    if arguments.upscale != 1:
-        raise InputError("--upscale is for pictures; films keep their size")
 
 
 def restorer_of(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance, str]:
@@ -179,19 +194,23 @@ def _process(
 ) -> Process:
     from ..batch import restoring
 
-    upscaler = None
-    if arguments.background:
-        from ..background import load_upscaler
-
-        upscaler = load_upscaler(
-            arguments.background, device=arguments.device, tile=arguments.tile, trust_pickle=arguments.trust_pickle
-        )
     return restoring(
         restorer,
         options,
         scale=arguments.upscale,
-        upscaler=upscaler,
+        upscaler=_upscaler(arguments),
         aligned=arguments.aligned,
         strength_of=strength_of,
         within=within,
+    )
+
+
+def _upscaler(arguments: argparse.Namespace) -> Upscaler | None:
+    """What makes the background larger, where the command line names it."""
+    if not arguments.background:
+        return None
+    from ..background import load_upscaler
+
+    return load_upscaler(
+        arguments.background, device=arguments.device, tile=arguments.tile, trust_pickle=arguments.trust_pickle
     )

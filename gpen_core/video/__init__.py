@@ -2,7 +2,7 @@
 
 from ..film_options import FilmOptions, Smoothing
 from .film import restore_film
-from .moments import restore_frames
+from .frames import restore_frames
 from .report import FilmProgress, FilmReport, TrackReport
 
 __all__ = [

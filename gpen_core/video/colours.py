@@ -89,27 +89,33 @@ def to_rgb(frame: Any, *, into: NDArray[Any] | None = None) -> NDArray[Any]:
     return pixels
 
 
+def from_rgb(pixels: NDArray[Any], like: Any) -> Any:
+    """A frame of `pixels` (H, W, 3), of any size, in the pixel format, matrix and range of the frame `like`."""
+    av = load_av()
+    name = "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
+    matrix, span = _matrix(like), _span(like)
+    made = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=name).reformat(
+        format=like.format.name,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=_FULL,
+        dst_color_range=span,
+    )
+    made.color_range = span
+    return made
+
+
 def put_back(frame: Any, pixels: NDArray[Any], changes: Sequence[Change]) -> Any:
     """A frame like `frame` that shows `pixels` (H, W, 3) RGB where something changed; elsewhere its samples are
     `frame`'s, to the bit."""
-    av = load_av()
     result = _copied(frame)
     height, width = pixels.shape[:2]
     for (x1, y1, x2, y2), changed in changes:
         # Even corners, so that chroma samples are not split; one more sample around them for the scaler's taps.
         left, top = max(0, x1 // 2 * 2 - 2), max(0, y1 // 2 * 2 - 2)
         right, bottom = min(width, (x2 + 1) // 2 * 2 + 2), min(height, (y2 + 1) // 2 * 2 + 2)
-        part = np.ascontiguousarray(pixels[top:bottom, left:right])
-        name = "rgb48le" if part.dtype == np.uint16 else "rgb24"
-        coloured = av.VideoFrame.from_ndarray(part, format=name)
-        matrix = _matrix(frame)
-        samples = coloured.reformat(
-            format=frame.format.name,
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
-            src_color_range=_FULL,
-            dst_color_range=_span(frame),
-        )
+        part = pixels[top:bottom, left:right]
+        samples = from_rgb(part, frame)
         here = np.zeros(part.shape[:2], dtype=np.bool_)
         here[y1 - top : y2 - top, x1 - left : x2 - left] = changed
         for k in range(3):

@@ -38,6 +38,7 @@ _WITHOUT_QUALITY = ("prores", "dnxhd", "cfhd", "ffv1", "huffyuv", "ffvhuff", "ut
 class Encoding:
     """How pictures are encoded: FFmpeg's names of codec and pixel format, and the codec's options. coded_format: how
     the codec wants the samples of `pixel_format` arranged. fields: "top" or "bottom" first where it keeps them apart.
+    scale: times as wide and high as the film.
     """
 
     codec: str
@@ -45,10 +46,11 @@ class Encoding:
     coded_format: str
     options: tuple[tuple[str, str], ...]
     fields: str = ""
+    scale: int = 1
 
 
 def choose_encoding(
-    info: FilmInfo, output: Path, *, codec: str | None, quality: int, preset: str
+    info: FilmInfo, output: Path, *, codec: str | None, quality: int, preset: str, scale: int = 1
 ) -> tuple[Encoding, tuple[str, ...]]:
     """How the film `output` is encoded, and notes on what its codec cannot keep of the input.
 
@@ -70,14 +72,15 @@ def choose_encoding(
     coded = wanted if not formats or wanted in formats else _ARRANGED.get(wanted, wanted)
     if formats and coded not in formats:
         raise PictureError(f"{name} does not take {wanted} pictures; choose another codec, such as libx264")
-    fields = info.inventory.fields if name == "libx264" and not info.orientation.turns % 2 else ""
+    kept = name == "libx264" and not info.orientation.turns % 2 and scale == 1
+    fields = info.inventory.fields if kept else ""
     options = list(quality_options(name, quality, preset))
     if fields:
         options.append(("x264-params", f"{'tff' if fields == 'top' else 'bff'}=1"))
-    return (
-        Encoding(codec=name, pixel_format=wanted, coded_format=coded, options=tuple(options), fields=fields),
-        tuple(notes),
+    encoding = Encoding(
+        codec=name, pixel_format=wanted, coded_format=coded, options=tuple(options), fields=fields, scale=scale
     )
+    return encoding, tuple(notes)
 
 
 def _formats(name: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, PictureError
 from ..files import claimed, sweep
@@ -15,12 +15,18 @@ from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .encoding import Encoding, choose_encoding
 from .info import FilmInfo, probe
+from .larger import Larger
+from .marking import FrameMarking
 from .masks import open_masks
+from .moments import FrameRestoration
 from .report import FilmProgress, FilmReport
 from .segments import Segments, fingerprint
 from .streams import choose_carriage
-from .work import FilmWork
+from .work import FilmWork, Frames
 from .writing import black_segment
+
+if TYPE_CHECKING:
+    from ..measures.identity import Identity
 
 
 def restore_film(
@@ -31,23 +37,35 @@ def restore_film(
     *,
     film: FilmOptions | None = None,
     masks: Any = None,
+    larger: Larger | None = None,
+    identity: Identity | None = None,
+    mark: bool = False,
     report: str | Path | None = None,
     progress: Callable[[FilmProgress], None] | None = None,
 ) -> FilmReport:
     """Restores the faces of the film `input` into the film `output`, sound and subtitles kept as they are.
 
-    masks: a film or a picture of the same size, white where faces may change. report: a JSON file for what is returned;
-    by it `film.resume` also knows a film that was finished before. progress: called after each block of frames; what it
-    raises ends the run, which `film.resume` goes on with. `output` is there only once all of it is.
+    masks: a film or a picture of the same size, white where faces may change. larger: makes it larger. identity: tells
+    how much faces are still the same persons'. mark: faces are only found, followed and drawn. report: a JSON file for
+    what is returned; by it `film.resume` also knows a film that was finished before. progress: called after each block
+    of frames; what it raises ends the run, which `film.resume` goes on with. `output` is there only once all of it is.
     Raises PictureError for what cannot be read or written, or is there already and `film.overwrite` not said;
     InputError for masks of another film, a resume with other settings, or another run at work on `output`;
     MissingPackageError without PyAV.
     """
     film, options, target = film or FilmOptions(), options or RestoreOptions(), Path(output)
-    info = probe(input)
+    info = probe(input, start=film.start, end=film.end)
     refuse_same_file(info.path, target)
-    encoding, notes = choose_encoding(info, target, codec=film.codec, quality=film.quality, preset=film.preset)
-    settings = _settings(info, restorer, options, film, encoding, masks)
+    if larger is not None and (masks is not None or mark):
+        raise InputError(
+            "a film is made larger without masks and without marks; leave them or the scale (--upscale) out"
+        )
+    scale = 1 if larger is None else larger.scale
+    encoding, notes = choose_encoding(
+        info, target, codec=film.codec, quality=film.quality, preset=film.preset, scale=scale
+    )
+    settings = _settings(info, restorer, options, film, encoding, masks, larger)
+    settings |= {"mark": mark, "identity": identity is not None}
     segments = Segments(output=target, settings=settings, report=None if report is None else Path(report))
     with claimed(target):
         for path in {target, segments.report or target}:
@@ -66,24 +84,48 @@ def restore_film(
         carriage, more = choose_carriage(info, encoding, target, black_segment(info, encoding))
         notes += more
         with open_masks(masks, info) as mask_source:
-            work = FilmWork(info, restorer, options, film, encoding, carriage, segments, mask_source, progress)
+            frames: Frames = (
+                FrameMarking(restorer, options, film.smoothing)
+                if mark
+                else FrameRestoration(
+                    restorer,
+                    options if larger is None else larger.options(options),
+                    film.smoothing,
+                    owned=True,
+                    larger=larger,
+                    identity=identity,
+                )
+            )
+            work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress)
             return work.run(target, notes)
 
 
 def _settings(
-    info: FilmInfo, restorer: FaceRestorer, options: RestoreOptions, film: FilmOptions, encoding: Encoding, masks: Any
+    info: FilmInfo,
+    restorer: FaceRestorer,
+    options: RestoreOptions,
+    film: FilmOptions,
+    encoding: Encoding,
+    masks: Any,
+    larger: Larger | None,
 ) -> dict[str, Any]:
     """All that the frames of the result depend on, as JSON values."""
     if masks is not None and not isinstance(masks, str | Path):
         raise InputError(f"masks of a film are given as {type(masks).__name__}; expected the path of a film or picture")
     card, config = restorer.model.card, restorer.model.config
+    weights = getattr(restorer.model, "file", None)
+    upscaler = None if larger is None or larger.upscaler is None else type(larger.upscaler.network).__name__
     return {
         "film": fingerprint(info.path),
         "masks": None if masks is None else fingerprint(Path(masks)),
         "model": f"{card.name} {config.in_size} {config.out_size} {card.value_range}",
+        "weights": None if weights is None else fingerprint(Path(weights)),
         "options": repr(options),
         "smoothing": None if film.smoothing is None else asdict(film.smoothing),
         "segment": film.segment,
         "encoding": asdict(encoding),
+        "background": upscaler,
+        "from": film.start,
+        "to": film.end,
         "allow_truncated": film.allow_truncated,
     }

@@ -14,55 +14,89 @@ _STEP = 4
 _KEPT = 2
 
 
+#: Of one face in one frame: summed over its mask, as the network gave it, as pasted, and as it was; and the mask's sum.
+Unrest = tuple[float, float, float, float]
+
+
 class Flicker:
-    """Sums up, frame by frame, how restored crops change along each track, weighted by their masks.
+    """Sums up, frame by frame, how crops change along each track, weighted by their masks.
 
     Crops are straightened already, so what is left of the face's motion is its expression.
     """
 
     def __init__(self) -> None:
         self._last: dict[int, list[Tensor]] = {}
-        self._sums = [0.0, 0.0]
-        self._weight = 0.0
+        self._sums = (0.0, 0.0, 0.0, 0.0)
 
     @property
     def without_smoothing(self) -> float | None:
         """Of the crops as the network gave them, in levels of 255; None before three frames of one face."""
-        return 255 * self._sums[0] / self._weight if self._weight else None
+        return mean_flicker(self._sums)[0]
 
     @property
     def with_smoothing(self) -> float | None:
         """Of the crops as they were pasted."""
-        return 255 * self._sums[1] / self._weight if self._weight else None
+        return mean_flicker(self._sums)[1]
 
-    def add(self, numbers: Sequence[int], plain: Tensor, smooth: Tensor, masks: Sequence[Tensor]) -> None:
-        """Takes the next frame: crops (N, 3, T, T) in [0, 1] before and after smoothing, and their masks (M, M), of
-        the tracks `numbers`."""
+    @property
+    def of_source(self) -> float | None:
+        """Of the crops as they were before."""
+        return mean_flicker(self._sums)[2]
+
+    def add(
+        self, numbers: Sequence[int], plain: Tensor, smooth: Tensor, source: Tensor, masks: Sequence[Tensor]
+    ) -> dict[int, Unrest]:
+        """Takes the next frame: crops (N, 3, T, T) in [0, 1] before and after smoothing, those they were made of
+        (N, 3, S, S), and their masks (M, M), of the tracks `numbers`; gives what each track adds, from its third frame
+        on."""
         now: dict[int, list[Tensor]] = {}
+        found: dict[int, Unrest] = {}
         for row, number in enumerate(numbers):
-            pair = torch.stack([plain[row, :, ::_STEP, ::_STEP], smooth[row, :, ::_STEP, ::_STEP]])
+            views = [crops[row, :, ::_STEP, ::_STEP] for crops in (plain, smooth)]
+            size = (views[0].shape[-2], views[0].shape[-1])
+            same = source.shape[-1] == plain.shape[-1]
+            views.append(
+                source[row, :, ::_STEP, ::_STEP]
+                if same
+                else F.interpolate(source[row][None], size, mode="bilinear", align_corners=False)[0]
+            )
+            trio = torch.stack(views)
             last = self._last.get(number, [])
             if len(last) == _KEPT:
-                size = (pair.shape[-2], pair.shape[-1])
                 weight = F.interpolate(masks[row][None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
-                second = (last[0] - 2 * last[1] + pair).abs().mean(1)
-                for k in (0, 1):
-                    self._sums[k] += float((second[k] * weight).sum())
-                self._weight += float(weight.sum())
-            now[number] = [*last, pair][-_KEPT:]
+                second = (last[0] - 2 * last[1] + trio).abs().mean(1)
+                a, b, c = (second * weight).sum((1, 2)).tolist()
+                found[number] = (a, b, c, float(weight.sum()))
+            now[number] = [*last, trio][-_KEPT:]
         self._last = now
+        for unrest in found.values():
+            self._sums = added(self._sums, unrest)
+        return found
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that `from_state` needs: tensors, and JSON values."""
         tensors = {f"flicker.{n}.{k}": crop for n, crops in self._last.items() for k, crop in enumerate(crops)}
         kept = {str(n): len(crops) for n, crops in self._last.items()}
-        return tensors, {"sums": list(self._sums), "weight": self._weight, "kept": kept}
+        return tensors, {"sums": list(self._sums), "kept": kept}
 
     @classmethod
     def from_state(cls, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Flicker:
         """The figure whose `state` this was."""
         flicker = cls()
-        flicker._sums, flicker._weight = list(values["sums"]), values["weight"]
+        a, b, c, weight = values["sums"]
+        flicker._sums = (a, b, c, weight)
         for number, count in values["kept"].items():
             flicker._last[int(number)] = [tensors[f"flicker.{number}.{k}"] for k in range(count)]
         return flicker
+
+
+def added(one: Unrest, other: Unrest) -> Unrest:
+    """Both together."""
+    return (one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3])
+
+
+def mean_flicker(sums: Unrest) -> tuple[float | None, float | None, float | None]:
+    """In levels of 255: as the network gave it, as pasted, as it was; None where there is nothing yet."""
+    if not sums[3]:
+        return None, None, None
+    return 255 * sums[0] / sums[3], 255 * sums[1] / sums[3], 255 * sums[2] / sums[3]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..errors import PictureError
+from ..errors import InputError, PictureError
 from .colours import is_rgb, labels_of
 from .inventory import Inventory, take_inventory
 from .library import load_av
@@ -22,13 +25,27 @@ _FAR_ABOVE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """A part of a film, counted in its pictures, and in seconds of the file's own clock, which may begin anywhere.
+
+    first_pts: of its first picture, None where there are no timestamps, or it is the film's own first. stop: None is
+    the film's end.
+    """
+
+    pictures: range
+    first_pts: int | None = None
+    start: Fraction = Fraction(0)
+    stop: Fraction | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmInfo:
     """What is known of a film before it is decoded.
 
     width, height: upright, pixels. orientation: what makes a decoded frame upright. pixel_aspect: width of an upright
     pixel over its height, None where the file does not say. rate: pictures a second. frames: pictures in the file.
-    origin: seconds at which its first stream begins. pixel_format: FFmpeg's name. ends_early: a sentence where the file
-    is shorter than it says, else None. timestamps: false where the pictures have none, and the frame rate is taken for
+    span: which of them are wanted, and when. pixel_format: FFmpeg's name. ends_early: a sentence where the file is
+    shorter than it says, else None. timestamps: false where the pictures have none, and the frame rate is taken for
     them. colour_labels: FFmpeg's numbers of range, matrix, primaries, transfer. inventory: all that is in the file.
     """
 
@@ -40,7 +57,7 @@ class FilmInfo:
     rate: Fraction
     time_base: Fraction
     frames: int
-    origin: Fraction
+    span: Span
     pixel_format: str
     codec: str
     timestamps: bool
@@ -54,11 +71,12 @@ class FilmInfo:
         return self.orientation.turns
 
 
-def probe(path: str | Path) -> FilmInfo:
+def probe(path: str | Path, *, start: float = 0.0, end: float | None = None) -> FilmInfo:
     """What a film holds; reads all its packets, but decodes only its first picture.
 
-    Raises PictureError where there is no such file, it is no film, has no picture stream or no pictures, or its codec
-    is not known to PyAV; MissingPackageError without PyAV.
+    start, end: seconds from the film's beginning, of the part that is wanted. Raises InputError where that is empty,
+    PictureError where there is no such file, it is no film, has no picture stream or no pictures, or its codec is not
+    known to PyAV; MissingPackageError without PyAV.
     """
     path = Path(path)
     with open_film(path) as container:
@@ -90,13 +108,39 @@ def probe(path: str | Path) -> FilmInfo:
         rate=Fraction(rate),
         time_base=Fraction(time_base or 1 / rate),
         frames=counted.pictures,
-        origin=counted.origin,
+        span=_span(counted, path, Fraction(rate), time_base or 1 / rate, start, end),
         pixel_format=pixel_format,
         codec=context.codec.name,
         timestamps=counted.timestamps,
         ends_early=_avi_ends_early(path, counted) if inventory.container == "avi" else _ends_early(counted, declared),
         colour_labels=labels,
         inventory=inventory,
+    )
+
+
+def _span(counted: _Counted, path: Path, rate: Fraction, time_base: Fraction, start: float, end: float | None) -> Span:
+    """The pictures shown from `start` to before `end`, seconds from the film's beginning."""
+    origin = max(counted.origin, Fraction(0))
+    whole = range(counted.pictures)
+    if not start and end is None:
+        return Span(pictures=whole, start=origin)
+    times = counted.shown if counted.timestamps else [round(k / (rate * time_base)) for k in whole]
+
+    def place(seconds: float) -> int:
+        return bisect_left(times, round((Fraction(seconds) + origin) / time_base))
+
+    first, last = place(start), len(times) if end is None else place(end)
+    if first >= last:
+        length = float(times[-1] * time_base - origin)
+        raise InputError(
+            f"{path} shows its last picture at {length:.2f} seconds; none is from {start:g} to "
+            f"{'the end' if end is None else f'{end:g}'}"
+        )
+    return Span(
+        pictures=whole[first:last],
+        first_pts=times[first] if first and counted.timestamps else None,
+        start=times[first] * time_base if first else origin,
+        stop=times[last] * time_base if last < len(times) else None,
     )
 
 
@@ -114,6 +158,7 @@ def _first(container: Any, stream: Any, path: Path) -> Any:
 @dataclass(frozen=True, kw_only=True)
 class _Counted:
     pictures: int
+    shown: Sequence[int]
     rate: Fraction | None
     timestamps: bool
     origin: Fraction
@@ -127,7 +172,7 @@ def _count(path: Path) -> _Counted:
     av = load_av()
     pictures, stamped, damage = 0, True, None
     first: Fraction | None = None
-    shown: list[Fraction] = []
+    shown = array("q")
     end = Fraction(0)
     with open_film(path) as container:
         stream = picture_stream(container, path)
@@ -146,17 +191,19 @@ def _count(path: Path) -> _Counted:
             if packet.stream is stream:
                 pictures += 1
                 stamped &= time is not None
-                if time is not None:
-                    shown = [min([time, *shown]), max([time, *shown])]
+                if packet.pts is not None:
+                    shown.append(packet.pts)
             if time is not None:
                 first = time if first is None else min(first, time)
                 end = max(end, time + (packet.duration or 0) * packet.time_base)
         promised = None
         if container.duration is not None:
             promised = Fraction(container.duration + max(container.start_time or 0, 0), av.time_base)
+    length = max(shown) - min(shown) if shown else 0
     return _Counted(
         pictures=pictures,
-        rate=(pictures - 1) / (shown[1] - shown[0]) if shown and shown[1] > shown[0] else None,
+        shown=sorted(shown),
+        rate=(pictures - 1) / (length * stream.time_base) if length else None,
         timestamps=stamped,
         origin=first or Fraction(0),
         end=end,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,14 +13,20 @@ from ..contracts import device_of
 from ..faces.types import Detection
 from ..fields import refuse
 from ..film_options import BLOCK, Smoothing
-from ..images import as_picture, convert_like
+from ..images import Picture, as_picture
+from ..images.resize import resize
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from ..restore.masks import CropMasks
-from .flicker import Flicker
+from .colours import Change
+from .flicker import Flicker, Unrest
 from .neighbours import Moment, between, run_of, spacing
 from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
 from .tracks import Tracker
+
+if TYPE_CHECKING:
+    from ..measures.identity import Identity
+    from .larger import Larger
 
 #: Faces in one call of the network. A float's last bit depends on it: it is fixed, so that a film that is taken up
 #: again gets the same frames.
@@ -32,20 +36,32 @@ _BATCH_ON_DEVICE = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DoneFrame:
-    """A frame's result: `result.faces` in the order of `numbers`, their tracks. cut: a scene begins here."""
+    """A frame's result. picture: with its faces restored; faces: these, in the order of `numbers`, their tracks;
+    changes: where the picture was changed. cut: a scene begins here.
+
+    missed: tracks that the detector missed here. unrest: see `Flicker.add`; identities: cosines of embeddings before
+    and after; both by track, where they were measured. given: what the frame was, for the next to be written over.
+    """
 
     index: int
-    result: RestoredPicture
+    picture: Picture
+    faces: tuple[Detection, ...]
+    changes: tuple[Change, ...]
     numbers: tuple[int, ...]
     cut: bool
+    missed: frozenset[int] = frozenset()
+    unrest: Mapping[int, Unrest] = field(default_factory=dict)
+    identities: Mapping[int, float] = field(default_factory=dict)
+    result: RestoredPicture | None = None
 
 
 class FrameRestoration:
     """Restores frames given in order; what it gives out lags two blocks behind.
 
     smoothing: None restores every frame by itself. owned: whether the pixels that are pushed may be written to; results
-    are then in them. With the same frames, options and blocks the results are the same,
-    also when the work was taken up again from `state` at the end of a block.
+    are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
+    frame's faces before and after. With the same frames, options and blocks the results are the same, also when the
+    work was taken up again from `state` at the end of a block.
     """
 
     def __init__(
@@ -55,8 +71,10 @@ class FrameRestoration:
         smoothing: Smoothing | None = None,
         *,
         owned: bool = False,
+        larger: Larger | None = None,
+        identity: Identity | None = None,
     ) -> None:
-        self._restorer, self._owned = restorer, owned
+        self._restorer, self._owned, self._larger, self._identity = restorer, owned, larger, identity
         self._options = replace(options or RestoreOptions(), keep_crops=False)
         refuse(self._options, ("blending.only_damaged",), "for photographs; in a film faces would come and go with it")
         self._smoothing = smoothing
@@ -91,10 +109,15 @@ class FrameRestoration:
 
     def _observe(self, index: int, time: float, frame: Any, faces: Sequence[Detection] | None) -> Moment:
         picture = as_picture(frame)
+        plain = self._plain(picture)
         if faces is None:
-            faces = self._restorer.detect(picture, self._options.selection)
-        found, cut = self._tracker.follow(index, picture.pixels, faces)
+            faces = self._restorer.detect(plain, self._options.selection)
+        found, cut = self._tracker.follow(index, plain.pixels, faces)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
+
+    def _plain(self, picture: Picture) -> Picture:
+        """What faces are found in and cut from."""
+        return picture if self._larger is None else self._larger.plain(picture)
 
     def _restore(self, number: int) -> None:
         near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
@@ -104,7 +127,7 @@ class FrameRestoration:
             wanted = self._placed(near, k)
             assert moment.picture is not None
             moment.numbers = tuple(wanted)
-            moment.faces = self._restorer.align(moment.picture, list(wanted.values()), self._options)
+            moment.faces = self._restorer.align(self._plain(moment.picture), list(wanted.values()), self._options)
         crops = torch.cat([m.faces.crops for m in block if m.faces is not None])
         outputs = self._run(crops)
         start = 0
@@ -177,9 +200,30 @@ class FrameRestoration:
         plain = restored
         if self._smoothing is not None and len(restored):
             restored, masks = self._over_time(near, at, self._smoothing)
-        self.flicker.add(moment.numbers, plain, restored, masks.masks)
-        result = self._restorer.paste(moment.picture, faces, restored, masks, self._options, in_place=self._owned)
-        return DoneFrame(index=moment.index, result=result, numbers=moment.numbers, cut=moment.cut)
+        unrest = self.flicker.add(moment.numbers, plain, restored, faces.crops, masks.masks)
+        identities = self._identities(moment, faces.crops, restored)
+        canvas = moment.picture if self._larger is None else self._larger.canvas(moment.picture)
+        owned = self._owned or self._larger is not None
+        result = self._restorer.paste(canvas, faces, restored, masks, self._options, in_place=owned)
+        return DoneFrame(
+            index=moment.index,
+            picture=result.decoded,
+            faces=tuple(faces.detections),
+            changes=tuple((face.rectangle, (face.mask > 0).numpy()) for face in result.faces if face.mask.numel()),
+            numbers=moment.numbers,
+            cut=moment.cut,
+            missed=frozenset(moment.numbers) - moment.found.keys(),
+            unrest=unrest,
+            identities=identities,
+            result=result,
+        )
+
+    def _identities(self, moment: Moment, crops: Tensor, restored: Tensor) -> dict[int, float]:
+        if self._identity is None or moment.index % BLOCK or not len(crops):
+            return {}
+        before = resize(crops, restored.shape[-1])
+        after = torch.lerp(before, restored, self._options.blending.strength)
+        return dict(zip(moment.numbers, self._identity.similarity(before, after).tolist(), strict=True))
 
     def _over_time(self, near: Sequence[Moment], at: int, smoothing: Smoothing) -> tuple[Tensor, CropMasks]:
         moment, reach = near[at], smoothing.crop_reach
@@ -250,34 +294,3 @@ class FrameRestoration:
         self._blocks, self._trackers = [block], [self._tracker.state()]
         self._restored_blocks = self._done_blocks = 1
         self.flicker = Flicker.from_state(tensors, values["flicker"])
-
-
-def restore_frames(
-    frames: Iterable[Any],
-    restorer: FaceRestorer,
-    options: RestoreOptions | None = None,
-    *,
-    smoothing: Smoothing | None = None,
-    rate: float = 25.0,
-    detections: Iterable[Sequence[Detection]] | None = None,
-) -> Iterator[RestoredPicture]:
-    """The frames with their faces restored, in order, smoothed along each face's track.
-
-    frames: each anything that `FaceRestorer.restore` takes; `picture` of a result is of the same kind.
-    smoothing: None is no smoothing. rate: frames a second. detections: the faces of each frame, instead of the
-    detector's. A few dozen frames are held at a time.
-    """
-    run = FrameRestoration(restorer, options, smoothing)
-    given: deque[Any] = deque()
-
-    def in_kind(done: Sequence[DoneFrame]) -> Iterator[RestoredPicture]:
-        for frame in done:
-            yield replace(frame.result, picture=convert_like(frame.result.decoded, given.popleft()))
-
-    numbered, known = enumerate(frames), None if detections is None else iter(detections)
-    while block := list(itertools.islice(numbered, BLOCK)):
-        given.extend(frame for _, frame in block)
-        faces = None if known is None else list(itertools.islice(known, len(block)))
-        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces))
-    for rest in run.drain():
-        yield from in_kind(rest)

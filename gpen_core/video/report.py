@@ -25,7 +25,13 @@ class FilmProgress:
 @dataclass(frozen=True, kw_only=True)
 class TrackReport:
     """One face along the film: frames first … last, in how many of them it was restored, mean score and size (the
-    box's shorter side, pixels)."""
+    box's shorter side, pixels).
+
+    missed: of these frames, those in which the detector missed it, and its place was told from those around. dropouts:
+    frames between first and last in which it was not restored. flicker: as FilmReport has it; flicker_of_source: of the
+    face as it was. identity: mean cosine of embeddings before and after, of each eighth frame, and the least of them.
+    course: flicker of each eight frames, from the eight that hold the first one. None: not measured.
+    """
 
     number: int
     first: int
@@ -33,13 +39,21 @@ class TrackReport:
     frames: int
     score: float
     size: float
+    missed: int = 0
+    dropouts: int = 0
+    flicker: float | None = None
+    flicker_without_smoothing: float | None = None
+    flicker_of_source: float | None = None
+    identity: float | None = None
+    least_identity: float | None = None
+    course: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmReport:
     """What was done to a film. flicker: mean absolute second difference of the restored faces after alignment, levels
-    of 255, as pasted and as the network gave them; None where no face stayed for three frames. seconds: by step.
-    frames_before: frames that an earlier run had done."""
+    of 255, as pasted, as the network gave them, and as they were before; None where no face stayed for three frames.
+    seconds: by step. frames_before: frames that an earlier run had done."""
 
     input: str
     output: str
@@ -49,7 +63,8 @@ class FilmReport:
     tracks: tuple[TrackReport, ...]
     flicker: float | None
     flicker_without_smoothing: float | None
-    notes: tuple[str, ...]
+    flicker_of_source: float | None = None
+    notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     frames_before: int = 0
 
@@ -60,7 +75,7 @@ class FilmReport:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FilmReport:
         """The report whose `to_dict` this was. Raises TypeError, KeyError where it is none."""
-        tracks = tuple(TrackReport(**track) for track in values["tracks"])
+        tracks = tuple(TrackReport(**{**t, "course": tuple(t.get("course", ()))}) for t in values["tracks"])
         return cls(**{**values, "cuts": tuple(values["cuts"]), "tracks": tracks, "notes": tuple(values["notes"])})
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..errors import InputError, PictureError
 from ..files import shortened
 from ..images.writing import replacing
+from .plot import track_plot
 from .report import FilmReport, write_json
 
 _FORMAT = 1
@@ -118,7 +119,7 @@ class Segments:
             return None
         self._refuse_other_settings(journal["settings"], self.output)
         if self.report is not None:
-            write_json(self.report, {**report.to_dict(), "journal": journal})
+            _write_report(self.report, report, journal)
         self.remove()
         return report
 
@@ -146,6 +147,13 @@ class Segments:
 
     def _state_path(self, number: int) -> Path:
         return self.folder / f"{number:06}.safetensors"
+
+
+def _write_report(path: Path, report: FilmReport, journal: Mapping[str, Any]) -> None:
+    """Writes the report, and beside it, as .svg, the plot of its tracks."""
+    with replacing(path.with_suffix(".svg")) as file:
+        file.write(track_plot(report).encode())
+    write_json(path, {**report.to_dict(), "journal": journal})
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

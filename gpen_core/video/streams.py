@@ -33,10 +33,13 @@ class Copied:
 
     def __init__(self, source: Any, target: Any) -> None:
         self.stream = target.add_stream_from_template(source, opaque=True)
+        self._is_cover = bool(source.disposition & load_av().stream.Disposition.attached_pic)
         describe(self.stream, source)
 
     def packets(self, packet: Any) -> Iterator[Any]:
         """What is to be written for a packet of the source."""
+        if packet.size and packet.pts is None and self._is_cover:
+            packet.pts = 0
         if packet.size and packet.dts is None:
             packet.dts = packet.pts
         if packet.size and packet.dts is not None:

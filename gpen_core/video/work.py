@@ -4,37 +4,60 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..errors import PictureError
 from ..film_options import BLOCK, FilmOptions
-from ..options import RestoreOptions
-from ..restore import FaceRestorer
-from .colours import put_back, to_rgb, upright
+from .colours import from_rgb, put_back, to_rgb, upright
 from .encoding import Encoding
+from .figures import TrackFigures
+from .flicker import Flicker
 from .info import FilmInfo
 from .masks import MaskSource
-from .moments import DoneFrame, FrameRestoration
+from .moments import DoneFrame
 from .reading import FilmFrame, read_frames
-from .report import FilmProgress, FilmReport, TrackReport
+from .report import FilmProgress, FilmReport
 from .segments import Segments
 from .streams import Carriage
 from .writing import SegmentWriter, join
 
 
+class Frames(Protocol):
+    """What is done to a film's frames, block by block: they are restored, or only marked."""
+
+    @property
+    def flicker(self) -> Flicker:
+        """So far."""
+
+    def push(self, frames: Sequence[tuple[int, float, Any]], /) -> list[DoneFrame]:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives a block that is done, if any."""
+
+    def drain(self) -> Iterator[list[DoneFrame]]:
+        """The blocks still under way, after the last `push`."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that `resume` needs to go on after the last block that was given out: tensors, and JSON values."""
+
+    def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], /) -> None:
+        """Goes on from a `state`."""
+
+
 class FilmWork:
-    """One run over a film: decode, restore, encode, segment by segment; it can be taken up again after each."""
+    """One run over a film: decode, restore, encode, segment by segment; it can be taken up again after each.
+
+    masks, progress: as `restore_film` has them; the rest says how.
+    """
 
     def __init__(
         self,
         info: FilmInfo,
-        restorer: FaceRestorer,
-        options: RestoreOptions,
+        frames: Frames,
         film: FilmOptions,
         encoding: Encoding,
         carriage: Carriage,
@@ -43,13 +66,12 @@ class FilmWork:
         progress: Callable[[FilmProgress], None] | None,
     ) -> None:
         self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
-        self._carriage, self._masks, self._progress = carriage, masks, progress
-        self._frames = FrameRestoration(restorer, options, film.smoothing, owned=True)
+        self._frames, self._carriage, self._masks, self._progress = frames, carriage, masks, progress
         # Frames of one size come and go: used again, they do not leave the memory between them in pieces.
         self._spare: list[NDArray[Any]] = []
         self._done, self._last_duration = 0, 1
-        self._next_pts: int | None = None
-        self._tracks: dict[int, list[float]] = {}
+        self._next_pts = info.span.first_pts
+        self._tracks = TrackFigures()
         self._cuts: list[int] = []
         self._waiting: dict[int, FilmFrame] = {}
         self._began, self._at_start = time.perf_counter(), 0
@@ -65,7 +87,7 @@ class FilmWork:
             self._take_up(*state)
         try:
             if state is None or not state[1]["ended"]:
-                self._all_frames(state)
+                self._all_frames()
         except BaseException:
             if self._writer is not None:
                 self._writer.abandon()
@@ -87,9 +109,13 @@ class FilmWork:
         )
         return self._segments.conclude() or report[0]
 
-    def _all_frames(self, state: Any) -> None:
-        start_pts = state[1]["next_pts"] if state is not None else None
-        frames = read_frames(self._info, start=self._done, start_pts=start_pts, skip_damaged=self._film.allow_truncated)
+    def _all_frames(self) -> None:
+        frames = read_frames(
+            self._info,
+            start=self._info.span.pictures.start + self._done,
+            start_pts=self._next_pts,
+            skip_damaged=self._film.allow_truncated,
+        )
         for block in _blocks(self._timed(frames), BLOCK):
             self._restored(self._frames.push([self._opened(frame) for frame in block]))
         if not self._waiting and not self._done:
@@ -103,8 +129,9 @@ class FilmWork:
         while True:
             began = time.perf_counter()
             frame = next(frames, None)
-            if frame is None:
+            if frame is None or frame.index >= self._info.span.pictures.stop:
                 return
+            frame.index -= self._info.span.pictures.start
             frame.frame = upright(frame.frame, self._info.orientation, self._encoding.pixel_format)
             if (frame.frame.width, frame.frame.height) != (self._info.width, self._info.height):
                 raise PictureError(
@@ -136,8 +163,9 @@ class FilmWork:
         self._seconds["encode"] += time.perf_counter() - began
         if self._progress is not None:
             rate = (self._done - self._at_start) / max(1e-9, time.perf_counter() - self._began)
-            left = max(0, self._info.frames - self._done) / rate if rate else None
-            self._progress(FilmProgress(done=self._done, frames=self._info.frames, rate=rate, left=left))
+            wanted = len(self._info.span.pictures)
+            left = max(0, wanted - self._done) / rate if rate else None
+            self._progress(FilmProgress(done=self._done, frames=wanted, rate=rate, left=left))
 
     def _write(self, done: DoneFrame) -> None:
         source = self._waiting.pop(done.index)
@@ -146,21 +174,21 @@ class FilmWork:
         self._writer.write(self._shown(source, done), source.pts)
         self._done = done.index + 1
         self._last_duration = source.duration or max(1, round(1 / (self._info.rate * self._info.time_base)))
-        self._spare.append(done.result.decoded.pixels)
+        if self._encoding.scale == 1 and len(self._spare) < BLOCK:
+            self._spare.append(done.picture.pixels)
         if done.cut:
             self._cuts.append(done.index)
-        for number, face in zip(done.numbers, done.result.faces, strict=True):
-            first, _, count, score, size = self._tracks.get(number, [done.index, 0, 0, 0.0, 0.0])
-            self._tracks[number] = [first, done.index, count + 1, score + face.score, size + face.detection.size]
+        self._tracks.add(done)
 
     def _shown(self, source: FilmFrame, done: DoneFrame) -> Any:
-        """The frame to encode: the decoded one, but for what the faces changed."""
-        if not done.result.faces:
+        """The frame to encode: the decoded one, but for what the faces changed; a larger one is made anew."""
+        pixels, changes = done.picture.pixels, list(done.changes)
+        if self._encoding.scale != 1:
+            return from_rgb(pixels, source.frame)
+        if not changes:
             return source.frame
-        pixels = done.result.decoded.pixels
-        changes = [(face.rectangle, (face.mask > 0).numpy()) for face in done.result.faces if face.mask.numel()]
         if self._masks is not None:
-            allowed = self._masks.at(source.index)
+            allowed = self._masks.at(self._info.span.pictures.start + done.index)
             before = to_rgb(source.frame)
             pixels = np.rint(before + allowed[..., None] * (pixels.astype(np.float32) - before)).astype(before.dtype)
             changes = [((x1, y1, x2, y2), c & (allowed[y1:y2, x1:x2] > 0)) for (x1, y1, x2, y2), c in changes]
@@ -180,7 +208,7 @@ class FilmWork:
                 "ended": ended,
                 "last_duration": self._last_duration,
                 "cuts": self._cuts,
-                "tracks": {str(number): sums for number, sums in self._tracks.items()},
+                "tracks": self._tracks.state(),
                 "seconds": self._all_seconds(),
             },
         )
@@ -189,7 +217,8 @@ class FilmWork:
         self._frames.resume(tensors, values["frames"])
         self._done = self._at_start = values["done"]
         self._last_duration, self._cuts = values["last_duration"], list(values["cuts"])
-        self._tracks = {int(number): list(sums) for number, sums in values["tracks"].items()}
+        self._tracks = TrackFigures.from_state(values["tracks"])
+        self._next_pts = values["next_pts"]
         self._seconds = dict(values["seconds"])
         self._seconds_before = sum(self._seconds.values())
 
@@ -199,15 +228,8 @@ class FilmWork:
         return {**self._seconds, "restore": whole - self._seconds["decode"] - self._seconds["encode"]}
 
     def _report(self, target: Path, notes: tuple[str, ...]) -> FilmReport:
-        tracks = tuple(
-            TrackReport(number=n, first=int(a), last=int(b), frames=int(k), score=score / k, size=size / k)
-            for n, (a, b, k, score, size) in sorted(self._tracks.items())
-        )
-        flicker = self._frames.flicker
-        if self._film.smoothing is None:
-            plain = smooth = flicker.without_smoothing
-        else:
-            plain, smooth = flicker.without_smoothing, flicker.with_smoothing
+        tracks, flicker = self._tracks.reports(), self._frames.flicker
+        smooth = flicker.without_smoothing if self._film.smoothing is None else flicker.with_smoothing
         seconds = self._all_seconds()
         return FilmReport(
             input=str(self._info.path),
@@ -217,7 +239,8 @@ class FilmWork:
             cuts=tuple(self._cuts),
             tracks=tracks,
             flicker=smooth,
-            flicker_without_smoothing=plain,
+            flicker_without_smoothing=flicker.without_smoothing,
+            flicker_of_source=flicker.of_source,
             notes=notes,
             seconds=seconds,
             frames_before=self._at_start,

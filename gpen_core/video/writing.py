@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..errors import InputError, PictureError
 from ..images.writing import replacing
 from .colours import convert, plane_view
 from .encoding import CONTAINERS, Encoding
-from .info import FilmInfo
+from .info import FilmInfo, Span
 from .inventory import lost, take_inventory
 from .library import load_av
 from .reading import open_film, picture_stream
@@ -44,7 +43,8 @@ class SegmentWriter:
                 encoding.codec, rate=info.rate.limit_denominator(65535), options=dict(encoding.options)
             )
         context = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = info.width, info.height, encoding.coded_format
+        context.width, context.height = encoding.scale * info.width, encoding.scale * info.height
+        context.pix_fmt = encoding.coded_format
         context.time_base = info.time_base
         if info.pixel_aspect is not None:
             context.sample_aspect_ratio = info.pixel_aspect
@@ -104,7 +104,8 @@ class _FieldLabel:
 def black_segment(info: FilmInfo, encoding: Encoding) -> bytes:
     """A segment of one black picture, as the film's are going to be. Raises PictureError where the codec does not
     open on this machine."""
-    frame = load_av().VideoFrame(info.width, info.height, encoding.pixel_format)
+    size = (encoding.scale * info.width, encoding.scale * info.height)
+    frame = load_av().VideoFrame(*size, encoding.pixel_format)
     for k in range(3):
         plane_view(frame, k)[:] = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +116,7 @@ def black_segment(info: FilmInfo, encoding: Encoding) -> bytes:
         except PictureError as error:
             writer.abandon()
             raise PictureError(
-                f"{encoding.codec} does not encode {info.width}×{info.height} pictures here ({error.__cause__}); "
+                f"{encoding.codec} does not encode {size[0]}×{size[1]} pictures here ({error.__cause__}); "
                 "choose another codec, such as libx264"
             ) from error
         return Path(folder, "black.nut").read_bytes()
@@ -172,12 +173,10 @@ def join(
             pictures.time_base, pictures.codec_context.framerate = info.time_base, info.rate.limit_denominator(65535)
             describe(pictures, picture_stream(source, info.path))
             carried = carry(source, target, carriage)
-            # The file's own clock may begin anywhere; a film begins at zero.
-            origin = max(info.origin, Fraction(0))
-            target.set_chapters(_chapters(source, origin))
+            target.set_chapters(_chapters(source, info.span))
             target.start_encoding()
-            moved = _moved(_beside(source, carried), origin)
-            for packet in _by_time(_moved(_pictures(segments, pictures, info, last_duration), origin), moved):
+            shown = _moved(_pictures(segments, pictures, info, last_duration), info.span)
+            for packet in _by_time(shown, _moved(_beside(source, carried, info.span), info.span)):
                 target.mux(packet)
         file.flush()
         os.fsync(file.fileno())
@@ -196,12 +195,15 @@ def _lost(info: FilmInfo, result: Path, kind: str) -> Iterator[str]:
     return lost(info.inventory, after, kind)
 
 
-def _chapters(source: Any, origin: Fraction) -> list[Any]:
-    """The film's chapters, counted from its beginning."""
+def _chapters(source: Any, span: Span) -> list[Any]:
+    """The chapters of that part of the film, counted from its beginning."""
     moved = []
     for chapter in source.chapters():
-        shift = round(origin / chapter["time_base"])
-        moved.append({**chapter, "start": max(0, chapter["start"] - shift), "end": max(0, chapter["end"] - shift)})
+        base = chapter["time_base"]
+        first, stop = span.start / base, chapter["end"] if span.stop is None else span.stop / base
+        start, end = max(chapter["start"], first), min(chapter["end"], stop)
+        if start < end:
+            moved.append({**chapter, "start": round(start - first), "end": round(end - first)})
     return moved
 
 
@@ -227,27 +229,43 @@ def _pictures(segments: Sequence[Path], stream: Any, info: FilmInfo, last_durati
     yield held
 
 
-def _beside(source: Any, carried: Mapping[int, Copied | EncodedSound]) -> Iterator[Any]:
-    """The packets of all that is carried beside the pictures."""
+def _beside(source: Any, carried: Mapping[int, Copied | EncodedSound], span: Span) -> Iterator[Any]:
+    """The packets of all that is carried beside the pictures, as far as they belong to that part of the film."""
     av = load_av()
-    packets = source.demux([source.streams[index] for index in carried]) if carried else iter(())
+    if not carried:
+        return
+    if span.first_pts is not None:
+        source.seek(int(span.start * av.time_base))
+    packets = source.demux([source.streams[index] for index in carried])
     while True:
         try:
             packet = next(packets)
-            if packet.stream_index in carried:  # at the end, each stream of the file gives an empty one
-                yield from list(carried[packet.stream_index].packets(packet))
         except StopIteration:
             break
         except av.FFmpegError:
             break  # A damaged end was spoken of when the pictures were read.
+        # At the end, each stream of the file gives an empty packet.
+        if packet.stream_index in carried and _belongs(packet, span):
+            try:
+                yield from list(carried[packet.stream_index].packets(packet))
+            except av.FFmpegError:
+                break
     for one in carried.values():
         yield from one.rest()
 
 
-def _moved(packets: Iterator[Any], origin: Fraction) -> Iterator[Any]:
-    """Packets as many seconds earlier as `origin` says."""
+def _belongs(packet: Any, span: Span) -> bool:
+    """Whether a packet is of that part of the film: at least half of it after its beginning, begun before its end."""
+    if packet.pts is None or (span.first_pts is None and span.stop is None):
+        return True
+    time, length = packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base
+    return time + length / 2 >= span.start and (span.stop is None or time < span.stop)
+
+
+def _moved(packets: Iterator[Any], span: Span) -> Iterator[Any]:
+    """Packets as many seconds earlier as that part of the film begins."""
     for packet in packets:
-        shift = round(origin / packet.time_base)
+        shift = round(span.start / packet.time_base)
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         yield packet
 

@@ -1,0 +1,48 @@
+"""Frames in, the same frames with their faces restored out, smoothed along the time."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..faces.types import Detection
+from ..film_options import BLOCK, Smoothing
+from ..images import convert_like
+from ..options import RestoreOptions
+from ..restore import FaceRestorer, RestoredPicture
+from .moments import DoneFrame, FrameRestoration
+
+
+def restore_frames(
+    frames: Iterable[Any],
+    restorer: FaceRestorer,
+    options: RestoreOptions | None = None,
+    *,
+    smoothing: Smoothing | None = None,
+    rate: float = 25.0,
+    detections: Iterable[Sequence[Detection]] | None = None,
+) -> Iterator[RestoredPicture]:
+    """The frames with their faces restored, in order, smoothed along each face's track.
+
+    frames: each anything that `FaceRestorer.restore` takes; `picture` of a result is of the same kind.
+    smoothing: None is no smoothing. rate: frames a second. detections: the faces of each frame, instead of the
+    detector's. A few dozen frames are held at a time.
+    """
+    run = FrameRestoration(restorer, options, smoothing)
+    given: deque[Any] = deque()
+
+    def in_kind(done: Sequence[DoneFrame]) -> Iterator[RestoredPicture]:
+        for frame in done:
+            assert frame.result is not None
+            yield replace(frame.result, picture=convert_like(frame.result.decoded, given.popleft()))
+
+    numbered, known = enumerate(frames), None if detections is None else iter(detections)
+    while block := list(itertools.islice(numbered, BLOCK)):
+        given.extend(frame for _, frame in block)
+        faces = None if known is None else list(itertools.islice(known, len(block)))
+        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces))
+    for rest in run.drain():
+        yield from in_kind(rest)

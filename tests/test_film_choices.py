@@ -1,0 +1,215 @@
+"""What is asked of films beyond restoring them whole: a part, a larger one, marks, figures, a plot."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from small_films import HEIGHT, SIDE, WIDTH, KnownFaces, Sharpener, decoded, frames_of, sound_packets, write_film
+from task_models import face_at
+
+from gpen_core.background import Upscaler
+from gpen_core.cli import restore
+from gpen_core.cli.film import film_options
+from gpen_core.cli.main import main, parser_for
+from gpen_core.errors import ConfigError, InputError
+from gpen_core.film_options import FilmOptions
+from gpen_core.measures.identity import Identity
+from gpen_core.options import RestoreOptions, Selection
+from gpen_core.restore import FaceRestorer
+from gpen_core.video import FilmReport, restore_film
+from gpen_core.video.info import probe
+from gpen_core.video.larger import Larger
+from gpen_core.video.plot import track_plot
+
+FAST = {"preset": "ultrafast", "quality": 4}
+STILL = (12.0, 14.0)
+
+
+def restorer(count: int = 60, *, model=None, missing: tuple[int, ...] = (), scale: int = 1) -> FaceRestorer:
+    place = tuple(scale * p for p in STILL)
+    return FaceRestorer(model or Sharpener(), KnownFaces([[] if k in missing else [place] for k in range(count)]))
+
+
+def film_of(path: Path, count: int = 40, **settings) -> Path:
+    return write_film(path, frames_of([STILL] * count, noise=4), sound=True, **settings)
+
+
+def times_of(path: Path) -> list[float]:
+    return decoded(path)[1]
+
+
+# ---- a part of the film
+
+
+def test_a_part_is_restored_with_its_own_sound(tmp_path):
+    film = film_of(tmp_path / "in.mp4", options={"g": "12", "crf": "4"})
+    report = restore_film(film, tmp_path / "out.mp4", restorer(), film=FilmOptions(start=0.6, end=1.2, **FAST))
+    assert report.frames == 15
+    np.testing.assert_allclose(times_of(tmp_path / "out.mp4"), np.arange(15) / 25, atol=1e-3)
+    restore_film(film, tmp_path / "whole.mp4", restorer(), film=FilmOptions(**FAST))
+    for part, whole in zip(decoded(tmp_path / "out.mp4")[0], decoded(tmp_path / "whole.mp4")[0][15:], strict=False):
+        assert np.abs(part.astype(int) - whole).mean() < 1.5
+    packets = dict(enumerate(sound_packets(film)))
+    sound = sound_packets(tmp_path / "out.mp4")
+    wanted = [(time - 0.6, data) for time, data in packets.values() if 0.6 - 0.032 <= time < 1.2]
+    assert [data for _, data in sound] == [data for _, data in wanted]
+    np.testing.assert_allclose([t for t, _ in sound], [t for t, _ in wanted], atol=2e-3)
+
+
+def test_a_part_that_is_interrupted_is_gone_on_with_to_the_same_file(tmp_path):
+    film = film_of(tmp_path / "in.mp4", options={"g": "12", "crf": "4"})
+    options = {"start": 0.3, "end": 1.3, "segment": 8, **FAST}
+    restore_film(film, tmp_path / "whole.mp4", restorer(), film=FilmOptions(**options))
+
+    def stop(progress):
+        assert progress.frames == 25
+        if progress.done >= 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_film(film, tmp_path / "out.mp4", restorer(), film=FilmOptions(**options), progress=stop)
+    restore_film(film, tmp_path / "out.mp4", restorer(), film=FilmOptions(resume=True, **options))
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_masks_of_a_part_are_those_of_its_frames(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 24)
+    masks = [np.full((HEIGHT, WIDTH, 3), 255 * (k >= 12), dtype=np.uint8) for k in range(24)]
+    write_film(tmp_path / "masks.mp4", masks)
+    part = FilmOptions(start=0.32, end=0.64, smoothing=None, **FAST)
+    for name, given in (("masked.mp4", tmp_path / "masks.mp4"), ("free.mp4", None)):
+        restore_film(film, tmp_path / name, restorer(), film=part, masks=given)
+    restore_film(film, tmp_path / "plain.mp4", FaceRestorer(Sharpener(), KnownFaces([[]] * 60)), film=part)
+    masked, free, plain = (decoded(tmp_path / f"{name}.mp4")[0] for name in ("masked", "free", "plain"))
+    face = (slice(20, 48), slice(18, 46))
+    for k in range(8):
+        same_as = plain if k < 4 else free
+        other = free if k < 4 else plain
+        near, far = (np.abs(masked[k][face].astype(int) - films[k][face]).mean() for films in (same_as, other))
+        assert near < 0.5 * far, k
+
+
+def test_parts_that_hold_no_picture_are_refused_in_words(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 10)
+    with pytest.raises(InputError, match=r"last picture at 0\.36 seconds; none is from 7 to the end"):
+        restore_film(film, tmp_path / "out.mp4", restorer(), film=FilmOptions(start=7))
+    with pytest.raises(ConfigError, match="from 2 to 1 seconds; expected a later end"):
+        FilmOptions(start=2, end=1)
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("90", 90), ("1:30", 90), ("0:01:30.5", 90.5)])
+def test_times_are_said_in_seconds_or_with_colons(said, seconds, capsys):
+    options = film_options(parser_for(restore).parse_args(["in.mp4", "-o", "out", "--from", said, "--to", "9:59:59"]))
+    assert (options.start, options.end) == (seconds, 35999)
+    assert main(["restore", "in.mp4", "-o", "out", "--from", "soon"]) == 2
+    assert "'soon' is no time" in capsys.readouterr().err
+
+
+# ---- larger, marked, judged
+
+
+class Nearest:
+    scale = 2
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(image, scale_factor=2, mode="nearest")
+
+
+@pytest.mark.parametrize("upscaler", [None, Upscaler(network=Nearest())])
+def test_a_film_is_made_larger_and_its_faces_with_it(tmp_path, upscaler):
+    film = film_of(tmp_path / "in.mp4", 12)
+    larger = Larger(scale=2, upscaler=upscaler)
+    detector = KnownFaces([[]] * 60)
+
+    def twice(pictures):
+        """Faces at twice the place and size: they are looked for in the larger frame."""
+        return [[face_at(2 * STILL[0], 2 * STILL[1], 2 * SIDE)] for _ in pictures]
+
+    chosen = RestoreOptions(selection=Selection(min_size=SIDE - 5))
+    restore_film(
+        film, tmp_path / "plain.mp4", FaceRestorer(Sharpener(), detector), larger=larger, film=FilmOptions(**FAST)
+    )
+    report = restore_film(
+        film, tmp_path / "out.mp4", FaceRestorer(Sharpener(), twice), chosen, larger=larger, film=FilmOptions(**FAST)
+    )
+    assert report.tracks[0].frames == 12
+    info = probe(tmp_path / "out.mp4")
+    assert (info.width, info.height, info.frames) == (2 * WIDTH, 2 * HEIGHT, 12)
+    assert sound_packets(tmp_path / "out.mp4") == sound_packets(film)
+    for before, plain, after in zip(
+        *(decoded(p)[0] for p in (film, tmp_path / "plain.mp4", tmp_path / "out.mp4")), strict=True
+    ):
+        assert np.abs(plain[::2, ::2].astype(int) - before).mean() < 4
+        assert np.abs(plain[:, 130:].astype(int) - after[:, 130:]).mean() < 1
+        assert np.abs(plain[40:90, 40:90].astype(int) - after[40:90, 40:90]).mean() > 1.5
+
+
+def test_a_larger_film_and_masks_are_refused_together(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 8)
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match="larger without masks"):
+        restore_film(film, tmp_path / "o.mp4", restorer(), larger=Larger(scale=2), masks=tmp_path / "mask.png")
+
+
+class Never(Sharpener):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("the network was asked")
+
+
+def test_marks_show_the_faces_and_ask_no_network(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 20)
+    options = FilmOptions(segment=8, **FAST)
+    report = restore_film(film, tmp_path / "out.mp4", restorer(model=Never()), film=options, mark=True)
+    assert [(t.first, t.last, t.frames, t.flicker) for t in report.tracks] == [(0, 19, 20, None)]
+    x, y = round(STILL[0]), round(STILL[1])
+    for before, after in zip(decoded(film)[0], decoded(tmp_path / "out.mp4")[0], strict=True):
+        edge = after[y : y + SIDE, x].astype(int) - before[y : y + SIDE, x]
+        assert np.abs(edge).mean() > 40
+        assert np.abs(after[60:, 70:].astype(int) - before[60:, 70:]).mean() < 4
+
+
+def test_the_report_tells_of_each_face_what_was_missed_how_it_flickers_and_who_it_is(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 40)
+
+    def embedder(faces):
+        return F.adaptive_avg_pool2d(faces, 8).flatten(1)
+
+    report = restore_film(
+        film,
+        tmp_path / "out.mp4",
+        restorer(missing=(9, 10, *range(30, 40))),
+        film=FilmOptions(**FAST),
+        identity=Identity(embedder, "gpen"),
+        report=tmp_path / "out.report.json",
+    )
+    (track,) = report.tracks
+    assert (track.first, track.last, track.frames, track.missed, track.dropouts) == (0, 29, 30, 2, 0)
+    assert track.flicker < track.flicker_without_smoothing
+    assert report.flicker == pytest.approx(track.flicker)
+    assert 0 < report.flicker_of_source < report.flicker_without_smoothing
+    assert 0.9 < track.least_identity <= track.identity <= 1
+    assert len(track.course) == 4
+    root = ElementTree.parse(tmp_path / "out.report.svg").getroot()
+    said = "".join(root.itertext())
+    assert "face 0" in said
+    assert "30 frames, 2 missed, identity" in said
+
+
+def test_frames_without_a_face_in_a_track_count_as_dropouts(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 20)
+    options = FilmOptions(smoothing=None, **FAST)
+    report = restore_film(film, tmp_path / "out.mp4", restorer(missing=(8,)), film=options)
+    assert [(t.first, t.last, t.dropouts) for t in report.tracks] in ([(0, 19, 1)], [(0, 7, 0), (9, 19, 0)])
+
+
+def test_the_plot_of_a_film_without_faces_is_a_picture_as_well():
+    empty = FilmReport(
+        input="<a>", output="b", frames=0, faces=0, cuts=(), tracks=(), flicker=None, flicker_without_smoothing=None
+    )
+    assert ElementTree.fromstring(track_plot(empty)).tag.endswith("svg")
