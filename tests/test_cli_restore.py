@@ -191,6 +191,16 @@ def test_resume_does_what_is_left_and_refuses_other_settings(tmp_path, model, ca
     assert "options.blending.strength was 1.0, now 0.3" in capsys.readouterr().err
 
 
+def test_a_page_to_look_at_is_written_beside_the_report(tmp_path, model, capsys):
+    photograph(tmp_path / "in" / "a.png", 1)
+    words = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet", "--page"]
+    assert gpen(*words) == 0
+    assert "page to look at" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<article") == 1
+    assert page.count('class="face"') == 2
+
+
 def test_detect_and_dry_run_draw_faces_and_restore_none(tmp_path, model):
     photograph(tmp_path / "in" / "a.png", 1)
     assert gpen("detect", tmp_path / "in", "-o", tmp_path / "found", "--threshold", 0.95, "--quiet") == 0

@@ -136,7 +136,7 @@ def test_a_film_is_made_larger_and_its_faces_with_it(tmp_path, upscaler):
         film, tmp_path / "plain.mp4", FaceRestorer(Sharpener(), detector), larger=larger, film=FilmOptions(**FAST)
     )
     report = restore_film(
-        film, tmp_path / "out.mp4", FaceRestorer(Sharpener(), twice), chosen, larger=larger, film=FilmOptions(**FAST)
+        film, tmp_path / "out.mp4", FaceRestorer(Sharpener(128), twice), chosen, larger=larger, film=FilmOptions(**FAST)
     )
     assert report.tracks[0].frames == 12
     info = probe(tmp_path / "out.mp4")
@@ -147,7 +147,7 @@ def test_a_film_is_made_larger_and_its_faces_with_it(tmp_path, upscaler):
     ):
         assert np.abs(plain[::2, ::2].astype(int) - before).mean() < 4
         assert np.abs(plain[:, 130:].astype(int) - after[:, 130:]).mean() < 1
-        assert np.abs(plain[40:90, 40:90].astype(int) - after[40:90, 40:90]).mean() > 1.5
+        assert np.abs(plain[40:90, 40:90].astype(int) - after[40:90, 40:90]).mean() > 1
 
 
 def test_a_larger_film_and_masks_are_refused_together(tmp_path):

@@ -69,7 +69,7 @@ def run_films(
     load_av()
     if alone and arguments.report and len(films) > 1:
         raise InputError("--report names one file; each of several films gets its own, beside its result")
-    reports = [Path(arguments.report)] if alone and arguments.report else _beside(films)
+    reports = film_reports(arguments, films, alone=alone)
     scale, failed = arguments.upscale, 0
     restore = partial(
         restore_film,
@@ -94,8 +94,13 @@ def run_films(
     return 1 if failed else 0
 
 
-def _beside(films: Sequence[Item]) -> list[Path]:
-    """Where each film's report goes: beside its result, under its name without the suffix where that is enough."""
+def film_reports(arguments: argparse.Namespace, films: Sequence[Item], *, alone: bool = True) -> list[Path]:
+    """Where each film's report goes: beside its result, under its name without the suffix where that is enough.
+
+    alone: no pictures are restored beside them; what --report says is then that of the one film.
+    """
+    if alone and arguments.report:
+        return [Path(arguments.report)]
     short = [item.target.with_name(f"{item.target.stem}.report.json") for item in films]
     long = [item.target.with_name(f"{item.target.name}.report.json") for item in films]
     return [a if short.count(a) == 1 else b for a, b in zip(short, long, strict=True)]

@@ -18,7 +18,7 @@ from .file_arguments import (
     report_path,
     run_with_progress,
 )
-from .film import add_film, run_films
+from .film import add_film, film_reports, run_films
 from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import read_masks
 
@@ -57,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help="only find faces, and draw them")
     group.add_argument("--compare", action="store_true", help="also write compare/: before beside after")
     group.add_argument("--save-faces", action="store_true", help="also write faces/: each crop before and after")
+    group.add_argument("--page", action="store_true", help="also write report.html: before and after, to look at")
     group.add_argument("--no-provenance", action="store_true", help="do not note model and strength in the metadata")
     group.add_argument("--compile", action="store_true", help="through torch.compile: slower to start, faster then")
     add_networks(parser)
@@ -82,14 +83,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.aligned and (arguments.dry_run or arguments.detector):
         name = "--dry-run" if arguments.dry_run else "--detector"
         raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
-    films, inputs = collect_films(arguments.inputs, Path(arguments.output))
+    output = Path(arguments.output)
+    films, inputs = collect_films(arguments.inputs, output)
     if films:
         _refuse_for_films(arguments, masked=within is not None)
         if not inputs:
-            return _films(arguments, films, restorer_of(arguments, options)[0], options)
+            status = _films(arguments, films, restorer_of(arguments, options)[0], options)
+            if arguments.page:
+                reports = film_reports(arguments, films)
+                alone = len(films) == 1
+                _page(reports[0].with_suffix(".html") if alone else output / "report.html", None, reports)
+            return status
     items = collect(
         inputs,
-        Path(arguments.output),
+        output,
         suffix=SUFFIXES[arguments.format] if arguments.format else None,
         overwrite=arguments.overwrite,
         pages=arguments.pages,
@@ -131,7 +138,16 @@ def run(arguments: argparse.Namespace) -> int:
     if films:
         used = restorer_of(arguments, options)[0] if arguments.dry_run else restorer
         status = max(status, _films(arguments, films, used, options, alone=False))
+    if arguments.page:
+        _page(report.with_suffix(".html"), report, film_reports(arguments, films, alone=False))
     return status
+
+
+def _page(path: Path, report: Path | None, films: Sequence[Path]) -> None:
+    from ..page import write_page
+
+    write_page(path, report, films)
+    print(f"page to look at: {path}")
 
 
 def _films(
