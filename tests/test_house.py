@@ -44,6 +44,7 @@ MAY_IMPORT = {
         "faces",
         "restore",
         "batch",
+        "background",
     },
     "measures": {"errors", "config", "contracts", "files", "images", "faces", "weights", "losses", "restore"},
     "bench": {"errors", "config", "architecture", "weights"},
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     "__init__": set(),
 }
 """Every room of gpen_core and what it may import of it."""
+MAY_IMPORT["page"] = {"errors", "images"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 
 

@@ -94,7 +94,7 @@ def describe(stream: Any, source: Any) -> None:
     for key, value in source.metadata.items():
         if not key.lower().startswith(_COUNTED):
             stream.metadata[key] = value
-    stream.disposition = int(source.disposition)
+    stream.disposition = source.disposition.value
 
 
 def carry(source: Any, target: Any, carriage: Carriage) -> dict[int, Copied | EncodedSound]:
