@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .film_options import FilmOptions as FilmOptions
     from .film_options import Smoothing as Smoothing
     from .images import Picture as Picture
+    from .images import PictureLike as PictureLike
     from .images import read_picture as read_picture
     from .images import write_picture as write_picture
     from .options import Blending as Blending
@@ -65,7 +66,7 @@ _ROOMS = {
     "PictureError TrainingError UnsafeFileError WeightsError",
     ".faces.types": "Detection FaceCrops",
     ".film_options": "FilmOptions Smoothing",
-    ".images": "Picture read_picture write_picture",
+    ".images": "Picture PictureLike read_picture write_picture",
     ".options": "Blending Masking RestoreOptions Selection",
     ".restore": "CropMasks FaceRestorer RestoredFace RestoredPicture",
     ".tasks": "colorize edit_faces inpaint parse_faces synthesize_face",

@@ -26,7 +26,6 @@ class RestoreAdvanced(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         selection = {part.id: part for part in inputs.selection_inputs()}
         numbers = io.String.Input(
             "face_numbers", default="0", tooltip="Numbers as Preview Faces shows them, in the order of sort_by: 0,2."

@@ -35,7 +35,6 @@ class BlendFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_BlendFaces",
             display_name="Blend Faces (GPEN)",

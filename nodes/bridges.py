@@ -24,7 +24,6 @@ class FacesToSegs(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_FacesToSEGS",
             display_name="Faces to SEGS (GPEN)",
@@ -113,7 +112,6 @@ class BBoxDetectorNode(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_BBoxDetector",
             display_name="Face BBOX Detector (GPEN)",

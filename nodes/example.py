@@ -24,7 +24,6 @@ class ExamplePhotograph(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_ExamplePhotograph",
             display_name="Example Photograph",

@@ -25,7 +25,6 @@ class RestoreVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_RestoreVideo",
             display_name="Restore Video (GPEN)",

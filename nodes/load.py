@@ -19,7 +19,6 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_LoadModel",
             display_name="Load GPEN Model",

@@ -19,7 +19,6 @@ class PreviewFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_PreviewFaces",
             display_name="Preview Faces",

@@ -47,7 +47,6 @@ class FaceMask(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_FaceMask",
             display_name="Face Mask (GPEN)",

@@ -31,7 +31,6 @@ class RestoreFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_RestoreFaces",
             display_name="Restore Faces (GPEN)",

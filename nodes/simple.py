@@ -21,7 +21,6 @@ class Restore(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_Restore",
             display_name="Restore Faces",

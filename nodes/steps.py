@@ -24,7 +24,6 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_DetectFaces",
             display_name="Detect Faces (GPEN)",
@@ -89,7 +88,6 @@ class CropFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_CropFaces",
             display_name="Crop Faces (GPEN)",
@@ -137,7 +135,6 @@ class RestoreCrops(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_RestoreCrops",
             display_name="Restore Crops (GPEN)",
@@ -180,7 +177,6 @@ class PasteFaces(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_PasteFaces",
             display_name="Paste Faces (GPEN)",

@@ -33,7 +33,6 @@ class ColouriseFace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_ColouriseFace",
             display_name="Colourise Face (GPEN)",
@@ -115,7 +114,6 @@ class InpaintFace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_InpaintFace",
             display_name="Inpaint Face (GPEN)",
@@ -207,7 +205,6 @@ class SegmentationToFace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> Any:
-        """The node."""
         return schema(
             node_id="GPEN_SegmentationToFace",
             display_name="Segmentation to Face (GPEN)",

@@ -235,7 +235,7 @@ def test_landmarks_in_one_point_are_refused() -> None:
         lambda: Blending(region_strength={"ears": 1}),
         lambda: Masking(kind="star"),
         lambda: RestoreOptions(batch_size=0),
-        lambda: RestoreOptions(template="arcface"),
+        lambda: RestoreOptions(template="star"),
     ],
 )
 def test_options_check_themselves(make: Callable[[], object]) -> None:

@@ -77,21 +77,21 @@ class Journal:
         output = row["output"]
         if row["status"] == "failed" or output is None or self._targets.get(_key(row), output) != output:
             return False
-        there = fingerprint(Path(output))
+        there = stamp(Path(output))
         if there is None or there[0] == 0 or there[0] != row.get("bytes", there[0]):
             return False
-        return bool(row.get("file") == fingerprint(Path(row["input"])))
+        return bool(row.get("file") == stamp(Path(row["input"])))
 
     def add(self, report: PictureReport) -> None:
         """Notes that a picture is finished; to be called after its result has its final name."""
-        result = fingerprint(Path(report.output)) if report.output else None
-        self._append(report, fingerprint(Path(report.input)), result)
+        result = stamp(Path(report.output)) if report.output else None
+        self._append(report, stamp(Path(report.input)), result)
 
     def foresee(self, report: PictureReport, result: Path) -> None:
         """Notes that `result` is about to take the place of the input itself: killed just after, the picture is done;
         just before, its file is not yet the one that this row tells of.
         """
-        self._append(report, fingerprint(result), fingerprint(result))
+        self._append(report, stamp(result), stamp(result))
 
     def _append(self, report: PictureReport, file: list[int] | None, result: list[int] | None) -> None:
         row = {**report.to_dict(), "file": file, "bytes": None if result is None else result[0]}
@@ -173,7 +173,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def fingerprint(path: Path) -> list[int] | None:
+def stamp(path: Path) -> list[int] | None:
     """Size and time of change of a file, None when it is gone."""
     try:
         status = path.stat()

@@ -12,7 +12,6 @@ COLUMNS = ("size", "batch", "form", "precision", "ms/face", "faces/s", "peak MB"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("source", metavar="MODEL", nargs="?", help="a model to measure (default: random weights)")
     parser.add_argument("--size", type=int, nargs="+", default=[512], help="of networks with random weights (512)")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="faces in one call (1)")

@@ -17,7 +17,6 @@ EXAMPLE = "gpen colorize grandmother.jpg -o coloured/ --model GPEN-Colorization-
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     add_task(parser, usual="GPEN-Colorization-1024")
 
 

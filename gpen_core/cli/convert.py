@@ -13,7 +13,6 @@ EXAMPLE = "gpen convert GPEN-BFR-512.pth gpen-bfr-512.safetensors"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("source", metavar="IN", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
     parser.add_argument("target", metavar="OUT", type=Path, help="the .safetensors file to write")
     parser.add_argument("--task", help="what the weights are for: overrides the card")

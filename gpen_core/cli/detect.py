@@ -14,7 +14,6 @@ EXAMPLE = "gpen detect group.jpg -o group-faces.jpg --threshold 0.8"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.usage = "gpen detect INPUT… -o OUTPUT [options]"
     add_files(parser)
     add_networks(parser, model=False)

@@ -46,7 +46,6 @@ class Finding:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

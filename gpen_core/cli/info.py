@@ -15,7 +15,6 @@ EXAMPLE = "gpen info GPEN-BFR-512.pth"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("source", metavar="FILE", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
     parser.add_argument("--task", help="what the file is for, where it does not say so itself")
     parser.add_argument("--trust-pickle", action="store_true", help="read an unknown pickle with a torch below 2.6")

@@ -20,7 +20,6 @@ EXAMPLE = "gpen inpaint torn.png -o mended.png --mask tear.png --model GPEN-Inpa
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     add_task(parser, usual="GPEN-Inpainting-1024")
     parser.add_argument(
         "--mask",

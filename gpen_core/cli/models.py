@@ -19,7 +19,6 @@ EXAMPLE = "gpen models fetch GPEN-BFR-512"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("names", nargs="*", metavar="[fetch] NAME", help="what to fetch, or to list (default: all)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

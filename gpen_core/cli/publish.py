@@ -11,7 +11,6 @@ EXAMPLE = "gpen publish runs/open/model.safetensors me/my-gpen --private"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("source", metavar="FILE", help="a path, or a name in the zoo")
     parser.add_argument("repo", metavar="REPO", help="owner/name on the Hub; made if it is not there")
     parser.add_argument("--private", action="store_true", help="make the repository private")

@@ -46,7 +46,6 @@ GROUP_ON_DEVICE = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.usage = "gpen restore INPUT… -o OUTPUT [options]"
     add_files(parser, inputs="a picture, a film, a folder (with all it holds) or a pattern")
     group = parser.add_argument_group("what is done")

@@ -24,7 +24,6 @@ EXAMPLE = """gpen synthesize map.png -o face.png --model GPEN-Seg2face-512
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="maps; with --parse: faces or a photograph")
     parser.add_argument("-o", "--output", required=True, help="a folder, or a file's name for one result")
     kind = parser.add_mutually_exclusive_group()

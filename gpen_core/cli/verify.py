@@ -11,7 +11,6 @@ EXAMPLE = "gpen verify GPEN-BFR-512.safetensors --precision fp32 bf16 > certific
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("source", metavar="MODEL", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"], help="fp32, tf32, bf16, fp16 (fp32 bf16)")
     parser.add_argument("--device", default="cpu", help="where the forms run (cpu); float64 always runs on the CPU")

@@ -1,6 +1,6 @@
 """Pictures in and out: orientation, colour profile, alpha, 8 and 16 bits, metadata."""
 
-from .arrays import as_picture, convert_like
+from .arrays import PictureLike, as_picture, convert_like
 from .colour import from_srgb, to_srgb
 from .picture import JpegSettings, Picture
 from .reading import DEFAULT_MAX_PIXELS, READABLE_SUFFIXES, read_picture
@@ -11,6 +11,7 @@ __all__ = [
     "READABLE_SUFFIXES",
     "JpegSettings",
     "Picture",
+    "PictureLike",
     "as_picture",
     "convert_like",
     "copy_picture",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,11 +16,16 @@ from .picture import FULL_SCALE, Picture, own
 from .reading import DEFAULT_MAX_PIXELS, read_picture
 from .samples import picture_from_pil
 
+#: What a picture may be given as.
+PictureLike: TypeAlias = Picture | str | Path | Image.Image | NDArray[Any] | Tensor
+
 #: Floats are expected in [0, 1]; overshoot is tolerated this far, because resampled pictures ring.
 FLOAT_LIMIT = 1.5
 
 
-def as_picture(given: Any, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, allow_truncated: bool = False) -> Picture:
+def as_picture(
+    given: PictureLike, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, allow_truncated: bool = False
+) -> Picture:
     """A picture from a path, a PIL image, an array (H, W), (H, W, 1 | 2 | 3 | 4), a tensor (1 | 2 | 3 | 4, H, W), or
     a Picture (itself).
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..contracts import Detector, Model, Occluder, Parser, device_of
 from ..faces.types import Detection, FaceCrops
-from ..images import as_picture
+from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
 from .align import align_faces, check_aligned, take_whole, whole_face
 from .detect import find_faces
@@ -56,7 +56,7 @@ class FaceRestorer:
         self.occluder = occluder
         self._prepare = prepare
 
-    def detect(self, picture: Any, selection: Selection | None = None) -> list[Detection]:
+    def detect(self, picture: PictureLike, selection: Selection | None = None) -> list[Detection]:
         """The faces of a picture that `selection` lets through, in pixels of the picture."""
         if self.detector is None:
             from ..weights import load_detector
@@ -64,7 +64,9 @@ class FaceRestorer:
             self.detector = load_detector()
         return find_faces(self.detector, as_picture(picture), selection or Selection())
 
-    def align(self, picture: Any, detections: Sequence[Detection], options: RestoreOptions | None = None) -> FaceCrops:
+    def align(
+        self, picture: PictureLike, detections: Sequence[Detection], options: RestoreOptions | None = None
+    ) -> FaceCrops:
         """The straightened crops of these faces, at the network's input size, in sRGB."""
         size, card = self.model.config.in_size, self.model.card
         return align_faces(as_picture(picture), detections, size, card, options or RestoreOptions())
@@ -92,7 +94,7 @@ class FaceRestorer:
 
     def paste(
         self,
-        picture: Any,
+        picture: PictureLike,
         faces: FaceCrops,
         restored: Tensor,
         masks: CropMasks,
@@ -111,7 +113,7 @@ class FaceRestorer:
 
     def restore(
         self,
-        picture: Any,
+        picture: PictureLike,
         options: RestoreOptions | None = None,
         *,
         detections: Sequence[Detection] | None = None,
@@ -146,13 +148,13 @@ class FaceRestorer:
 
     def restore_many(
         self,
-        pictures: Iterable[Any],
+        pictures: Iterable[PictureLike],
         options: RestoreOptions | None = None,
         *,
         detections: Iterable[Sequence[Detection] | None] | None = None,
         masks: Iterable[Any] | None = None,
         within: Iterable[Any] | None = None,
-        canvases: Iterable[Any] | None = None,
+        canvases: Iterable[PictureLike | None] | None = None,
         aligned: bool = False,
         strength_of: StrengthOf | None = None,
         progress: Progress | None = None,
@@ -192,7 +194,7 @@ class FaceRestorer:
 
     def _works(
         self,
-        pictures: Iterable[Any],
+        pictures: Iterable[PictureLike],
         parts: Sequence[Iterator[Any]],
         options: RestoreOptions,
         aligned: bool,

@@ -14,7 +14,7 @@ from ..contracts import Detector, Model, Parser
 from ..faces.colour import luma
 from ..faces.types import Detection
 from ..fields import refuse
-from ..images import as_picture, convert_like
+from ..images import PictureLike, as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .luma import keep_luma
@@ -26,7 +26,7 @@ def to_grey(crops: Tensor) -> Tensor:
     return luma(crops).expand_as(crops)
 
 
-def colorize_face(picture: Any, model: Model) -> Any:
+def colorize_face(picture: PictureLike, model: Model) -> Any:
     """The aligned face `picture` (anything `as_picture` takes), coloured, as the same kind of thing, RGB.
 
     Every pixel keeps the input's luma to within rounding, at every size. Raises WeightsError for a model of another
@@ -36,7 +36,7 @@ def colorize_face(picture: Any, model: Model) -> Any:
 
 
 def colorize(
-    picture: Any,
+    picture: PictureLike,
     model: Model,
     *,
     detector: Detector | None = None,
@@ -72,7 +72,7 @@ def colorize(
     return replace(restored, picture=convert_like(result, _as_rgb(picture)), decoded=result)
 
 
-def _as_rgb(picture: Any) -> Any:
+def _as_rgb(picture: PictureLike) -> Any:
     """Something of the kind of `picture` that has three channels, for `convert_like` to follow."""
     if isinstance(picture, np.ndarray) and picture.ndim == 2:
         return np.broadcast_to(picture[..., None], (*picture.shape, 3))

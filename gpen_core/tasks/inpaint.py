@@ -16,7 +16,7 @@ from ..contracts import Detector, Model, Parser
 from ..errors import FaceError, InputError
 from ..faces.types import Detection
 from ..fields import described, refuse
-from ..images import Picture, as_picture, convert_like
+from ..images import Picture, PictureLike, as_picture, convert_like
 from ..images.mask import as_mask
 from ..images.picture import FULL_SCALE, to_depth
 from ..options import Masking, RestoreOptions
@@ -31,7 +31,7 @@ _THINNEST = 5
 _SMEAR = 2
 
 
-def white_strokes(picture: Any) -> NDArray[np.float32]:
+def white_strokes(picture: PictureLike) -> NDArray[np.float32]:
     """(H, W) ones where `picture` (anything `as_picture` takes) is painted white, zeros elsewhere.
 
     White areas narrower than 5 pixels are left out: they are highlights. Edges are taken in 2 pixels further.
@@ -44,7 +44,7 @@ def white_strokes(picture: Any) -> NDArray[np.float32]:
     return marked
 
 
-def inpaint_face(picture: Any, model: Model, *, mask: Any = None) -> Any:
+def inpaint_face(picture: PictureLike, model: Model, *, mask: Any = None) -> Any:
     """The aligned face `picture` (anything `as_picture` takes) with its masked part filled, as the same kind of thing.
 
     mask: see `as_mask`; None: what is painted white. Where it is zero the result equals the input to the bit.
@@ -55,7 +55,7 @@ def inpaint_face(picture: Any, model: Model, *, mask: Any = None) -> Any:
 
 
 def inpaint(
-    picture: Any,
+    picture: PictureLike,
     model: Model,
     *,
     mask: Any = None,

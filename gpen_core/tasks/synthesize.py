@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..faces.mask import LABELS
 from ..faces.palette import paint, picture_labels, resize_labels
 from ..faces.types import Detection
-from ..images import Picture, as_picture
+from ..images import Picture, PictureLike, as_picture
 from ..images.picture import to_depth
 from ..images.resize import resize
 from ..options import RestoreOptions, Selection
@@ -58,7 +58,7 @@ def synthesize_face(labels: Any, model: Model) -> NDArray[np.uint8]:
     return pixels
 
 
-def parse_face(picture: Any, parser: Parser) -> NDArray[np.uint8]:
+def parse_face(picture: PictureLike, parser: Parser) -> NDArray[np.uint8]:
     """(S, S) uint8 labels, 0 to 18, of the aligned face `picture`. Raises InputError where the parser gives a float
     mask, or the picture is not square."""
     pixels = to_depth(as_picture(picture).pixels, np.float32)
@@ -68,7 +68,7 @@ def parse_face(picture: Any, parser: Parser) -> NDArray[np.uint8]:
 
 
 def parse_faces(
-    picture: Any,
+    picture: PictureLike,
     *,
     parser: Parser,
     detector: Detector,
@@ -87,7 +87,7 @@ def parse_faces(
 
 
 def edit_faces(
-    picture: Any,
+    picture: PictureLike,
     model: Model,
     edit: Edit,
     *,
