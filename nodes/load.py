@@ -31,9 +31,9 @@ class LoadModel(io.ComfyNode):
                     "model",
                     options=files.restorers(),
                     default=zoo.DEFAULT_MODEL,
-                    tooltip=f"{zoo.DEFAULT_MODEL} ships with the pack. GPEN-… are the authors' own, for non-commercial "
-                    f"use, and are fetched when first used ({files.sizes('restorer')}). Other names are files in "
-                    "models/facerestore_models.",
+                    tooltip=f"{zoo.DEFAULT_MODEL} ships with the pack. Others are fetched when first used "
+                    f"({files.sizes('restorer')}); GPEN-… are the authors' own, for non-commercial use. What is left "
+                    "are files in models/facerestore_models.",
                 ),
                 io.Combo.Input(
                     "precision",

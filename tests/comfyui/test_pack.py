@@ -150,8 +150,12 @@ def test_every_other_language_names_every_node_and_input(pack: Pack, language: s
         # An option that came later shows its English name until somebody translates it.
         assert ids - named <= set(pack.module("nodes.inputs").option_ids()), name
         assert set(texts[name]["outputs"]) == {str(i) for i in range(len(node.GET_SCHEMA().outputs))}, name
-        for part in (*texts[name]["inputs"].values(), *texts[name]["outputs"].values()):
-            assert part["name"]
+        english = json.loads(node_texts.LOCALE.read_text(encoding="utf-8"))[name]
+        for group in ("inputs", "outputs"):
+            for key, part in texts[name][group].items():
+                assert part["name"]
+                assert part["tooltip"], f"{name}.{key}"
+                assert part["tooltip"] != english[group][key]["tooltip"], f"{name}.{key} is not translated"
 
 
 def test_the_root_module_is_only_a_door() -> None:
