@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage.data
 import torch
 from PIL import Image
 from torch import Tensor
@@ -64,6 +63,8 @@ def run(variant: Variant, seed: int, options: argparse.Namespace) -> None:
 
 def astronaut() -> Tensor:
     """The face at 64 px, (1, 3, 64, 64) in [0, 1]."""
+    import skimage.data
+
     image = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1).float() / 255
     return crop_faces(image, fit_similarity(torch.tensor(ASTRONAUT)[None], template("ffhq", 64)), 64, "reflect")
 
