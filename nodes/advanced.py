@@ -13,7 +13,7 @@ from ..gpen_core.weights import zoo
 from . import adapter, inputs
 from .adapter import io, schema
 from .model import FaceModel
-from .restore import restore_images
+from .restore import restore_images, restored_outputs
 from .simple import model_by_name
 from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs, UpscaleModel
 
@@ -87,14 +87,7 @@ class RestoreAdvanced(io.ComfyNode):
                     tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
                 ),
             ],
-            outputs=[
-                io.Image.Output("image", tooltip="The pictures with their faces restored."),
-                io.Mask.Output("mask", tooltip="How much of each pixel is restored face."),
-                io.Image.Output("faces_before", tooltip="The straightened faces as the network saw them."),
-                io.Image.Output("faces_after", tooltip="The same faces as it gave them back."),
-                BoundingBoxes.Output("bounding_boxes", tooltip="The boxes of the restored faces of each picture."),
-                io.Int.Output("face_count", tooltip="How many faces were restored in all pictures together."),
-            ],
+            outputs=restored_outputs(),
             hidden=inputs.HIDDEN,
         )
 

@@ -60,14 +60,7 @@ class RestoreFaces(io.ComfyNode):
                 inputs.numbers_input(),
                 *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
             ],
-            outputs=[
-                io.Image.Output("image", tooltip="The pictures with their faces restored."),
-                io.Mask.Output("mask", tooltip="How much of each pixel is restored face."),
-                io.Image.Output("faces_before", tooltip="The straightened faces as the network saw them."),
-                io.Image.Output("faces_after", tooltip="The same faces as it gave them back."),
-                BoundingBoxes.Output("bounding_boxes", tooltip="The boxes of the restored faces of each picture."),
-                io.Int.Output("face_count", tooltip="How many faces were restored in all pictures together."),
-            ],
+            outputs=restored_outputs(),
         )
 
     @classmethod
@@ -103,6 +96,18 @@ class RestoreFaces(io.ComfyNode):
             mask=mask,
             upscale_model=upscale_model,
         )
+
+
+def restored_outputs() -> list[Any]:
+    """What a node gives that restores pictures, as `restore_images` fills it."""
+    return [
+        io.Image.Output("image", tooltip="The pictures with their faces restored."),
+        io.Mask.Output("mask", tooltip="How much of each pixel is restored face."),
+        io.Image.Output("faces_before", tooltip="The straightened faces as the network saw them."),
+        io.Image.Output("faces_after", tooltip="The same faces as it gave them back."),
+        BoundingBoxes.Output("bounding_boxes", tooltip="The boxes of the restored faces of each picture."),
+        io.Int.Output("face_count", tooltip="How many faces were restored in all pictures together."),
+    ]
 
 
 def restore_images(
