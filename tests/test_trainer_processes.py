@@ -61,6 +61,7 @@ def test_gradients_meet_while_the_backward_pass_runs_and_are_the_mean():
     in_processes(2, AVERAGE)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes_and_the_same_step(tmp_path):
     faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
     for count, images in ((2, 8), (3, 16), (1, 24)):

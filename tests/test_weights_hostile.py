@@ -324,6 +324,7 @@ sys.exit(main(["convert", sys.argv[2], sys.argv[3]]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_conversion_leaves_nothing_behind_the_next(tmp_path: Path) -> None:
     source, target = pickled(tmp_path / "m.pth", state()), tmp_path / "out" / "m.safetensors"
     home = tmp_path / "home"
