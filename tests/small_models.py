@@ -1,5 +1,7 @@
 """Networks small enough to make, write and read in a moment."""
 
+from pathlib import Path
+
 import torch
 
 from gpen_core import GPEN
@@ -17,3 +19,14 @@ def small_model(config: GPENConfig = SMALL, card: ModelCard | None = CARD, seed:
             if name.endswith("noise.weight"):
                 parameter.fill_(0.5)
     return model.eval()
+
+
+def small_state() -> dict[str, torch.Tensor]:
+    """The parameters of a small network."""
+    return dict(small_model().state_dict())
+
+
+def pickled(path: Path, held: object) -> Path:
+    """The path, after torch has saved there what is held."""
+    torch.save(held, path)
+    return path

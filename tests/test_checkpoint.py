@@ -11,7 +11,7 @@ import torch
 from golden_cases import cases, load
 from safetensors import safe_open
 from safetensors.torch import save_file
-from small_models import CARD, SMALL, small_model
+from small_models import CARD, SMALL, small_model, small_state
 
 from gpen_core.architecture import Network, expected_shapes
 from gpen_core.config import GPENConfig, ModelCard
@@ -22,17 +22,13 @@ from gpen_core.weights.hub import Located
 from gpen_core.weights.tensors import tensors_sha256
 
 
-def state() -> dict[str, torch.Tensor]:
-    return dict(small_model().state_dict())
-
-
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 def write(folder: Path, card: ModelCard | None = CARD) -> Path:
     path = folder / "m.safetensors"
-    checkpoint.write(path, state(), SMALL, card)
+    checkpoint.write(path, small_state(), SMALL, card)
     return path
 
 
@@ -81,40 +77,40 @@ def test_writing_over_the_file_that_is_mapped_leaves_the_model_intact(tmp_path: 
     path = write(tmp_path)
     found = checkpoint.read(path)
     checkpoint.write(path, dict(small_model(seed=1).state_dict()), SMALL, CARD)
-    assert same(found.state_dict(), state())
+    assert same(found.state_dict(), small_state())
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
 @pytest.mark.parametrize("wrapper", [None, "g_ema", "params_ema", "params", "state_dict"])
 def test_pickles_are_read_bare_and_wrapped(tmp_path: Path, suffix: str, wrapper: str | None) -> None:
     path = tmp_path / f"m{suffix}"
-    held = state() if wrapper is None else {wrapper: state(), "d": {"x": torch.zeros(1)}, "iteration": 3}
+    held = small_state() if wrapper is None else {wrapper: small_state(), "d": {"x": torch.zeros(1)}, "iteration": 3}
     torch.save(held, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
+    assert same(checkpoint.read(path, task="restoration").state_dict(), small_state())
 
 
 def test_averaged_weights_are_taken_before_the_last_ones(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save({"params": dict(small_model(seed=1).state_dict()), "params_ema": state()}, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
+    torch.save({"params": dict(small_model(seed=1).state_dict()), "params_ema": small_state()}, path)
+    assert same(checkpoint.read(path, task="restoration").state_dict(), small_state())
 
 
 def test_the_prefix_of_parallel_training_is_taken_off(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save({"g_ema": {f"module.{name}": tensor for name, tensor in state().items()}}, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
+    torch.save({"g_ema": {f"module.{name}": tensor for name, tensor in small_state().items()}}, path)
+    assert same(checkpoint.read(path, task="restoration").state_dict(), small_state())
 
 
 def test_old_pickles_without_a_zip_are_read(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path, _use_new_zipfile_serialization=False)
-    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
+    torch.save(small_state(), path, _use_new_zipfile_serialization=False)
+    assert same(checkpoint.read(path, task="restoration").state_dict(), small_state())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_float_types_are_read_as_float32(tmp_path: Path, dtype: torch.dtype) -> None:
     path = tmp_path / "m.safetensors"
-    tensors = {name: tensor.to(dtype) for name, tensor in state().items()}
+    tensors = {name: tensor.to(dtype) for name, tensor in small_state().items()}
     save_file(tensors, path)
     found = checkpoint.read(path, task="restoration").state_dict()
     assert all(tensor.dtype == torch.float32 for tensor in found.values())
@@ -123,13 +119,13 @@ def test_other_float_types_are_read_as_float32(tmp_path: Path, dtype: torch.dtyp
 
 def test_absent_blur_kernels_are_filled_in(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    save_file({name: tensor for name, tensor in state().items() if not name.endswith("kernel")}, path)
-    assert same(checkpoint.read(path, task="restoration").state_dict(), state())
+    save_file({name: tensor for name, tensor in small_state().items() if not name.endswith("kernel")}, path)
+    assert same(checkpoint.read(path, task="restoration").state_dict(), small_state())
 
 
 def test_a_pickle_is_converted_once_and_then_read_from_the_cache(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path)
+    torch.save(small_state(), path)
     first = GPEN.from_file(Located(path), task="restoration")
     converted = converted_path(sha256_of(path))
     assert converted.is_file()
@@ -140,7 +136,7 @@ def test_a_pickle_is_converted_once_and_then_read_from_the_cache(tmp_path: Path)
 
 def test_a_conversion_does_not_fix_the_card(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path)
+    torch.save(small_state(), path)
     assert GPEN.from_file(Located(path), task="colorization").card.task == "colorization"
     assert GPEN.from_file(Located(path), task="inpainting").card.task == "inpainting"
 
@@ -190,11 +186,11 @@ def test_a_folder_names_the_weights_in_it(tmp_path: Path) -> None:
 
 def test_a_saved_folder_comes_back_the_same(tmp_path: Path) -> None:
     model = GPEN(SMALL, CARD)
-    model.load_state_dict(state())
+    model.load_state_dict(small_state())
     folder = model.save_pretrained(tmp_path / "out")
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     again = GPEN.from_pretrained(folder)
-    assert same(dict(again.state_dict()), state())
+    assert same(dict(again.state_dict()), small_state())
     assert again.config == SMALL
     assert again.card.name == "small"
     assert not again.training
@@ -204,7 +200,7 @@ def test_a_saved_folder_comes_back_the_same(tmp_path: Path) -> None:
 
 def test_the_card_of_a_bare_file_is_read_from_the_config_beside_it(tmp_path: Path) -> None:
     GPEN(SMALL, CARD).save_pretrained(tmp_path)
-    save_file(state(), tmp_path / "model.safetensors")
+    save_file(small_state(), tmp_path / "model.safetensors")
     assert GPEN.from_pretrained(tmp_path).card == CARD
 
 
@@ -226,13 +222,13 @@ def test_a_loaded_model_trains(tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1)
-    assert same(checkpoint.read(tmp_path / "m.safetensors").state_dict(), state())
+    assert same(checkpoint.read(tmp_path / "m.safetensors").state_dict(), small_state())
 
 
 def test_weights_written_in_half_precision_are_half_the_size(tmp_path: Path) -> None:
     full = write(tmp_path)
     half = tmp_path / "half.safetensors"
-    checkpoint.write(half, {name: tensor.half() for name, tensor in state().items()}, SMALL, CARD)
+    checkpoint.write(half, {name: tensor.half() for name, tensor in small_state().items()}, SMALL, CARD)
     assert half.stat().st_size < 0.65 * full.stat().st_size
     assert checkpoint.read(half).config == SMALL
 
@@ -254,7 +250,7 @@ def test_a_network_is_built_once_on_the_way_from_a_file(tmp_path: Path, monkeypa
 
 def test_a_model_knows_its_file_and_a_drawn_one_none(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path)
+    torch.save(small_state(), path)
     for _ in range(2):  # converted, then from the cache
         assert load_model(path, prepare=False, device="cpu", task="restoration").file == path
     assert small_model().file is None

@@ -10,50 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from small_batches import photograph
+from small_command import detect_bright, gpen, model_file
 
-from gpen_core import GPEN, weights
-from gpen_core.cli.main import main
-from gpen_core.config import GPENConfig, ModelCard
-from gpen_core.faces.types import Detection
 from gpen_core.images import as_picture, read_picture
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
-from gpen_core.weights import checkpoint, hub, load, load_model
-
-
-def detect_bright(pictures: torch.Tensor) -> list[list[Detection]]:
-    """A face in the middle of every picture that is bright somewhere, with another, less certain one in its corner."""
-    found = []
-    for picture in pictures:
-        faces = []
-        for left, top, side, score in ((20.0, 15.0, 30.0, 0.99), (2.0, 2.0, 12.0, 0.92)):
-            points = ((0.35, 0.4), (0.65, 0.4), (0.5, 0.6), (0.38, 0.75), (0.62, 0.75))
-            landmarks = [(left + side * x, top + side * y) for x, y in points]
-            faces.append(Detection(box=(left, top, left + side, top + side), landmarks=landmarks, score=score))
-        found.append(faces if picture.max() > 0.5 else [])
-    return found
+from gpen_core.weights import hub, load, load_model
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of a small random network; the detector is replaced, because none is part of this checkout's tests."""
-    monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": detect_bright)
-    network = GPEN(GPENConfig.standard(32, narrow=0.05), generator=torch.Generator().manual_seed(1))
-    path = tmp_path / "small.safetensors"
-    checkpoint.write(path, network.state_dict(), network.config, ModelCard(name="small"))
-    return path
-
-
-def photograph(path: Path, seed: int, *, brightest: int = 256, size: tuple[int, int] = (60, 80)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, brightest, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def gpen(*words: object) -> int:
-    return main([str(word) for word in words])
+    return model_file(tmp_path, monkeypatch)
 
 
 def test_the_model_is_located_once_and_its_hash_is_in_the_report(tmp_path, model, monkeypatch):
@@ -76,7 +44,7 @@ def test_the_model_is_located_once_and_its_hash_is_in_the_report(tmp_path, model
 def test_a_folder_is_restored_as_the_library_does_it(tmp_path, model, capsys):
     photograph(tmp_path / "in" / "a.png", 1)
     photograph(tmp_path / "in" / "sub" / "b.png", 2)
-    photograph(tmp_path / "in" / "dark.jpg", 3, brightest=50)
+    photograph(tmp_path / "in" / "dark.jpg", 3, bright=False)
     status = gpen(
         "restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--precision", "fp32", "--device", "cpu"
     )
@@ -160,7 +128,7 @@ def test_aligned_faces_formats_and_sizes(tmp_path, model, capsys):
 
 def test_larger_results_and_another_format(tmp_path, model):
     photograph(tmp_path / "in" / "a.png", 1)
-    photograph(tmp_path / "in" / "dark.png", 1, brightest=40)
+    photograph(tmp_path / "in" / "dark.png", 1, bright=False)
     words = ["--model", model, "--upscale", 2, "--format", "jpg", "--quality", 80, "--quiet"]
     assert gpen("restore", tmp_path / "in", "-o", tmp_path / "out", *words) == 0
     for name in ("a.jpg", "dark.jpg"):
@@ -278,7 +246,7 @@ def test_an_option_needs_no_more_than_its_field_to_be_a_flag_with_help_and_a_row
 def test_the_last_line_counts_pictures_without_a_face_and_says_what_might_find_one(tmp_path, model, capsys):
     photograph(tmp_path / "in" / "a.png", 1)
     for name in ("dark.png", "darker.png"):
-        photograph(tmp_path / "in" / name, 1, brightest=40)
+        photograph(tmp_path / "in" / name, 1, bright=False)
     words = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet"]
     assert gpen(*words) == 0
     said = capsys.readouterr().out
@@ -318,67 +286,6 @@ def test_work_goes_on_when_nobody_reads_its_progress(tmp_path, model):
     os.close(writing)
     assert done.returncode == 0
     assert (tmp_path / "out" / "a.jpg").exists()
-
-
-def paint(path: Path, *boxes: tuple[int, int, int, int], size: tuple[int, int] = (60, 80)) -> np.ndarray:
-    mask = np.zeros(size, np.uint8)
-    for x1, y1, x2, y2 in boxes:
-        mask[y1:y2, x1:x2] = 255
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask).save(path)
-    return mask > 0
-
-
-@pytest.mark.parametrize("invert", [False, True])
-def test_only_what_a_painted_mask_leaves_open_changes(tmp_path, model, invert):
-    photograph(tmp_path / "a.png", 1)
-    white = paint(tmp_path / "mask.png", (25, 0, 40, 60))
-    words = ["restore", tmp_path / "a.png", "--model", model, "--quiet", "-o"]
-    assert gpen(*words, tmp_path / "plain.png") == 0
-    masked = [*words, tmp_path / "b.png", "--mask", tmp_path / "mask.png", *(["--invert"] if invert else [])]
-    assert gpen(*masked) == 0
-    before, plain, after = (read_picture(tmp_path / name).pixels for name in ("a.png", "plain.png", "b.png"))
-    may = ~white if invert else white
-    np.testing.assert_array_equal(after[~may], before[~may])
-    np.testing.assert_array_equal(after[may], plain[may])
-    assert (plain != before)[may].any()
-    assert json.loads((tmp_path / "b.report.json").read_text())["settings"]["masks"][2] is invert
-
-
-def test_each_picture_of_a_folder_has_the_mask_that_is_called_like_it(tmp_path, model, capsys):
-    for name in ("a.png", "sub/b.jpg", "c.png"):
-        photograph(tmp_path / "in" / name, 1)
-    paint(tmp_path / "masks" / "a.png")
-    paint(tmp_path / "masks" / "sub" / "b.png", (0, 0, 80, 60))
-    words = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--quiet", "--mask-folder"]
-    assert gpen(*words, tmp_path / "masks", "--upscale", 2) == 1
-    said = capsys.readouterr().err
-    assert "holds no mask for" in said
-    assert "put c.png there" in said
-    assert gpen(*words, tmp_path / "masks") == 1
-    before = read_picture(tmp_path / "in" / "a.png").pixels
-    np.testing.assert_array_equal(read_picture(tmp_path / "out" / "a.png").pixels, before)
-    assert (
-        read_picture(tmp_path / "out" / "sub" / "b.jpg").pixels != read_picture(tmp_path / "in/sub/b.jpg").pixels
-    ).any()
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--mask", "elipse"), "--mask elipse is neither a kind of mask nor a file; did you mean ellipse?"),
-        (("--invert",), "--invert needs --mask FILE or --mask-folder DIR"),
-        (("--mask-folder", "nowhere"), "nowhere is not a folder of masks"),
-        (("--mask", "small.png"), "the mask is 9×9, the picture 80×60"),
-        (("--mask", "small.png", "--mask-folder", "."), "leave one out"),
-    ],
-)
-def test_masks_that_contradict_themselves_or_the_picture_are_refused(tmp_path, model, words, said, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    photograph(tmp_path / "a.png", 1)
-    paint(tmp_path / "small.png", size=(9, 9))
-    assert gpen("restore", "a.png", "-o", "b.png", "--model", model, "--quiet", *words) == 1
-    assert said in capsys.readouterr().err
 
 
 def test_a_picture_whose_faces_are_all_left_alone_is_the_inputs_own_file(tmp_path, model):

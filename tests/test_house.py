@@ -56,6 +56,18 @@ MAY_IMPORT["page"] = {"errors", "images"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 
 
+def test_every_room_says_what_it_may_import() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or list(path.glob("*.py"))}
+    assert rooms == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("folder", [".", "gpen_core", "nodes", "integrations", "training", "docs", "tests"])
+def test_no_file_is_above_350_lines(folder: str) -> None:
+    paths = (ROOT / folder).glob("*.py") if folder == "." else (ROOT / folder).rglob("*.py")
+    lengths = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in paths}
+    assert {path: length for path, length in lengths.items() if length > 350} == {}
+
+
 def parts_imported(path: Path) -> set[str]:
     """The first-level parts of gpen_core that a module imports, also in functions, but not under TYPE_CHECKING."""
     inside = path.relative_to(PACKAGE).with_suffix("").parts

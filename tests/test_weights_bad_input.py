@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_models import CARD, SMALL, small_model
+from small_models import CARD, SMALL, small_state
 
 from gpen_core.architecture import Discriminator, build_prior, expected_shapes
 from gpen_core.config import GPENConfig
@@ -19,10 +19,6 @@ from gpen_core.weights import checkpoint, load_detector, load_model, load_parser
 from gpen_core.weights.cache import cache_folder
 from gpen_core.weights.description import Header, encode, read_header
 from gpen_core.weights.tensors import is_finite, read_tensors
-
-
-def state() -> dict[str, torch.Tensor]:
-    return dict(small_model().state_dict())
 
 
 def refusal(path: Path | str, kind: type[GPENError] = WeightsError) -> str:
@@ -46,7 +42,7 @@ class Runs:
 
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save({"g_ema": state(), "note": Runs(tmp_path / "made")}, path)
+    torch.save({"g_ema": small_state(), "note": Runs(tmp_path / "made")}, path)
     line = refusal(path, UnsafeFileError)
     assert "more than tensors" in line
     assert "mkdir" in line
@@ -59,7 +55,7 @@ def test_an_old_torch_opens_an_unknown_pickle_only_when_told_to(
     tmp_path: Path, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path)
+    torch.save(small_state(), path)
     monkeypatch.setattr(torch, "__version__", release)
     assert "--trust-pickle" in refusal(path, UnsafeFileError)
     assert load_model(path, prepare=False, device="cpu", task="restoration", trust_pickle=True).config == SMALL
@@ -68,7 +64,7 @@ def test_an_old_torch_opens_an_unknown_pickle_only_when_told_to(
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"m{suffix}"
-    save_file(state(), path) if suffix == ".safetensors" else torch.save(state(), path)
+    save_file(small_state(), path) if suffix == ".safetensors" else torch.save(small_state(), path)
     whole = path.read_bytes()
     for length in (len(whole) - 1, len(whole) // 2, 100, 5):
         path.write_bytes(whole[:length])
@@ -80,7 +76,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
 
 def test_an_old_pickle_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path, _use_new_zipfile_serialization=False)
+    torch.save(small_state(), path, _use_new_zipfile_serialization=False)
     whole = path.read_bytes()
     # Cut in the middle of a name, it seems to ask for another class: refused all the same.
     for length in (len(whole) - 10, len(whole) // 2, 200, 10):
@@ -93,9 +89,9 @@ def test_an_old_pickle_cut_short_is_refused(tmp_path: Path) -> None:
 def test_flipped_bytes_are_refused_or_read_but_never_end_in_a_foreign_error(tmp_path: Path, form: str) -> None:
     path = tmp_path / ("m.safetensors" if form == "safetensors" else "m.pth")
     if form == "safetensors":
-        save_file(state(), path)
+        save_file(small_state(), path)
     else:
-        torch.save(state(), path, _use_new_zipfile_serialization=form == "zip")
+        torch.save(small_state(), path, _use_new_zipfile_serialization=form == "zip")
     whole = path.read_bytes()
     dice = random.Random(0)
     for _ in range(100):
@@ -162,8 +158,8 @@ OTHERS = {
     "a RetinaFace detector": thin("body.stage1.0.0.weight", "fpn.output1.0.weight", "ssh1.conv3X3.0.weight"),
     "a ParseNet parser": thin("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight"),
     "an ArcFace recognition network": thin("input_layer.0.weight", "output_layer.0.weight"),
-    "a GPEN encoder without its prior": {k: v for k, v in state().items() if not k.startswith("generator.")},
-    "a GPEN file without its encoder": {k: v for k, v in state().items() if k.startswith("generator.")},
+    "a GPEN encoder without its prior": {k: v for k, v in small_state().items() if not k.startswith("generator.")},
+    "a GPEN file without its encoder": {k: v for k, v in small_state().items() if k.startswith("generator.")},
 }
 
 
@@ -182,7 +178,7 @@ def test_an_unknown_network_is_refused_with_a_sample_of_its_tensors(tmp_path: Pa
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_listed(tmp_path: Path) -> None:
-    tensors = state()
+    tensors = small_state()
     del tensors["generator.style.1.bias"]
     tensors["generator.extra"] = torch.zeros(1)
     tensors["ecd1.0.2.bias"] = torch.zeros(3)
@@ -204,7 +200,7 @@ def test_shapes_that_fit_no_configuration_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
-    tensors = state()
+    tensors = small_state()
     tensors["ecd1.0.1.weight"][0, 0, 1, 1] = value
     for path in (tmp_path / "m.safetensors", tmp_path / "m.pth"):
         save_file(tensors, path) if path.suffix == ".safetensors" else torch.save(tensors, path)
@@ -221,12 +217,12 @@ def test_finite_weights_whose_sum_overflows_are_accepted() -> None:
 
 
 def test_integer_weights_are_refused(tmp_path: Path) -> None:
-    save_file({name: tensor.to(torch.int32) for name, tensor in state().items()}, tmp_path / "m.safetensors")
+    save_file({name: tensor.to(torch.int32) for name, tensor in small_state().items()}, tmp_path / "m.safetensors")
     assert "float tensors" in refusal(tmp_path / "m.safetensors")
 
 
 def test_another_blur_kernel_is_refused(tmp_path: Path) -> None:
-    tensors = state()
+    tensors = small_state()
     tensors["ecd1.0.0.kernel"] = torch.full((4, 4), 1 / 16)
     save_file(tensors, tmp_path / "m.safetensors")
     assert "blur kernel ecd1.0.0.kernel" in refusal(tmp_path / "m.safetensors")
@@ -234,7 +230,7 @@ def test_another_blur_kernel_is_refused(tmp_path: Path) -> None:
 
 def test_a_header_that_contradicts_the_tensors_is_refused(tmp_path: Path) -> None:
     other = GPENConfig.standard(16, narrow=1 / 32, style_dim=16, n_mlp=2)
-    save_file(state(), tmp_path / "m.safetensors", metadata=encode(Header(other, CARD)))
+    save_file(small_state(), tmp_path / "m.safetensors", metadata=encode(Header(other, CARD)))
     line = refusal(tmp_path / "m.safetensors")
     assert "contradicts its tensors: channels" in line
 
@@ -251,17 +247,17 @@ def test_a_header_that_contradicts_the_tensors_is_refused(tmp_path: Path) -> Non
     ],
 )
 def test_a_header_that_cannot_be_read_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
-    save_file(state(), tmp_path / "m.safetensors", metadata=metadata)
+    save_file(small_state(), tmp_path / "m.safetensors", metadata=metadata)
     assert "m.safetensors" in refusal(tmp_path / "m.safetensors")
 
 
 def test_a_task_against_the_header_is_refused(tmp_path: Path) -> None:
-    checkpoint.write(tmp_path / "m.safetensors", state(), SMALL, replace(CARD, task="inpainting"))
+    checkpoint.write(tmp_path / "m.safetensors", small_state(), SMALL, replace(CARD, task="inpainting"))
     assert "gpen convert --task" in refusal(tmp_path / "m.safetensors")
 
 
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
-    save_file(state(), tmp_path / "m.safetensors")
+    save_file(small_state(), tmp_path / "m.safetensors")
     with pytest.raises(ConfigError, match="restoration, colorization"):
         load_model(tmp_path / "m.safetensors", prepare=False, task="cooking")  # type: ignore[call-overload]
 
@@ -306,7 +302,7 @@ def test_a_model_that_ships_but_is_not_in_this_copy_is_said_so(monkeypatch: pyte
 
 @pytest.mark.parametrize("device", ["warp", "cuda:99", "cpu:x"])
 def test_a_device_that_is_not_at_hand_is_refused(tmp_path: Path, device: str) -> None:
-    checkpoint.write(tmp_path / "m.safetensors", state(), SMALL, CARD)
+    checkpoint.write(tmp_path / "m.safetensors", small_state(), SMALL, CARD)
     with pytest.raises(DeviceError):
         load_model(tmp_path / "m.safetensors", device=device)
 

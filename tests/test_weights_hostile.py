@@ -1,12 +1,7 @@
 """Damaged and hostile files of weights: one line in a moment, whatever they hold; and no file outlives its reading."""
 
-import os
-import shutil
-import subprocess
-import sys
 import time
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,25 +10,17 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from small_models import CARD, SMALL, small_model
+from small_models import SMALL, pickled, small_state
 
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError, GPENError, HubError, WeightsError
-from gpen_core.weights import GPEN, checkpoint, hub, load_detector, load_model, load_parser, zoo
-from gpen_core.weights.cache import cache_folder, converted_path, sha256_of
-from gpen_core.weights.checkpoint import read_state_dict
-from gpen_core.weights.entry import BUNDLED
+from gpen_core.weights import GPEN, hub, load_detector, load_model, load_parser
+from gpen_core.weights.cache import converted_path, sha256_of
 from gpen_core.weights.hub import Located
-
-DETECTOR = BUNDLED / "gpen-open-detector.safetensors"
-
-
-def state() -> dict[str, torch.Tensor]:
-    return dict(small_model().state_dict())
 
 
 def with_weight(change: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, torch.Tensor]:
-    tensors = state()
+    tensors = small_state()
     tensors["generator.style.1.weight"] = change(tensors["generator.style.1.weight"])
     return tensors
 
@@ -48,11 +35,6 @@ def refusal(path: Path) -> str:
         assert len(str(caught.value)) < 1000
     assert time.monotonic() - start < 5
     return str(caught.value)
-
-
-def pickled(path: Path, held: object) -> Path:
-    torch.save(held, path)
-    return path
 
 
 STRANGE = {
@@ -104,7 +86,7 @@ def test_tensors_that_share_memory_or_lie_across_it_are_read(tmp_path: Path) -> 
 
 
 def test_a_zip_that_torch_did_not_write_so_is_refused(tmp_path: Path) -> None:
-    pickled(tmp_path / "good.pth", state())
+    pickled(tmp_path / "good.pth", small_state())
     with (
         zipfile.ZipFile(tmp_path / "good.pth") as good,
         zipfile.ZipFile(tmp_path / "m.pth", "w", zipfile.ZIP_DEFLATED) as packed,
@@ -118,7 +100,7 @@ def test_a_zip_that_torch_did_not_write_so_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, cut: float, suffix: str) -> None:
     path = tmp_path / f"m{suffix}"
-    torch.save(state(), path) if suffix == ".pth" else save_file(state(), path)
+    torch.save(small_state(), path) if suffix == ".pth" else save_file(small_state(), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * cut)])
     assert "get it again" in refusal(path)
@@ -229,141 +211,3 @@ def test_a_server_that_lists_names_outside_its_repository_is_not_followed(monkey
     monkeypatch.setattr(hub, "repository_files", lambda repo, revision=None: ["../../evil.pth"])
     with pytest.raises(HubError, match="no file of a repository"):
         hub.fetch_repository_file("me/model")
-
-
-def test_another_file_of_the_same_size_and_time_has_its_own_hash(tmp_path: Path) -> None:
-    """As archives and `cp -p` make them: checkpoints of one architecture are equal in size."""
-    path, other = tmp_path / "m.bin", tmp_path / "other.bin"
-    path.write_bytes(b"one")
-    long_ago = 1_600_000_000_000_000_000
-    os.utime(path, ns=(long_ago, long_ago))
-    other.write_bytes(b"two")
-    os.utime(other, ns=(long_ago, long_ago))
-    first = sha256_of(path)
-    shutil.copy2(other, path)
-    assert sha256_of(path) == sha256_of(other) != first
-    path.write_bytes(b"one")
-    os.utime(path, ns=(long_ago, long_ago))
-    os.replace(other, path)
-    assert sha256_of(path) != first
-
-
-def test_a_hash_is_remembered_only_of_a_file_that_has_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "m.bin"
-    path.write_bytes(b"one")
-    sha256_of(path)
-    assert not list((cache_folder() / "hashes").glob("*.json"))
-    later = time.time_ns() + 10_000_000_000
-    monkeypatch.setattr(time, "time_ns", lambda: later)
-    sha256_of(path)
-    assert len(list((cache_folder() / "hashes").glob("*.json"))) == 1
-
-
-def test_a_conversion_that_was_damaged_since_is_made_anew(tmp_path: Path) -> None:
-    path = pickled(tmp_path / "m.pth", state())
-    GPEN.from_file(Located(path), task="restoration")
-    converted = converted_path(sha256_of(path))
-    converted.write_bytes(converted.read_bytes()[:100])
-    found = GPEN.from_file(Located(path), task="restoration").state_dict()
-    assert torch.equal(found["ecd0.0.0.weight"], state()["ecd0.0.0.weight"])
-    converted.write_bytes(b"x" * 100)
-    assert read_state_dict(Located(path)).keys() == state().keys()
-
-
-def mapped(path: Path) -> bool:
-    return str(path) in Path("/proc/self/maps").read_text()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is mapped")
-@pytest.mark.parametrize("kind", ["model", "canonical", "pickle", "detector", "raw"])
-def test_no_file_stays_mapped_and_one_overwritten_in_place_does_no_harm(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / ("m.pth" if kind == "pickle" else "m.safetensors")
-    run: Callable[[], torch.Tensor]
-    face = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
-    if kind == "detector":
-        shutil.copy(DETECTOR, path)
-        detector = load_detector(path, device="cpu")
-
-        def run() -> torch.Tensor:
-            return torch.cat([value.flatten() for value in detector.network.state_dict().values()])
-    elif kind == "raw":
-        save_file(state(), path)
-        tensors = read_state_dict(Located(path))
-
-        def run() -> torch.Tensor:
-            return tensors["ecd0.0.0.weight"] * 1
-    else:
-        torch.save(state(), path) if kind == "pickle" else checkpoint.write(path, state(), SMALL, CARD)
-        model = load_model(path, device="cpu", precision="fp32", prepare=kind != "canonical", task=CARD.task)
-
-        def run() -> torch.Tensor:
-            with torch.no_grad():
-                result: torch.Tensor = model(face)
-                return result
-
-    before = run().clone()
-    assert not mapped(path)
-    assert not mapped(cache_folder())
-    with path.open("r+b") as file:
-        file.truncate(16)
-    assert torch.equal(run(), before)
-
-
-KILLED = """
-import os, sys
-from gpen_core.cli.main import main
-count = 0
-def end(event, arguments):
-    global count
-    if event == "open" and str(arguments[0]).endswith(".part") or event == "os.rename":
-        count += 1
-        if count == int(sys.argv[1]):
-            os._exit(9)
-sys.addaudithook(end)
-sys.exit(main(["convert", sys.argv[2], sys.argv[3]]))
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_conversion_leaves_nothing_behind_the_next(tmp_path: Path) -> None:
-    source, target = pickled(tmp_path / "m.pth", state()), tmp_path / "out" / "m.safetensors"
-    home = tmp_path / "home"
-    environment = {**os.environ, "HF_HOME": str(home), "PYTHONWARNINGS": "ignore"}
-
-    def convert(moment: int) -> int:
-        words = [sys.executable, "-c", KILLED, str(moment), str(source), str(target)]
-        return subprocess.run(words, env=environment, capture_output=True, check=False).returncode
-
-    def left() -> list[str]:
-        return [path.name for path in tmp_path.rglob("*.part")]
-
-    moments = 0
-    while convert(moments + 1) == 9:
-        moments += 1
-    assert moments >= 4  # a temporary file opened, renamed: twice
-    assert target.is_file()
-    assert left() == []
-
-
-def test_a_planted_link_is_not_followed_when_weights_are_written(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.write_text("mine")
-    target = tmp_path / "m.safetensors"
-    for name in (".m.safetensors.part", "m.safetensors.part"):
-        (tmp_path / name).symlink_to(victim)
-    checkpoint.write(target, state(), SMALL, CARD)
-    assert victim.read_text() == "mine"
-    assert not target.is_symlink()
-
-
-def test_the_zoo_knows_no_file_by_less_than_its_content(tmp_path: Path) -> None:
-    entry = zoo.find("GPEN-BFR-512")
-    path = tmp_path / "GPEN-BFR-512.pth"
-    path.write_bytes(b"x")
-    os.truncate(path, entry.size or 1)
-    assert zoo.with_hash(sha256_of(path)) is None
-
-
-def test_an_ordered_dict_is_a_state_dict_too(tmp_path: Path) -> None:
-    path = pickled(tmp_path / "m.pth", OrderedDict(state()))
-    assert GPEN.from_file(Located(path), task="restoration").config == SMALL

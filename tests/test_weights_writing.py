@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_models import CARD, SMALL, small_model
+from small_models import CARD, SMALL, small_state
 
 from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, WeightsError
@@ -16,10 +16,6 @@ from gpen_core.weights import GPEN, checkpoint
 from gpen_core.weights.cache import cache_folder
 from gpen_core.weights.checkpoint import read_state_dict
 from gpen_core.weights.hub import Located
-
-
-def state() -> dict[str, torch.Tensor]:
-    return dict(small_model().state_dict())
 
 
 @contextlib.contextmanager
@@ -36,19 +32,19 @@ def little_space(kilobytes: int) -> Iterator[None]:
 def test_no_space_left_leaves_no_half_written_file(tmp_path: Path) -> None:
     target = tmp_path / "out/m.safetensors"
     with little_space(20), pytest.raises(WeightsError, match="free some space"):
-        checkpoint.write(target, state(), SMALL, CARD)
+        checkpoint.write(target, small_state(), SMALL, CARD)
     assert list(target.parent.iterdir()) == []
-    checkpoint.write(target, state(), SMALL, CARD)
+    checkpoint.write(target, small_state(), SMALL, CARD)
     before = target.read_bytes()
     with little_space(20), pytest.raises(WeightsError, match="free some space"):
-        checkpoint.write(target, state(), SMALL, CARD)
+        checkpoint.write(target, small_state(), SMALL, CARD)
     assert [path.name for path in target.parent.iterdir()] == ["m.safetensors"]
     assert target.read_bytes() == before
 
 
 def test_a_cache_without_space_is_done_without(tmp_path: Path) -> None:
     path = tmp_path / "m.pth"
-    torch.save(state(), path)
+    torch.save(small_state(), path)
     with little_space(20), pytest.warns(UserWarning, match="not kept"):
         found = GPEN.from_file(Located(path), task="restoration")
     assert found.config == SMALL
@@ -62,22 +58,22 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypa
     blocked.write_text("a file where the cache's folder should be")
     monkeypatch.setattr(constants, "HF_HOME", str(blocked))
     path = tmp_path / "m.pth"
-    torch.save(state(), path)
+    torch.save(small_state(), path)
     with pytest.warns(UserWarning, match="not kept"):
         assert GPEN.from_file(Located(path), task="restoration").config == SMALL
     with pytest.warns(UserWarning, match="not kept"):
-        assert read_state_dict(Located(path)).keys() == state().keys()
+        assert read_state_dict(Located(path)).keys() == small_state().keys()
 
 
 def test_only_safetensors_are_written(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"must end in \.safetensors"):
-        checkpoint.write(tmp_path / "m.pth", state(), SMALL, CARD)
+        checkpoint.write(tmp_path / "m.pth", small_state(), SMALL, CARD)
     with pytest.raises(ConfigError, match="JSON values"):
-        checkpoint.write(tmp_path / "m.safetensors", state(), SMALL, replace(CARD, details={"x": float("nan")}))
+        checkpoint.write(tmp_path / "m.safetensors", small_state(), SMALL, replace(CARD, details={"x": float("nan")}))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_state_dict_of_another_configuration_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="does not fit"):
-        checkpoint.write(tmp_path / "m.safetensors", state(), GPENConfig.standard(16, narrow=1 / 32), CARD)
+        checkpoint.write(tmp_path / "m.safetensors", small_state(), GPENConfig.standard(16, narrow=1 / 32), CARD)
     assert list(tmp_path.iterdir()) == []
