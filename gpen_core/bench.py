@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import statistics
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from .architecture.precision import DTYPES, PRECISIONS, float32_as
 from .architecture.prepared import prepare
 from .config import GPENConfig, ModelCard
-from .errors import ConfigError, DeviceError, MissingPackageError
+from .errors import ConfigError, DeviceError
+from .formats.export import INPUT, to_onnx
+from .formats.onnx_model import open_session
 from .weights import GPEN
 
 FORMS = ("plain", "prepared", "compiled", "graphed")
@@ -144,34 +144,12 @@ def onnxruntime_call(network: GPEN, faces: Tensor) -> Callable[[], object]:
     """Restores `faces` by ONNX Runtime on the CPU, in float32, with as many threads as torch has."""
     if faces.device.type != "cpu":
         raise DeviceError(f"the onnxruntime peer runs on the CPU, not on {faces.device}; leave it out there")
-    try:
-        importlib.import_module("onnx")  # The exporter needs it.
-        onnxruntime = importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingPackageError("the onnxruntime peer needs: pip install onnx onnxruntime") from error
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The exporter warns about its own successor and about its own constants.
-        warnings.simplefilter("ignore")
-        file = str(Path(folder) / "gpen.onnx")
-        torch.onnx.export(_OneInput(network), (faces,), file, opset_version=17, dynamo=False, input_names=["faces"])
-        session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
-    given = {"faces": faces.numpy()}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "gpen.onnx"
+        to_onnx(network, file, {})
+        session = open_session(file, ["cpu"])
+    given = {INPUT: faces.numpy()}
     return lambda: session.run(None, given)
-
-
-class _OneInput(nn.Module):
-    """A network without the options of its forward, which the exporter would take for inputs."""
-
-    def __init__(self, network: GPEN) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Restored faces."""
-        restored: Tensor = self.network(faces)
-        return restored
 
 
 def interleaved(

@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import ConfigError
 from .images import Picture
-from .images.writing import replacing
+from .images.writing import whole_file
 
 #: restored: its faces were; copied: no face, the file's own bytes; converted: no face, but another format or size
 #: was asked; failed: `reason` says why.
@@ -135,7 +135,7 @@ def write_report(path: Path, rows: Iterable[Mapping[str, Any]], settings: Mappin
     """
     counts: dict[str, int] = dict.fromkeys(get_args(Status), 0)
     faces = 0
-    with replacing(path) as file:
+    with whole_file(path) as file:
         file.write(b'{"settings": ' + as_line(settings) + b',\n"pictures": [')
         separator = b"\n"
         for row in rows:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..gpen_core.errors import InputError
+from ..gpen_core.images.resize import resize
 from ..gpen_core.restore import RestoredFace
 from . import adapter
 
@@ -196,9 +197,7 @@ class Crops:
 
 def resized(crops: Tensor, size: int) -> Tensor:
     """Square pictures (N, 3, S, S) in [0, 1] as (N, 3, size, size), bicubic, filtered against aliasing."""
-    if tuple(crops.shape[-2:]) == (size, size):
-        return crops
-    return functional.interpolate(crops, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    return resize(crops, size, mode="bicubic").clamp(0, 1)
 
 
 def masks_out(masks: Sequence[Tensor]) -> Tensor:

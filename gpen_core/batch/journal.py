@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, get_args
 
 from ..errors import ConfigError, PictureError
-from ..images.writing import replacing
+from ..images.writing import whole_file
 from ..report import PictureReport, Status, as_line, write_report
 from .inputs import Item
 
@@ -40,7 +40,7 @@ class Journal:
         if earlier:
             self._refuse_other_settings(earlier[0])
         self.done: dict[Key, dict[str, Any]] = {_key(row): row for row in earlier[1:] if self._still_valid(row)}
-        with replacing(self.path) as file:
+        with whole_file(self.path) as file:
             for row in ({"settings": self._settings}, *self.done.values()):
                 file.write(as_line(row) + b"\n")
         self._file = self.path.open("ab")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from ..errors import ConfigError
+from ..fields import nearest
 from .ranges import Pass, Ranges
 
 _MILD = Pass(blur=(0.3, 3.0), shrink=(1.0, 2.8), filters=("linear", "area"), noise=(0, 8), quality=(60, 97))
@@ -147,7 +146,7 @@ PRESETS: dict[str, Ranges] = {
 def find_preset(name: str) -> Ranges:
     """The ranges of this name. Raises ConfigError with the nearest name."""
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(name, PRESETS)
+        hint = f"; did you mean {near}?" if near else ""
         raise ConfigError(f"there is no degradation {name!r}{hint} There are: {', '.join(PRESETS)}")
     return PRESETS[name]

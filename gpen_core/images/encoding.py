@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -18,10 +18,12 @@ from .damage import DamageError, guarded
 from .directory import DirectoryError, read_directory
 from .metadata import ORIENTATION, PHOTOSHOP, PREFIX, Provenance, with_provenance
 from .opening import load, open_image
-from .picture import Picture
 from .png16 import write_png16
 from .source_type import with_source_type
 from .tiff import write_tiff
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 #: Where a lossy format has no setting of the input's own to keep.
 DEFAULT_QUALITY = 95

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InputError
+from .writing import write_picture
 
 #: What a value of 1.0 is stored as, by the kind of number; also the list of kinds that are accepted.
 FULL_SCALE: Mapping[str, float] = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -144,8 +145,6 @@ class Picture:
 
     def save(self, path: str | Path, **settings: Any) -> tuple[str, ...]:
         """Writes the picture; see `write_picture` for the settings and for what comes back."""
-        from .writing import write_picture
-
         return write_picture(self, path, **settings)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bare import PNG_MAGIC, png_chunk
-from .picture import Picture
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 _ROWS = 64
 

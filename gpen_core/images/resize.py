@@ -6,8 +6,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def resize(faces: Tensor, size: int, *, antialias: bool = True) -> Tensor:
-    """`faces` (N, C, S, S) at `size` px, bilinear; antialias: with a filter where they shrink, else as OpenCV does."""
-    if faces.shape[-1] == size:
-        return faces
-    return F.interpolate(faces, (size, size), mode="bilinear", antialias=antialias, align_corners=False)
+def resize(faces: Tensor, size: int, *, mode: str = "bilinear", antialias: bool = True) -> Tensor:
+    """`faces` (N, C, S, S) at `size` px; antialias: with a filter where they shrink, else as OpenCV does."""
+    return faces if faces.shape[-1] == size else F.interpolate(faces, (size, size), mode=mode, antialias=antialias)

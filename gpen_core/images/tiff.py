@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from PIL import Image, TiffImagePlugin
 from ..errors import PictureError
 from .damage import DamageError, guarded
 from .metadata import PREFIX
-from .picture import Picture
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 _ROWS = 64
 _UNCOMPRESSED, _DEFLATE = 1, 8

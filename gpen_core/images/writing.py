@@ -8,16 +8,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
-from .. import files
 from ..errors import InputError, MissingPackageError, PictureError
+from ..files import replacing
 from .damage import DamageError
 from .encoding import bare, encode
 from .metadata import Provenance
-from .picture import Picture
+
+if TYPE_CHECKING:
+    from .picture import Picture
 
 #: Suffix → format, by Pillow's names.
 FORMATS = {
@@ -61,7 +63,7 @@ def write_picture(
         refuse_same_file(picture.path, path)
     if file_format == "HEIF":
         _register_heif(path)
-    with replacing(path, sealed) as file:
+    with whole_file(path, sealed) as file:
         try:
             return encode(picture, file, file_format, path, quality, provenance)
         except DamageError as damage:
@@ -84,7 +86,7 @@ def copy_picture(source: Path, path: Path, *, overwrite: bool = False) -> None:
         original = source.open("rb")
     except OSError as error:
         raise PictureError(f"{source} cannot be read: {error.strerror}") from error
-    with original, replacing(path) as file:
+    with original, whole_file(path) as file:
         shutil.copyfileobj(original, file, 1 << 20)
 
 
@@ -103,7 +105,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def replacing(path: Path, sealed: Callable[[Path], object] | None = None) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, sealed: Callable[[Path], object] | None = None) -> Iterator[IO[bytes]]:
     """A file open for writing that becomes `path` when all has been written, and vanishes when not.
 
     sealed: told its temporary name in between.
@@ -111,7 +113,7 @@ def replacing(path: Path, sealed: Callable[[Path], object] | None = None) -> Ite
     Raises PictureError when there is no space or no permission.
     """
     try:
-        with files.replacing(path) as temporary:
+        with replacing(path) as temporary:
             with temporary.open("r+b") as file:
                 yield file
             if sealed is not None:

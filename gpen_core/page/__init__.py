@@ -18,7 +18,7 @@ from PIL import Image
 from ..errors import GPENError
 from ..images import Picture, read_picture, to_srgb
 from ..images.picture import to_depth
-from ..images.writing import replacing
+from ..images.writing import whole_file
 
 __all__ = ["write_page"]
 
@@ -40,7 +40,7 @@ def write_page(path: Path, report: Path | None, films: Sequence[Path] = ()) -> N
     """
     pictures = [] if report is None else json.loads(report.read_bytes())["pictures"]
     head, tail = Path(__file__).with_name("page.html").read_text(encoding="utf-8").split(_ROWS)
-    with replacing(path) as file:
+    with whole_file(path) as file:
         file.write(head.encode())
         room = int(_BYTES / max(1, len(pictures)) / 2)
         for place, row in enumerate(pictures):

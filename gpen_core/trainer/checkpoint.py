@@ -35,7 +35,7 @@ def write_checkpoint(
     """
     parts = list(_parts(tensors, part_bytes))
     shapes = {name: list(t.shape) for name, t in tensors.items()}
-    with _replacing(folder) as mark:
+    with _replacing_parts(folder) as mark:
         names = [f"part-{n:04d}-of-{len(parts):04d}{mark}{_SUFFIX}" for n in range(1, len(parts) + 1)]
         for name, part in zip(names, parts, strict=True):
             save_file(part, folder / name)
@@ -48,7 +48,7 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     can.
     """
     record = _record(source)
-    with _replacing(target) as mark:
+    with _replacing_parts(target) as mark:
         names = []
         for part in record["parts"]:
             name = part.removesuffix(_SUFFIX).removesuffix(_SECOND) + mark + _SUFFIX
@@ -126,7 +126,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[str]:
+def _replacing_parts(folder: Path) -> Iterator[str]:
     """A mark for the names of new files beside those that `folder` holds; afterwards only the new ones are left, or,
     on an error, only the old.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import types
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError
+from ..fields import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,8 +40,8 @@ def fill(kind: type[Record], values: Mapping[str, Any], where: str = "") -> Reco
     for key, value in values.items():
         place = f"{where}.{key}" if where else key
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            near = nearest(key, known)
+            hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
             raise ConfigError(f"the recipe has an unknown key {place}; {hint}")
         given[key] = _fit(value, hints[key], place)
     for name, entry in known.items():

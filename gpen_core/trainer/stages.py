@@ -15,6 +15,7 @@ from ..architecture.generator import GeneratorPart
 from ..data import Batch
 from ..errors import TrainingError
 from ..images.fine import fine_structure
+from ..images.resize import resize
 from ..losses import (
     ADVERSARIAL,
     ProjectedDiscriminator,
@@ -53,7 +54,7 @@ class Stage(ABC):
         """`pictures` (B, 3, S, S) as the discriminator sees them: where it is conditional, beside what they are of."""
         pictures = emphasise(pictures, self.losses.emphasis)
         return (
-            torch.cat([pictures, resized(batch.damaged, pictures.shape[-1])], 1)
+            torch.cat([pictures, resize(batch.damaged, pictures.shape[-1], mode="nearest", antialias=False)], 1)
             if self.losses.conditional
             else pictures
         )
@@ -144,11 +145,6 @@ def coarsened(pictures: Tensor, hidden: float) -> Tensor:
         coarse = F.interpolate(F.avg_pool2d(fine, 2), scale_factor=2.0, mode="nearest")
         fine = torch.lerp(fine, coarse, hidden - whole)
     return F.interpolate(fine, size=pictures.shape[-2:], mode="nearest")
-
-
-def resized(damaged: Tensor, size: int) -> Tensor:
-    """Damaged faces at the size of the restored ones."""
-    return damaged if damaged.shape[-1] == size else F.interpolate(damaged, (size, size), mode="nearest")
 
 
 def _check_path_length(prior: GeneratorPart, losses: LossRecipe) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..images.writing import replacing
+from ..images.writing import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class FilmReport:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Writes a JSON file whole, by way of a temporary name; it is on disk when this returns."""
-    with replacing(path) as file:
+    with whole_file(path) as file:
         file.write(json.dumps(values, ensure_ascii=False, indent=1).encode())
         file.flush()
         os.fsync(file.fileno())

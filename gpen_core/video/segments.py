@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..errors import InputError, PictureError
 from ..files import shortened
-from ..images.writing import replacing
+from ..images.writing import whole_file
 from .plot import track_plot
 from .report import FilmReport, write_json
 
@@ -66,7 +66,7 @@ class Segments:
         """
         number = len(self.finished)
         values = {"format": _FORMAT, "settings": self.settings, **values}
-        with replacing(self._state_path(number)) as file:
+        with whole_file(self._state_path(number)) as file:
             file.write(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": json.dumps(values)}))
             file.flush()
             os.fsync(file.fileno())
@@ -151,7 +151,7 @@ class Segments:
 
 def _write_report(path: Path, report: FilmReport, journal: Mapping[str, Any]) -> None:
     """Writes the report, and beside it, as .svg, the plot of its tracks."""
-    with replacing(path.with_suffix(".svg")) as file:
+    with whole_file(path.with_suffix(".svg")) as file:
         file.write(track_plot(report).encode())
     write_json(path, {**report.to_dict(), "journal": journal})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, PictureError
-from ..images.writing import replacing
+from ..images.writing import whole_file
 from .colours import convert, plane_view
 from .encoding import CONTAINERS, Encoding
 from .info import FilmInfo, Span
@@ -156,7 +156,7 @@ def join(
     and notes on what is in the input and not in it. Raises PictureError when it cannot be written.
     """
     av = load_av()
-    with replacing(output) as file, no_space_named(output):
+    with whole_file(output) as file, no_space_named(output):
         with (
             av.open(str(segments[0])) as first,
             open_film(info.path) as source,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from ..config import GPENConfig, ModelCard, Template
 from ..errors import WeightsError
+from ..fields import nearest
 from .entry import (
     AUTHORS,
     GPEN_ORIGIN,
@@ -289,8 +289,8 @@ def find(name: str) -> ZooEntry:
     if entry is not None:
         return entry
     spellings = {s.lower(): e.name for e in MODELS for s in (e.name, *e.aliases)}
-    near = difflib.get_close_matches(name.lower(), spellings, n=1, cutoff=0.6)
-    hint = f"did you mean {spellings[near[0]]}?" if near else "`gpen models` lists the names"
+    near = nearest(name.lower(), spellings)
+    hint = f"did you mean {spellings[near]}?" if near else "`gpen models` lists the names"
     raise WeightsError(f"there is no file and no model named {name!r}; {hint}")
 
 
