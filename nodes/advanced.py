@@ -12,18 +12,17 @@ from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.weights import zoo
 from . import adapter, inputs
 from .adapter import io, schema
+from .find import UNKNOWN, Given
 from .model import FaceModel
-from .restore import restore_images, restored_outputs
+from .restore import canvas_inputs, restore_images, restored_outputs
 from .simple import model_by_name
-from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs, UpscaleModel
+from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs
 
 ALL, LARGEST, FILTER, NUMBERED = "all", "largest", "filter", "by number"
 _ORDER = ("sort_by", "reverse_order")
 
 
 class RestoreAdvanced(io.ComfyNode):
-    """Restore Faces with everything that can be told."""
-
     @classmethod
     def define_schema(cls) -> Any:
         selection = {part.id: part for part in inputs.selection_inputs()}
@@ -78,14 +77,7 @@ class RestoreAdvanced(io.ComfyNode):
                     tooltip="The faces to take, instead of the detector's: from Detect Faces, boxes, face meshes "
                     "(MediaPipe) or SEGS (Impact Pack).",
                 ),
-                io.Mask.Input(
-                    "mask", optional=True, tooltip="Only what is white here may change, as far as it is white."
-                ),
-                UpscaleModel.Input(
-                    "upscale_model",
-                    optional=True,
-                    tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
-                ),
+                *canvas_inputs(),
             ],
             outputs=restored_outputs(),
             hidden=inputs.HIDDEN,
@@ -109,9 +101,8 @@ class RestoreAdvanced(io.ComfyNode):
         upscale_model: Any = None,
         **options: Any,
     ) -> Any:
-        """The pictures, masks, crops before and after, boxes and count."""
         chosen = inputs.choice_of(
-            FILTER if faces["faces"] == FILTER else LARGEST if faces["faces"] == LARGEST else ALL,
+            faces["faces"] if faces["faces"] in (FILTER, LARGEST) else ALL,
             faces.get("sort_by", "area"),
             faces.get("reverse_order", False),
             faces.get("take_start", 0),
@@ -123,25 +114,25 @@ class RestoreAdvanced(io.ComfyNode):
             image,
             inputs.options_of({**options, **mask_kind}),
             chosen,
+            _given(given_faces),
             temporal_smoothing=temporal_smoothing,
             mask=mask,
             upscale_model=upscale_model,
-            **_given(given_faces),
         )
         adapter.say(cls, inputs.counted(done.args[-1]))
         return done
 
 
-def _given(faces: Any) -> dict[str, Any]:
+def _given(faces: Any) -> Given:
     """`given_faces` as the argument that its kind belongs to. Raises FaceError for what is none of them."""
     if faces is None:
-        return {}
+        return UNKNOWN
     if isinstance(faces, Faces):
-        return {"detections": faces}
+        return Given(detections=faces)
     if isinstance(faces, Mapping) and "frames" in faces:
-        return {"face_landmarks": faces}
+        return Given(face_landmarks=faces)
     if isinstance(faces, tuple) and len(faces) == 2:
-        return {"segs": faces}
+        return Given(segs=faces)
     if isinstance(faces, list | Mapping):
-        return {"bounding_boxes": faces}
+        return Given(bounding_boxes=faces)
     raise FaceError(f"given_faces must be faces, boxes, face meshes or SEGS, got {type(faces).__name__}")

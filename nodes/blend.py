@@ -31,8 +31,6 @@ def _region_input(name: str) -> Any:
 
 
 class BlendFaces(io.ComfyNode):
-    """Two pictures, mixed."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -75,7 +73,6 @@ class BlendFaces(io.ComfyNode):
         faces: Faces | None = None,
         gpen_model: FaceModel | None = None,
     ) -> Any:
-        """The mixture."""
         before = pictures.check_images(image_before, name="image_before")
         after = pictures.check_images(image_after, name="image_after")
         if before.shape[1:3] != after.shape[1:3] or len(after) not in (1, len(before)):

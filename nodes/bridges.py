@@ -20,8 +20,6 @@ ELLIPSE, BOX = "ellipse", "box"
 
 
 class FacesToSegs(io.ComfyNode):
-    """Faces as SEGS."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -54,7 +52,6 @@ class FacesToSegs(io.ComfyNode):
 
     @classmethod
     def execute(cls, gpen_model: FaceModel, image: Tensor, faces: Faces, crop_factor: float, mask_kind: str) -> Any:
-        """The SEGS."""
         images = pictures.check_images(image)
         faces.check(images)
         if len(images) != 1:
@@ -91,7 +88,7 @@ class FaceDetectorProvider:
         images = pictures.check_images(image)
         self._model.prepare(network=False, detector=True, frame_pixels=int(images.shape[1] * images.shape[2]))
         selection = Selection(threshold=threshold, min_size=float(drop_size))
-        (found,) = find_faces(self._model, images[:1], selection, progress=Progress(1))
+        (found,) = find_faces(self._model, images[:1], selection, Progress(1))
         segs = segs_of(
             pictures.picture_at(images, 0), found, [None] * len(found), crop_factor=crop_factor, dilation=dilation
         )
@@ -108,8 +105,6 @@ class FaceDetectorProvider:
 
 
 class BBoxDetectorNode(io.ComfyNode):
-    """The detector, for other packs."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -124,5 +119,4 @@ class BBoxDetectorNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, gpen_model: FaceModel) -> Any:
-        """The detector."""
         return io.NodeOutput(FaceDetectorProvider(gpen_model))

@@ -20,8 +20,6 @@ _SHAKE, _GRAIN = 0.02, 0.03
 
 
 class ExamplePhotograph(io.ComfyNode):
-    """One of the pictures that ship, as a photograph or as a few frames of a film."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -42,7 +40,6 @@ class ExamplePhotograph(io.ComfyNode):
 
     @classmethod
     def execute(cls, photograph: str, frames: int = 1) -> Any:
-        """The picture or the frames."""
         path = next(folder / f"{photograph}.jpg" for folder in _FOLDERS if (folder / f"{photograph}.jpg").is_file())
         picture = torch.from_numpy(as_picture(path).pixels.copy()).movedim(-1, 0).float() / 255
         shown = [picture] if frames == 1 else [_frame(picture, index) for index in range(frames)]

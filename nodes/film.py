@@ -21,8 +21,6 @@ from .wires import GPENModel
 
 
 class RestoreVideo(io.ComfyNode):
-    """Restores the faces of a film; sound and rate stay as they are."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -54,7 +52,6 @@ class RestoreVideo(io.ComfyNode):
     def execute(
         cls, video: Any, temporal_smoothing: bool = True, gpen_model: FaceModel | None = None, **options: Any
     ) -> Any:
-        """The film and the number of faces."""
         model = gpen_model or model_by_name(zoo.DEFAULT_MODEL)
         model.require("restoration", node="Restore Video")
         settings = inputs.options_of(options, keep_crops=False)

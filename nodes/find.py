@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from .adapter import Progress
 from .boxes import Box, boxes_per_frame, landmarks_per_frame
 from .model import FaceModel
 from .segs import boxes_of, check_segs
+from .wires import Faces
 
 # A detection belongs to a given box when they overlap at least this much (intersection over union).
 _SAME_FACE = 0.3
@@ -27,34 +28,41 @@ _IN_A_BOX = 0.2
 _IN_BOX = torch.tensor([[0.31, 0.40], [0.69, 0.40], [0.50, 0.60], [0.35, 0.79], [0.65, 0.79]])
 
 
-def needs_detector(*, face_landmarks: Any) -> bool:
-    """Whether faces cannot be told without the detector: boxes and regions have no landmarks of their own."""
-    return face_landmarks is None
+class Given(NamedTuple):
+    """Faces that another node has found, in the first form that is there."""
+
+    detections: Faces | None = None
+    face_landmarks: Any = None
+    bounding_boxes: Any = None
+    segs: Any = None
+
+    @property
+    def detector(self) -> bool:
+        """Whether faces cannot be told without the detector: boxes and regions have no landmarks of their own."""
+        return self.detections is None and self.face_landmarks is None
+
+
+UNKNOWN = Given()
 
 
 def find_faces(
-    model: FaceModel,
-    images: Tensor,
-    selection: Selection,
-    *,
-    bounding_boxes: Any = None,
-    face_landmarks: Any = None,
-    segs: Any = None,
-    progress: Progress,
+    model: FaceModel, images: Tensor, selection: Selection, progress: Progress, given: Given = UNKNOWN
 ) -> Iterator[list[Detection]]:
     """The faces of each picture, found when they are asked for; what was given is checked at once.
 
-    Landmarks win over boxes, boxes over regions, regions over the detector's own. The detector must have been prepared
-    where `needs_detector` says so.
+    The detector must have been prepared where `given.detector` says so.
     """
     count, height, width = images.shape[:3]
-    if face_landmarks is not None:
-        return _stepping(landmarks_per_frame(face_landmarks, count), progress)
+    if given.detections is not None:
+        given.detections.check(images)
+        return _stepping(map(list, given.detections.frames), progress)
+    if given.face_landmarks is not None:
+        return _stepping(landmarks_per_frame(given.face_landmarks, count), progress)
     boxes: list[list[tuple[Box, float]]] | None = None
-    if bounding_boxes is not None:
-        boxes = boxes_per_frame(bounding_boxes, count)
-    elif segs is not None:
-        boxes = [boxes_of(check_segs(segs, height, width))] * count
+    if given.bounding_boxes is not None:
+        boxes = boxes_per_frame(given.bounding_boxes, count)
+    elif given.segs is not None:
+        boxes = [boxes_of(check_segs(given.segs, height, width))] * count
     if boxes is not None:
         selection = Selection(threshold=_IN_A_BOX)
     return _stepping(_detected(model, images, selection, boxes), progress)

@@ -15,8 +15,6 @@ TASKS = ["auto", "restoration", "colorization", "inpainting", "segmentation"]
 
 
 class LoadModel(io.ComfyNode):
-    """A GPEN model by name, from a file or from the Hub."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -98,7 +96,6 @@ class LoadModel(io.ComfyNode):
     def execute(
         cls, model: str, precision: str, detector: str, parser: str, task: str = "auto", repository: str = ""
     ) -> Any:
-        """The model."""
         repository = repository.strip()
         source = repository or files.locate(model, adapter.RESTORERS, option="model")
         return io.NodeOutput(

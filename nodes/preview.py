@@ -15,8 +15,6 @@ from .wires import Faces, GPENFaces
 
 
 class PreviewFaces(io.ComfyNode):
-    """The picture with what was found in it."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -35,7 +33,6 @@ class PreviewFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, faces: Faces) -> Any:
-        """The pictures, drawn on, and their preview."""
         images = pictures.check_images(image)
         faces.check(images)
         drawn = pictures.images_out([_drawn(images, index, found) for index, found in enumerate(faces.frames)])

@@ -43,8 +43,6 @@ PARSED, ELLIPSE, BOX = "parser", "ellipse", "box"
 
 
 class FaceMask(io.ComfyNode):
-    """Masks of faces and of their regions."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -86,7 +84,6 @@ class FaceMask(io.ComfyNode):
     def execute(
         cls, gpen_model: FaceModel, image: Tensor, faces: Faces, mask_kind: str, feather: float, **parts: bool
     ) -> Any:
-        """The masks."""
         images = pictures.check_images(image)
         faces.check(images)
         if mask_kind == PARSED and faces.count:

@@ -20,15 +20,13 @@ from . import inputs, pictures
 from .adapter import Progress, io, schema, trim_heap
 from .boxes import boxes_out
 from .enlarge import Enlarge, enlarger
-from .find import find_faces, needs_detector
+from .find import UNKNOWN, Given, find_faces
 from .model import FaceModel
 from .segs import check_segs, mask_of
-from .wires import BoundingBoxes, Faces, GPENModel, UpscaleModel
+from .wires import BoundingBoxes, GPENModel, UpscaleModel
 
 
 class RestoreFaces(io.ComfyNode):
-    """Detects, restores and blends the faces of a batch of pictures."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -48,14 +46,7 @@ class RestoreFaces(io.ComfyNode):
                 inputs.option_input("template"),
                 inputs.smoothing_input(),
                 *inputs.given_faces_inputs(),
-                io.Mask.Input(
-                    "mask", optional=True, tooltip="Only what is white here may change, as far as it is white."
-                ),
-                UpscaleModel.Input(
-                    "upscale_model",
-                    optional=True,
-                    tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
-                ),
+                *canvas_inputs(),
                 inputs.option_input("sharpen"),
                 inputs.numbers_input(),
                 *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
@@ -82,20 +73,29 @@ class RestoreFaces(io.ComfyNode):
         face_numbers: str = "",
         **options: Any,
     ) -> Any:
-        """The pictures, masks, crops before and after, boxes and count."""
         chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count, face_numbers)
         return restore_images(
             gpen_model,
             image,
             inputs.options_of(options),
             chosen,
+            Given(None, face_landmarks, bounding_boxes, segs),
             temporal_smoothing=temporal_smoothing,
-            bounding_boxes=bounding_boxes,
-            face_landmarks=face_landmarks,
-            segs=segs,
             mask=mask,
             upscale_model=upscale_model,
         )
+
+
+def canvas_inputs() -> list[Any]:
+    """What the faces go into: how much of it may change, and what enlarges it."""
+    return [
+        io.Mask.Input("mask", optional=True, tooltip="Only what is white here may change, as far as it is white."),
+        UpscaleModel.Input(
+            "upscale_model",
+            optional=True,
+            tooltip="Enlarges everything that is no face; the faces are pasted into its result.",
+        ),
+    ]
 
 
 def restored_outputs() -> list[Any]:
@@ -115,12 +115,9 @@ def restore_images(
     image: Tensor,
     settings: RestoreOptions,
     chosen: Callable[[Sequence[Detection]], list[Detection]],
+    given: Given = UNKNOWN,
     *,
     temporal_smoothing: bool = False,
-    bounding_boxes: Any = None,
-    face_landmarks: Any = None,
-    segs: Any = None,
-    detections: Faces | None = None,
     mask: Tensor | None = None,
     upscale_model: Any = None,
 ) -> Any:
@@ -132,29 +129,16 @@ def restore_images(
     if pictures.is_empty(image):
         return io.NodeOutput(image, image[..., 0], image, image, [], 0)
     images = pictures.check_images(image)
-    limit = _limits(images, mask, segs)
+    limit = _limits(images, mask, given.segs)
     enlarge = None if upscale_model is None else enlarger(upscale_model, images)
     if enlarge is None and _changes_nothing(settings, limit):
         height, width = (int(n) for n in images.shape[1:3])
         first = pictures.images_out([pictures.picture_at(images, 0)])
         nothing = pictures.Results(len(images), height, width).masks
         return io.NodeOutput(images, nothing, first, first, [[] for _ in range(len(images))], 0)
-    asked = detections is None and needs_detector(face_landmarks=face_landmarks)
-    restorer = prepared_restorer(gpen_model, settings.masking, detector=asked, images=images)
+    restorer = prepared_restorer(gpen_model, settings.masking, detector=given.detector, images=images)
     progress = Progress(2 * len(images))
-    if detections is not None:
-        detections.check(images)
-        each = iter([list(faces) for faces in detections.frames])
-    else:
-        each = find_faces(
-            gpen_model,
-            images,
-            settings.selection,
-            bounding_boxes=bounding_boxes,
-            face_landmarks=face_landmarks,
-            segs=segs,
-            progress=progress,
-        )
+    each = find_faces(gpen_model, images, settings.selection, progress, given)
     found: list[list[Detection]] = []
     faces = _noted((chosen(faces) for faces in each), found)
     frames = (pictures.frame_at(images, index) for index in range(len(images)))

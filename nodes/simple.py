@@ -17,8 +17,6 @@ ALL, LARGEST, NUMBERED = "all", "largest", "by number"
 
 
 class Restore(io.ComfyNode):
-    """Finds, restores and puts back faces, with the model that ships unless another is chosen."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -72,7 +70,6 @@ class Restore(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, model: str, visibility: float, faces: str, face_numbers: str = "0") -> Any:
-        """The pictures, masks and number of faces."""
         numbers = face_numbers if faces == NUMBERED else ""
         chosen = inputs.choice_of("largest" if faces == LARGEST else "all", "area", False, 0, 0, numbers)
         settings = inputs.options_of({"visibility": visibility})

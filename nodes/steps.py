@@ -14,14 +14,12 @@ from ..gpen_core.restore import FaceRestorer
 from . import inputs, pictures
 from .adapter import Progress, io, schema
 from .boxes import boxes_out
-from .find import find_faces, needs_detector
+from .find import Given, find_faces
 from .model import FaceModel
 from .wires import BoundingBoxes, Faces, GPENFaces, GPENModel
 
 
 class DetectFaces(io.ComfyNode):
-    """Where the faces are."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -63,20 +61,13 @@ class DetectFaces(io.ComfyNode):
         face_numbers: str = "",
         **options: Any,
     ) -> Any:
-        """The faces, their boxes and their number."""
         images = pictures.check_images(image)
         height, width = int(images.shape[1]), int(images.shape[2])
-        if needs_detector(face_landmarks=face_landmarks):
+        given = Given(None, face_landmarks, bounding_boxes, segs)
+        if given.detector:
             gpen_model.prepare(network=False, detector=True, frame_pixels=height * width)
-        each = find_faces(
-            gpen_model,
-            images,
-            inputs.options_of(options).selection,
-            bounding_boxes=bounding_boxes,
-            face_landmarks=face_landmarks,
-            segs=segs,
-            progress=Progress(len(images)),
-        )
+        selection = inputs.options_of(options).selection
+        each = find_faces(gpen_model, images, selection, Progress(len(images)), given)
         chosen = inputs.choice_of(face_selection, sort_by, reverse_order, take_start, take_count, face_numbers)
         found = [chosen(faces) for faces in each]
         faces = Faces(picture_size=(height, width), frames=found)
@@ -84,8 +75,6 @@ class DetectFaces(io.ComfyNode):
 
 
 class CropFaces(io.ComfyNode):
-    """Straightened crops."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -112,7 +101,6 @@ class CropFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, gpen_model: FaceModel, image: Tensor, faces: Faces, **options: Any) -> Any:
-        """The crops and the faces."""
         images = pictures.check_images(image)
         faces.check(images)
         settings = inputs.options_of(options)
@@ -131,8 +119,6 @@ class CropFaces(io.ComfyNode):
 
 
 class RestoreCrops(io.ComfyNode):
-    """Crops through the network."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -152,7 +138,6 @@ class RestoreCrops(io.ComfyNode):
 
     @classmethod
     def execute(cls, gpen_model: FaceModel, crops: Tensor, **options: Any) -> Any:
-        """The restored crops."""
         gpen_model.require("restoration", node="Restore Crops")
         faces = pictures.crops_of(pictures.check_images(crops, name="crops"))
         gpen_model.prepare()
@@ -173,8 +158,6 @@ class RestoreCrops(io.ComfyNode):
 
 
 class PasteFaces(io.ComfyNode):
-    """Crops back into their pictures."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -207,7 +190,6 @@ class PasteFaces(io.ComfyNode):
         faces: Faces,
         **options: Any,
     ) -> Any:
-        """The pictures and masks."""
         images = pictures.check_images(image)
         faces.check(images)
         cut = faces.crops_or_raise()

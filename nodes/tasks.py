@@ -10,7 +10,7 @@ from torch import Tensor
 from ..gpen_core.tasks import colorize, colorize_face, inpaint, inpaint_face, synthesize_face, white_strokes
 from . import inputs, pictures
 from .adapter import Progress, advanced, io, log, schema
-from .find import find_faces, needs_detector
+from .find import Given, find_faces
 from .model import FaceModel
 from .restore import prepared_restorer
 from .wires import GPENModel
@@ -29,8 +29,6 @@ def _kind_input() -> Any:
 
 
 class ColouriseFace(io.ComfyNode):
-    """Colours for grey faces."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -67,7 +65,6 @@ class ColouriseFace(io.ComfyNode):
         segs: Any = None,
         **options: Any,
     ) -> Any:
-        """The pictures, masks and number of faces."""
         gpen_model.require("colorization", node="Colourise Face")
         images = pictures.check_images(image)
         count, height, width = (int(n) for n in images.shape[:3])
@@ -86,20 +83,9 @@ class ColouriseFace(io.ComfyNode):
                 )
                 progress.step(2, picture=coloured)
             return io.NodeOutput(out.images, out.masks, count)
-        restorer = prepared_restorer(
-            gpen_model, settings.masking, detector=needs_detector(face_landmarks=face_landmarks), images=images
-        )
-        found = list(
-            find_faces(
-                gpen_model,
-                images,
-                settings.selection,
-                bounding_boxes=bounding_boxes,
-                face_landmarks=face_landmarks,
-                segs=segs,
-                progress=progress,
-            )
-        )
+        given = Given(None, face_landmarks, bounding_boxes, segs)
+        restorer = prepared_restorer(gpen_model, settings.masking, detector=given.detector, images=images)
+        found = list(find_faces(gpen_model, images, settings.selection, progress, given))
         for index, faces in enumerate(found):
             frame = pictures.frame_at(images, index)
             result = colorize(frame, network, parser=restorer.parser, options=settings, detections=faces)
@@ -110,8 +96,6 @@ class ColouriseFace(io.ComfyNode):
 
 
 class InpaintFace(io.ComfyNode):
-    """Missing parts of faces, filled."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -152,7 +136,6 @@ class InpaintFace(io.ComfyNode):
         segs: Any = None,
         **options: Any,
     ) -> Any:
-        """The pictures, masks and number of faces."""
         gpen_model.require("inpainting", node="Inpaint Face")
         images = pictures.check_images(image)
         count, height, width = (int(n) for n in images.shape[:3])
@@ -164,19 +147,9 @@ class InpaintFace(io.ComfyNode):
             gpen_model.prepare()
             found: list[Any] = [[None]] * count
         else:
-            detector = needs_detector(face_landmarks=face_landmarks)
-            gpen_model.prepare(detector=detector, frame_pixels=height * width)
-            found = list(
-                find_faces(
-                    gpen_model,
-                    images,
-                    settings.selection,
-                    bounding_boxes=bounding_boxes,
-                    face_landmarks=face_landmarks,
-                    segs=segs,
-                    progress=progress,
-                )
-            )
+            given = Given(None, face_landmarks, bounding_boxes, segs)
+            gpen_model.prepare(detector=given.detector, frame_pixels=height * width)
+            found = list(find_faces(gpen_model, images, settings.selection, progress, given))
         for index, faces in enumerate(found):
             frame, fill = pictures.frame_at(images, index), wanted[index]
             if not faces or not bool(fill.any()):
@@ -201,8 +174,6 @@ def _wanted(images: Tensor, mask: Tensor | None) -> list[Tensor]:
 
 
 class SegmentationToFace(io.ComfyNode):
-    """A face from a map of its regions."""
-
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -229,7 +200,6 @@ class SegmentationToFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, gpen_model: FaceModel, map: Tensor, size: int = 0) -> Any:
-        """The faces."""
         gpen_model.require("segmentation", node="Segmentation to Face")
         maps = pictures.check_images(map, name="map")
         gpen_model.prepare()

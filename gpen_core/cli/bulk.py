@@ -28,7 +28,6 @@ EXAMPLE = "gpen bulk archive/ -o restored/ --workers 8 --gpus-per-worker 0.5"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument(
         "inputs", metavar="INPUT", nargs="+", help="a picture, a folder (with all it holds) or a pattern"
     )
@@ -52,7 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 1 when a picture failed."""
     from tqdm import tqdm
 
     from ..batch import collect

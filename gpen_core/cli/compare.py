@@ -15,7 +15,6 @@ _MEASURES = ("psnr", "ssim", "ssim_basicsr", "sharpness", "detail", "perceptual"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds this verb's arguments."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help="a path, zoo name, or file of another make")
     parser.add_argument("--inputs", type=Path, required=True, metavar="DIR", help="aligned faces to restore")
     parser.add_argument("--originals", type=Path, required=True, metavar="DIR", help="what they should be, by stem")
@@ -28,7 +27,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after printing the table."""
     from ..measures.catalogue import Needs, make
     from ..measures.comparing import contact_sheet, markdown, names_of, restore_folder
     from ..measures.evaluation import Folders, evaluate

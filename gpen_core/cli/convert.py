@@ -27,7 +27,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after writing the file."""
     from ..errors import WeightsError
     from ..files import sweep
     from ..weights import GPEN, checkpoint

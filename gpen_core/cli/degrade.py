@@ -11,7 +11,6 @@ EXAMPLE = "gpen degrade faces/val -o damaged --preset balanced second-order --sh
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds this verb's arguments."""
     parser.add_argument("faces", type=Path, metavar="DIR", help="folder of aligned faces")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="write OUT/clean and OUT/PRESET, as PNG")
     parser.add_argument(
@@ -28,7 +27,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the files; 0."""
     import torch
 
     from ..data import PRESETS, Degradation, FaceFolder

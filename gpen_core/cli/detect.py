@@ -21,7 +21,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 1 when a picture failed."""
     from ..batch import collect
 
     selection = options_from(arguments).selection

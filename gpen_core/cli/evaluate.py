@@ -21,7 +21,6 @@ EXAMPLE = "gpen evaluate restored/ faces/clean --degraded faces/balanced -o judg
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds this verb's arguments."""
     parser.add_argument(
         "restored", type=Path, nargs="?", metavar="DIR", help="restored pictures; all pair by file stem"
     )

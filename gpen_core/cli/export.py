@@ -23,7 +23,6 @@ _SUFFIXES = {"onnx": ".onnx", "aoti": ".pt2"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the verb's arguments."""
     parser.add_argument("source", metavar="MODEL", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
     parser.add_argument("--to", choices=_SUFFIXES, default="onnx", help="the form (default onnx)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="ends in .onnx or .pt2")
@@ -34,7 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after writing the export and its certificate."""
     from ..errors import InputError, WeightsError
     from ..files import replacing, sweep
     from ..weights import GPEN

@@ -22,7 +22,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after printing what the file holds."""
     from ..architecture import prior_config
     from ..errors import WeightsError
     from ..formats.onnx_model import summary

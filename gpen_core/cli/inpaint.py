@@ -29,7 +29,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 1 when a picture failed."""
     from ..images import read_picture
     from ..tasks import inpaint
 

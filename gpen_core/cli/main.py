@@ -52,7 +52,7 @@ class Verb(Protocol):
         """Adds the verb's arguments."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """The exit status, after doing the work."""
+        """The exit status, after doing the work: 1 where some of it failed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,7 +24,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after printing the table or the paths of what was fetched."""
     from ..weights import hub, zoo
 
     names = arguments.names

@@ -21,7 +21,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after publishing."""
     from ..weights import GPEN
 
     model = GPEN.from_pretrained(arguments.source, task=arguments.task)

@@ -67,7 +67,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status: 1 when a picture failed."""
     from ..batch import collect
     from ..contracts import device_of
     from ..errors import InputError

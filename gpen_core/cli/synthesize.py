@@ -39,7 +39,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status, after writing the results."""
     from ..batch import collect
 
     output = Path(arguments.output)

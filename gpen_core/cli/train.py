@@ -18,7 +18,6 @@ EXAMPLE = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds this verb's arguments."""
     parser.add_argument("recipe", metavar="RECIPE", help="a TOML file, or the name of a shipped recipe")
     parser.add_argument(
         "--data",
