@@ -11,8 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .face_arguments import add_blending, add_networks, add_selection, finding_more, options_from
-from .file_arguments import SUFFIXES, batch_options, plain
+from .face_arguments import (
+    add_blending,
+    add_networks,
+    add_selection,
+    finding_more,
+    model_settings,
+    options_from,
+    provenance_of,
+)
+from .file_arguments import add_formats, batch_options, items_of, plain
 from .mask_arguments import read_masks
 from .restore import restorer_of
 
@@ -38,22 +46,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="also a share: 0.25 (default 0)")
     group.add_argument("--block", type=int, default=16, metavar="N", help="pictures taken at once (default 16)")
     files = parser.add_argument_group("files")
-    files.add_argument("--format", choices=SUFFIXES, help="of results (default: each picture's own)")
-    files.add_argument("--quality", type=int, metavar="1-100", help="of JPEG, WebP, AVIF (default: as the input's)")
-    files.add_argument("--max-pixels", type=float, default=500.0, metavar="MP", help="refuse larger ones (default 500)")
-    files.add_argument("--allow-truncated", action="store_true", help="use what decodes of damaged pictures")
+    add_formats(files)
     files.add_argument("--no-provenance", action="store_true", help="do not note model and strength in the metadata")
-    files.add_argument("--quiet", action="store_true", help="no progress bar")
     add_networks(parser)
     add_selection(parser)
     add_blending(parser)
-    parser.set_defaults(overwrite=False, resume=False, compile=False, aligned=False)
+    parser.set_defaults(overwrite=False, resume=False, pages=False, aligned=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..batch import collect
     from ..bulk import Workers, restore_archive
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -66,11 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         gpus=arguments.gpus_per_worker,
         block=arguments.block,
     )
-    items = collect(arguments.inputs, out, suffix=SUFFIXES[arguments.format] if arguments.format else None)
-    _, provenance, form = restorer_of(arguments, options)
-    settings: dict[str, Any] = {"options": plain(options), "quality": arguments.quality, "model": provenance.model}
-    settings |= {"sha256": provenance.sha256, "precision": arguments.precision, "detector": arguments.detector}
-    settings |= {"fidelity": arguments.fidelity, "form": form, "masks": [asked.mask, asked.mask_folder, asked.invert]}
+    arguments.output = out
+    items = items_of(arguments)
+    settings = {"options": plain(options), "quality": arguments.quality, "detector": arguments.detector}
+    settings |= model_settings(arguments, restorer_of(arguments)[1])
+    settings["masks"] = [asked.mask, asked.mask_folder, asked.invert]
     with tqdm(total=len(items), unit="picture", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
 
         def finished(row: Mapping[str, Any]) -> None:
@@ -101,7 +104,8 @@ def _build(arguments: argparse.Namespace) -> tuple[Process, BatchOptions]:
 
     within = read_masks(arguments)
     options = options_from(arguments)
-    restorer, provenance, _ = restorer_of(arguments, options)
+    restorer, model = restorer_of(arguments)
+    provenance = provenance_of(model, options.blending.strength)
     return restoring(restorer, options, within=within), batch_options(
         arguments,
         report=Path(arguments.output) / "report.json",

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from .task_run import add_task, load_for, networks_of, run_task
-
-if TYPE_CHECKING:
-    from ..batch import Process
-    from ..options import RestoreOptions
+from .face_arguments import load_for
+from .task_run import add_task, run_task
 
 NAME = "colorize"
 HELP = "Colour the faces of grey pictures; the luma of every pixel stays as it is. Results are RGB."
@@ -23,10 +19,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..tasks import colorize
 
-    model = load_for(arguments, "colorization")
-
-    def process(options: RestoreOptions) -> Process:
-        networks = networks_of(arguments)
-        return lambda pictures: [colorize(p, model, options=options, **networks) for p in pictures]
-
-    return run_task(arguments, NAME, model, process)
+    return run_task(arguments, NAME, load_for(arguments, "colorization"), colorize)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from .face_arguments import add_networks, add_selection, find_process, finding_more, options_from
-from .file_arguments import SUFFIXES, add_files, batch_options, conclude, plain, report_path, run_with_progress
+from .file_arguments import add_files, items_of, plain, run_pictures
 
 NAME = "detect"
 HELP = "Draw the faces that would be restored: boxes, landmarks, numbers, scores; report.json holds them as numbers."
@@ -21,14 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..batch import collect
-
     selection = options_from(arguments).selection
-    suffix = SUFFIXES[arguments.format] if arguments.format else None
-    output, overwrite = Path(arguments.output), arguments.overwrite
-    items = collect(arguments.inputs, output, suffix=suffix, overwrite=overwrite, pages=arguments.pages)
-    report = report_path(arguments, items)
-    settings = {"verb": NAME, "selection": plain(selection), "quality": arguments.quality}
-    batch = batch_options(arguments, report=report, settings=settings, preview=True)
-    summary = run_with_progress(items, find_process(arguments, selection), batch, quiet=arguments.quiet)
-    return conclude(summary, report, remedy=finding_more(selection))
+    items, process = items_of(arguments), find_process(arguments, selection)
+    settings = {"verb": NAME, "selection": plain(selection)}
+    status, _ = run_pictures(arguments, items, process, settings, remedy=finding_more(selection), preview=True)
+    return status

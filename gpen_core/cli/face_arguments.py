@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .flags import add_flags, with_flags
 from .mask_arguments import add_masks
 
 if TYPE_CHECKING:
+    from ..architecture.prepared import PreparedGPEN
     from ..batch import Process
+    from ..config import Task
+    from ..contracts import Detector, Parser
+    from ..formats.onnx_model import OnnxModel
+    from ..formats.restorers import OtherRestorer
+    from ..images.metadata import Provenance
     from ..options import RestoreOptions, Selection
 
+    AnyModel = PreparedGPEN | OnnxModel | OtherRestorer
 
 #: A threshold that finds faces which are blurred or turned away, and more false ones.
 _LOWER = 0.5
@@ -42,6 +49,54 @@ def add_networks(parser: argparse.ArgumentParser, *, model: bool = True, usual: 
     group.add_argument("--detector", help="what finds faces; default: the best one on this machine")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, xpu")
     group.add_argument("--trust-pickle", action="store_true", help="read an unknown pickle with a torch below 2.6")
+
+
+def load_for(arguments: argparse.Namespace, task: Task) -> AnyModel:
+    """The model that the command line names. Raises InputError where it names none and none for `task` ships,
+    WeightsError where it was trained for another task."""
+    from ..errors import InputError
+    from ..tasks import check_task
+    from ..weights import load_model
+
+    if arguments.model is None and task != "restoration":
+        raise InputError(f"no model for {task} ships; name one with --model (`gpen models` lists those that are known)")
+    model = load_model(
+        arguments.model,
+        device=arguments.device,
+        precision=arguments.precision,
+        providers=arguments.provider,
+        fidelity=arguments.fidelity,
+        compile=getattr(arguments, "compile", False),
+        trust_pickle=arguments.trust_pickle,
+    )
+    check_task(model, task)
+    return model
+
+
+def detector_and_parser(arguments: argparse.Namespace) -> tuple[Detector | None, Parser | None]:
+    """Those that the command line names; no detector for aligned faces, no parser where none is named."""
+    from ..weights import load_detector, load_parser
+
+    parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser else None
+    detector = None if arguments.aligned else load_detector(arguments.detector, device=arguments.device)
+    return detector, parser
+
+
+def model_settings(arguments: argparse.Namespace, model: AnyModel) -> dict[str, Any]:
+    """What results depend on, as the report has it, of the model."""
+    told = provenance_of(model, 1.0)
+    about = {"model": told.model, "sha256": told.sha256, "precision": arguments.precision}
+    return {**about, "fidelity": arguments.fidelity, "form": model.form}
+
+
+def provenance_of(model: AnyModel, strength: float) -> Provenance:
+    """What results say about their making: the model's name and the hash of its file."""
+    from .. import __version__
+    from ..images.metadata import Provenance
+    from ..weights.cache import sha256_of
+
+    digest = sha256_of(model.file) if model.file is not None else None
+    return Provenance(model=model.card.name, sha256=digest, strength=strength, version=__version__)
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .console import Unread
 
 if TYPE_CHECKING:
-    from ..architecture.prepared import PreparedGPEN
     from ..batch import BatchOptions, BatchSummary, Item, Process
-    from ..formats.onnx_model import OnnxModel
-    from ..formats.restorers import OtherRestorer
-    from ..images.metadata import Provenance
 
 #: What --format takes → the suffix of results.
 SUFFIXES = {
@@ -40,21 +36,39 @@ def add_files(
         "-o", "--output", required=True, help="a folder (made if need be), or a file's name for one picture"
     )
     group = parser.add_argument_group("files")
-    group.add_argument("--format", choices=SUFFIXES, help="of results (default: each picture's own)")
-    group.add_argument(
-        "--quality", type=int, metavar="1-100", help="of JPEG, WebP, AVIF (default: as the input was written)"
-    )
+    add_formats(group)
     group.add_argument("--overwrite", action="store_true", help="results may take the place of their own inputs")
     group.add_argument("--resume", action="store_true", help="skip what an earlier, interrupted run has done")
     group.add_argument(
         "--report", metavar="FILE", help="where the report goes (default: report.json among the results)"
     )
+    group.add_argument("--pages", action="store_true", help="all pictures of files that hold several, not the first")
+
+
+def add_formats(group: argparse._ArgumentGroup) -> None:
+    """Adds how pictures are read and written, and whether a bar tells of it."""
+    group.add_argument("--format", choices=SUFFIXES, help="of results (default: each picture's own)")
+    group.add_argument(
+        "--quality", type=int, metavar="1-100", help="of JPEG, WebP, AVIF (default: as the input was written)"
+    )
     group.add_argument(
         "--max-pixels", type=float, default=500.0, metavar="MP", help="refuse larger pictures (default 500)"
     )
-    group.add_argument("--pages", action="store_true", help="all pictures of files that hold several, not the first")
     group.add_argument("--allow-truncated", action="store_true", help="use what decodes of damaged pictures")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def items_of(arguments: argparse.Namespace, inputs: Sequence[str | Path] | None = None) -> list[Item]:
+    """The pictures among `inputs` (None: all that the command line names), and where each result goes."""
+    from ..batch import collect
+
+    return collect(
+        arguments.inputs if inputs is None else inputs,
+        Path(arguments.output),
+        suffix=SUFFIXES[arguments.format] if arguments.format else None,
+        overwrite=arguments.overwrite,
+        pages=arguments.pages,
+    )
 
 
 def batch_options(
@@ -75,7 +89,7 @@ def batch_options(
     )
 
 
-def report_path(arguments: argparse.Namespace, items: Sequence[Item]) -> Path:
+def _report_path(arguments: argparse.Namespace, items: Sequence[Item]) -> Path:
     """What --report says, else report.json in the folder of results, else beside the one result."""
     if arguments.report:
         return Path(arguments.report)
@@ -85,7 +99,26 @@ def report_path(arguments: argparse.Namespace, items: Sequence[Item]) -> Path:
     return output / "report.json"
 
 
-def run_with_progress(items: Sequence[Item], process: Process, options: BatchOptions, *, quiet: bool) -> BatchSummary:
+def run_pictures(
+    arguments: argparse.Namespace,
+    items: Sequence[Item],
+    process: Process,
+    settings: Mapping[str, Any],
+    *,
+    remedy: str,
+    **other: Any,
+) -> tuple[int, Path]:
+    """(the exit status, 1 when a picture failed; the report), after doing these pictures and saying how it ended.
+
+    settings: what results depend on. remedy: what might find faces where none was found. other: of BatchOptions.
+    """
+    report = _report_path(arguments, items)
+    batch = batch_options(arguments, report=report, settings={**settings, "quality": arguments.quality}, **other)
+    summary = _run_with_progress(items, process, batch, quiet=arguments.quiet)
+    return _conclude(summary, report, aligned=getattr(arguments, "aligned", False), remedy=remedy), report
+
+
+def _run_with_progress(items: Sequence[Item], process: Process, options: BatchOptions, *, quiet: bool) -> BatchSummary:
     """Does the run with a progress bar on stderr: pictures done, time left, faces a second; failures as they happen."""
     from tqdm import tqdm
 
@@ -108,13 +141,11 @@ def run_with_progress(items: Sequence[Item], process: Process, options: BatchOpt
         return run_batch(items, process, options, finished=finished, skipped=bar.update)
 
 
-def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False, remedy: str = "") -> int:
-    """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face.
-    remedy: what might find faces where none was found."""
+def _conclude(summary: BatchSummary, report: Path, *, aligned: bool, remedy: str) -> int:
     done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]
     parts = [_counted(number, noun) for noun, number in done]
     if summary.faceless and not aligned:
-        parts.append(f"{summary.faceless} without a face" + (f" ({remedy} might find one)" if remedy else ""))
+        parts.append(f"{summary.faceless} without a face ({remedy} might find one)")
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
     if summary.failed:
@@ -138,13 +169,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     return None if value in (float("inf"), float("-inf")) else value
-
-
-def provenance_of(model: PreparedGPEN | OnnxModel | OtherRestorer, strength: float) -> Provenance:
-    """What results say about their making: the model's name and the hash of its file."""
-    from .. import __version__
-    from ..images.metadata import Provenance
-    from ..weights.cache import sha256_of
-
-    digest = sha256_of(model.file) if model.file is not None else None
-    return Provenance(model=model.card.name, sha256=digest, strength=strength, version=__version__)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from functools import partial
 
-from .task_run import add_task, load_for, networks_of, run_task
-
-if TYPE_CHECKING:
-    from ..batch import Process
-    from ..options import RestoreOptions
+from .face_arguments import load_for
+from .task_run import add_task, run_task
 
 NAME = "inpaint"
 HELP = (
@@ -35,10 +32,4 @@ def run(arguments: argparse.Namespace) -> int:
     mask = None if arguments.mask is None else read_picture(arguments.mask)
     # The options have a mask of another kind under that name.
     given, arguments.mask = arguments.mask, None
-    model = load_for(arguments, "inpainting")
-
-    def process(options: RestoreOptions) -> Process:
-        networks = networks_of(arguments)
-        return lambda pictures: [inpaint(p, model, mask=mask, options=options, **networks) for p in pictures]
-
-    return run_task(arguments, NAME, model, process, mask=given)
+    return run_task(arguments, NAME, load_for(arguments, "inpainting"), partial(inpaint, mask=mask), mask=given)

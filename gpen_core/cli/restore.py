@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .face_arguments import add_blending, add_networks, add_selection, find_process, finding_more, options_from
-from .file_arguments import (
-    SUFFIXES,
-    add_files,
-    batch_options,
-    conclude,
-    plain,
+from .face_arguments import (
+    add_blending,
+    add_networks,
+    add_selection,
+    detector_and_parser,
+    find_process,
+    finding_more,
+    load_for,
+    model_settings,
+    options_from,
     provenance_of,
-    report_path,
-    run_with_progress,
 )
+from .file_arguments import add_files, items_of, plain, run_pictures
 from .film import add_film, film_reports, run_films
 from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import read_masks
@@ -26,13 +28,13 @@ if TYPE_CHECKING:
     from ..background import Upscaler
     from ..batch import Item, Process
     from ..batch.masks import Masks
-    from ..images.metadata import Provenance
     from ..measures.identity import Identity
     from ..measures.person import Person
     from ..options import RestoreOptions
     from ..report import FaceFigures
     from ..restore import FaceRestorer
     from ..restore.paste import StrengthOf
+    from .face_arguments import AnyModel
 
 NAME = "restore"
 HELP = (
@@ -67,7 +69,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..batch import collect
     from ..contracts import device_of
     from ..errors import InputError
     from ..measures.figures import face_figures
@@ -86,29 +87,22 @@ def run(arguments: argparse.Namespace) -> int:
     if films:
         _refuse_for_films(arguments, masked=within is not None)
         if not inputs:
-            status = _films(arguments, films, restorer_of(arguments, options)[0], options)
+            status = _films(arguments, films, restorer_of(arguments)[0], options)
             if arguments.page:
                 reports = film_reports(arguments, films)
                 alone = len(films) == 1
                 _page(reports[0].with_suffix(".html") if alone else output / "report.html", None, reports)
             return status
-    items = collect(
-        inputs,
-        output,
-        suffix=SUFFIXES[arguments.format] if arguments.format else None,
-        overwrite=arguments.overwrite,
-        pages=arguments.pages,
-    )
-    report = report_path(arguments, items)
+    items = items_of(arguments, inputs)
     figures: tuple[FaceFigures, ...] = ()
-    settings: dict[str, Any] = {"verb": NAME, "options": plain(options), "quality": arguments.quality}
+    settings: dict[str, Any] = {"verb": NAME, "options": plain(options)}
     if arguments.dry_run:
         settings["dry_run"] = True
         process, provenance, group = find_process(arguments, options.selection), None, 1
     else:
-        restorer, provenance, form = restorer_of(arguments, options)
-        settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
-        settings["fidelity"], settings["form"] = arguments.fidelity, form
+        restorer, model = restorer_of(arguments)
+        provenance = provenance_of(model, options.blending.strength)
+        settings |= model_settings(arguments, model)
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
         identity = read_identity(arguments, restorer, options)
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
@@ -120,10 +114,12 @@ def run(arguments: argparse.Namespace) -> int:
         process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
         figures = (face_figures, *(part.figures for part in (identity, person) if part is not None))
         group = 1 if device_of(restorer.model).type == "cpu" else GROUP_ON_DEVICE
-    batch = batch_options(
+    status, report = run_pictures(
         arguments,
-        report=report,
-        settings=settings,
+        items,
+        process,
+        settings,
+        remedy=finding_more(options.selection),
         preview=arguments.dry_run,
         compare=arguments.compare,
         save_faces=arguments.save_faces,
@@ -131,10 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
         figures=figures,
         group=group,
     )
-    summary = run_with_progress(items, process, batch, quiet=arguments.quiet)
-    status = conclude(summary, report, aligned=arguments.aligned, remedy=finding_more(options.selection))
     if films:
-        used = restorer_of(arguments, options)[0] if arguments.dry_run else restorer
+        used = restorer_of(arguments)[0] if arguments.dry_run else restorer
         status = max(status, _films(arguments, films, used, options, alone=False))
     if arguments.page:
         _page(report.with_suffix(".html"), report, film_reports(arguments, films, alone=False))
@@ -171,26 +165,12 @@ def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
             raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
 
 
-def restorer_of(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, Provenance, str]:
-    """The networks that the command line names, what results say about their making, and the form they run in."""
+def restorer_of(arguments: argparse.Namespace) -> tuple[FaceRestorer, AnyModel]:
+    """The networks that the command line names, and the one among them that restores."""
     from ..restore import FaceRestorer
-    from ..tasks import check_task
-    from ..weights import load_detector, load_model, load_parser
 
-    model = load_model(
-        arguments.model,
-        device=arguments.device,
-        precision=arguments.precision,
-        providers=arguments.provider,
-        fidelity=arguments.fidelity,
-        compile=arguments.compile,
-        trust_pickle=arguments.trust_pickle,
-    )
-    check_task(model, "restoration")
-    parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser else None
-    detector = None if arguments.aligned else load_detector(arguments.detector, device=arguments.device)
-    provenance = provenance_of(model, options.blending.strength)
-    return FaceRestorer(model, detector, parser), provenance, model.form
+    model = load_for(arguments, "restoration")
+    return FaceRestorer(model, *detector_and_parser(arguments)), model
 
 
 def _strength_of(arguments: argparse.Namespace, identity: Identity | None, person: Person | None) -> StrengthOf | None:

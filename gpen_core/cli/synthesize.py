@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .face_arguments import add_networks
-from .task_run import load_for
+from .face_arguments import add_networks, load_for
 
 if TYPE_CHECKING:
     from ..batch import Item

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from .face_arguments import add_networks, add_selection, finding_more, options_from
-from .file_arguments import (
-    SUFFIXES,
-    add_files,
-    batch_options,
-    conclude,
-    plain,
+from .face_arguments import (
+    add_networks,
+    add_selection,
+    detector_and_parser,
+    finding_more,
+    model_settings,
+    options_from,
     provenance_of,
-    report_path,
-    run_with_progress,
 )
-
-if TYPE_CHECKING:
-    from ..batch import Process
-    from ..config import Task
-    from ..options import RestoreOptions
+from .file_arguments import add_files, items_of, plain, run_pictures
 
 
 def add_task(parser: argparse.ArgumentParser, *, usual: str) -> None:
@@ -34,65 +28,25 @@ def add_task(parser: argparse.ArgumentParser, *, usual: str) -> None:
     parser.add_argument("--no-provenance", action="store_true", help="do not note the model in the metadata")
 
 
-def load_for(arguments: argparse.Namespace, task: Task) -> Any:
-    """The model that the command line names. Raises InputError where it names none, WeightsError where that was
-    trained for another task."""
-    from ..errors import InputError
-    from ..tasks import check_task
-    from ..weights import load_model
-
-    if arguments.model is None:
-        raise InputError(f"no model for {task} ships; name one with --model (`gpen models` lists those that are known)")
-    model = load_model(
-        arguments.model,
-        device=arguments.device,
-        precision=arguments.precision,
-        providers=arguments.provider,
-        fidelity=arguments.fidelity,
-        trust_pickle=arguments.trust_pickle,
-    )
-    check_task(model, task)
-    return model
-
-
-def networks_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Detector and parser, and whether none is asked for faces, as the functions of `gpen_core.tasks` take them."""
-    from ..weights import load_detector, load_parser
-
-    return {
-        "aligned": arguments.aligned,
-        "detector": None if arguments.aligned else load_detector(arguments.detector, device=arguments.device),
-        "parser": load_parser(arguments.parser, device=arguments.device) if arguments.parser else None,
-    }
-
-
-def run_task(
-    arguments: argparse.Namespace, verb: str, model: Any, process: Callable[[RestoreOptions], Process], **settings: Any
-) -> int:
-    """The exit status, 1 when a picture failed. settings: what results depend on beside what all verbs share."""
-    from ..batch import collect
+def run_task(arguments: argparse.Namespace, verb: str, model: Any, task: Callable[..., Any], **settings: Any) -> int:
+    """The exit status, 1 when a picture failed. task: one of `gpen_core.tasks`. settings: what results depend on
+    beside what all verbs share."""
     from ..restore.align import check_aligned
 
     options = options_from(arguments)
     if arguments.aligned:
         check_aligned(options)
-    items = collect(
-        arguments.inputs,
-        Path(arguments.output),
-        suffix=SUFFIXES[arguments.format] if arguments.format else None,
-        overwrite=arguments.overwrite,
-        pages=arguments.pages,
-    )
-    report = report_path(arguments, items)
-    provenance = provenance_of(model, 1.0)
-    settings |= {"verb": verb, "options": plain(options), "quality": arguments.quality, "aligned": arguments.aligned}
-    settings |= {"model": provenance.model, "sha256": provenance.sha256, "precision": arguments.precision}
-    settings["fidelity"], settings["form"] = arguments.fidelity, model.form
-    batch = batch_options(
+    items = items_of(arguments)
+    settings |= {"verb": verb, "options": plain(options), "aligned": arguments.aligned}
+    settings |= model_settings(arguments, model)
+    detector, parser = detector_and_parser(arguments)
+    done = partial(task, model=model, options=options, aligned=arguments.aligned, detector=detector, parser=parser)
+    status, _ = run_pictures(
         arguments,
-        report=report,
-        settings=settings,
-        provenance=None if arguments.no_provenance else provenance,
+        items,
+        lambda pictures: [done(picture) for picture in pictures],
+        settings,
+        remedy=finding_more(options.selection),
+        provenance=None if arguments.no_provenance else provenance_of(model, 1.0),
     )
-    summary = run_with_progress(items, process(options), batch, quiet=arguments.quiet)
-    return conclude(summary, report, aligned=arguments.aligned, remedy=finding_more(options.selection))
+    return status
