@@ -7,7 +7,7 @@ pasted into its result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from .errors import ConfigError, DeviceError, InputError, MissingPackageError, WeightsError
 from .images import Picture
 from .images.picture import to_depth
+from .options import RestoreOptions
 
 LARGEST_SCALE = 8
 
@@ -167,3 +168,25 @@ def _resize_plane(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 def _check_scale(scale: int) -> None:
     if not 1 <= scale <= LARGEST_SCALE:
         raise InputError(f"the scale is {scale}; expected a whole number from 1 to {LARGEST_SCALE}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Larger:
+    """Pictures `scale` times as wide and high, by `upscaler`, or bilinearly without one."""
+
+    scale: int = 1
+    upscaler: Upscaler | None = None
+
+    def plain(self, picture: Picture) -> Picture:
+        """The picture that faces are found in and cut from."""
+        return enlarged(picture, self.scale)
+
+    def canvas(self, picture: Picture) -> Picture:
+        """The picture that they are put into."""
+        return self.plain(picture) if self.upscaler is None else self.upscaler(picture, self.scale)
+
+    def options(self, options: RestoreOptions) -> RestoreOptions:
+        """For the larger pictures: the least and largest size of faces are those in the picture that came."""
+        chosen, scale = options.selection, self.scale
+        larger = replace(chosen, min_size=scale * chosen.min_size, max_size=scale * chosen.max_size)
+        return replace(options, selection=larger)

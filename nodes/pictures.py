@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..gpen_core.errors import InputError
-from ..gpen_core.images.resize import resize
+from ..gpen_core.images.planes import resize
 from ..gpen_core.restore import RestoredFace
 from . import adapter
 

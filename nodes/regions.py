@@ -16,7 +16,7 @@ from ..gpen_core.faces.geometry import invert_affine, moved_origin, rectangle_of
 from ..gpen_core.faces.mask import box_mask, ellipse_mask, region_strength, soften
 from ..gpen_core.faces.types import Detection, FaceCrops
 from ..gpen_core.faces.warp import warp
-from ..gpen_core.images.resize import resize
+from ..gpen_core.images.planes import resize
 from ..gpen_core.restore import FaceRestorer
 from ..gpen_core.restore.run import BatchSizer, run_network
 from . import pictures

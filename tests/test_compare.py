@@ -12,9 +12,8 @@ from small_models import small_model
 
 from gpen_core.cli.main import main
 from gpen_core.errors import InputError, WeightsError
-from gpen_core.measures.comparing import contact_sheet, markdown, names_of, restore_folder
+from gpen_core.measures.comparing import contact_sheet, load_restorer, markdown, names_of, restore_folder
 from gpen_core.measures.evaluation import Evaluation
-from gpen_core.measures.restorers import load_restorer
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from gpen_core.faces.mask import box_mask, ellipse_mask, soften
-from gpen_core.faces.planes import shrunk_planes
 from gpen_core.faces.types import Detection
 from gpen_core.images import Picture
+from gpen_core.images.planes import shrunk_planes
 from gpen_core.measures.figures import colour_shift, face_figures, sharpness
 from gpen_core.measures.seam import LONGEST_SIDE, seam
 from gpen_core.restore.result import RestoredFace

@@ -13,7 +13,7 @@ from PIL import Image
 from small_films import HEIGHT, SIDE, WIDTH, KnownFaces, Sharpener, decoded, frames_of, sound_packets, write_film
 from task_models import face_at
 
-from gpen_core.background import Upscaler
+from gpen_core.background import Larger, Upscaler
 from gpen_core.cli import restore
 from gpen_core.cli.film import film_options
 from gpen_core.cli.main import main, parser_for
@@ -24,7 +24,6 @@ from gpen_core.options import RestoreOptions, Selection
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import FilmReport, restore_film
 from gpen_core.video.info import probe
-from gpen_core.video.larger import Larger
 from gpen_core.video.plot import track_plot
 
 FAST = {"preset": "ultrafast", "quality": 4}

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "losses": {"errors", "config", "architecture", "images"},
     "data": {"errors", "fields", "config", "files", "images", "faces"},
     "restore": {"errors", "fields", "config", "contracts", "options", "images", "faces", "weights"},
-    "background": {"errors", "images", "weights"},
+    "background": {"errors", "options", "images", "weights"},
     "report": {"errors", "files", "images"},
     "tasks": {"errors", "fields", "config", "contracts", "options", "images", "faces", "restore"},
     "bulk": {"errors", "files", "batch", "report"},

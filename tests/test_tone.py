@@ -8,8 +8,8 @@ from task_models import task_model
 from torch import Tensor
 from torch.nn import functional as F
 
-from gpen_core.faces.planes import shrunk_planes
 from gpen_core.faces.tone import LOOKED_AT, tone_of
+from gpen_core.images.planes import shrunk_planes
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.tasks import colorize

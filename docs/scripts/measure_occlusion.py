@@ -18,7 +18,7 @@ from torch import Tensor
 from gpen_core import FaceRestorer, RestoreOptions, load_model
 from gpen_core.data.degradation import Degradation
 from gpen_core.images import read_picture
-from gpen_core.images.resize import resize
+from gpen_core.images.planes import resize
 from gpen_core.options import Masking
 
 SIZE = 256

@@ -23,8 +23,8 @@ from torch import Tensor
 from gpen_core.config import ModelCard
 from gpen_core.faces.levels import smoothed
 from gpen_core.faces.mask import ellipse_mask
-from gpen_core.faces.planes import planes_of
 from gpen_core.images import read_picture
+from gpen_core.images.planes import planes_of
 from gpen_core.measures.seam import seam
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer

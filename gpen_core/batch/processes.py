@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..background import Upscaler, enlarged
+from ..background import Larger, Upscaler
 from ..contracts import Detector
 from ..images import Picture
 from ..options import RestoreOptions, Selection
@@ -49,27 +49,20 @@ def restoring(
     """
     if aligned:
         check_aligned(options)
-    chosen = options.selection
-    larger = replace(chosen, min_size=chosen.min_size * scale, max_size=chosen.max_size * scale)
-    options = replace(options, selection=larger)
-
-    def canvases(pictures: Sequence[Picture]) -> Iterator[Picture | None]:
-        for picture in pictures:
-            if upscaler is not None:
-                yield upscaler(picture, scale)
-            else:
-                # A photograph's faces are found in what is enlarged already; an aligned face is taken as it came.
-                yield enlarged(picture, scale) if aligned and scale != 1 else None
+    larger = Larger(scale=scale, upscaler=upscaler)
+    options = larger.options(options)
+    # A photograph's faces are found in what is enlarged already; an aligned face is taken as it came.
+    apart = upscaler is not None or (aligned and scale != 1)
 
     def restored(pictures: Sequence[Picture]) -> Sequence[Processed]:
-        plain = pictures if aligned else (enlarged(picture, scale) for picture in pictures)
+        plain = pictures if aligned else map(larger.plain, pictures)
         may_change = None if within is None else (_larger(within(picture), scale) for picture in pictures)
         return list(
             restorer.restore_many(
                 plain,
                 options,
                 within=may_change,
-                canvases=canvases(pictures),
+                canvases=map(larger.canvas, pictures) if apart else None,
                 aligned=aligned,
                 strength_of=strength_of,
             )

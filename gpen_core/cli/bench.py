@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..bench import BenchOptions, measure, text
     from ..errors import ConfigError
     from ..weights.load import choose_device, load_model
-    from .table import table
+    from .console import table
 
     if arguments.threads is not None:
         if arguments.threads < 1:

@@ -28,11 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..measures.catalogue import Needs, make
-    from ..measures.comparing import contact_sheet, markdown, names_of, restore_folder
+    from ..measures.comparing import contact_sheet, load_restorer, markdown, names_of, restore_folder
     from ..measures.evaluation import Folders, evaluate
     from ..measures.page import write_page
     from ..measures.pairs import pictures_in
-    from ..measures.restorers import load_restorer
     from ..measures.tables import write_csv, write_summary
 
     out: Path = arguments.output

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import __version__
-from .table import megabytes, table
+from .console import megabytes, table
 
 NAME = "doctor"
 HELP = "Say which versions, devices, extras and models are here, what is missing, and how to get it."

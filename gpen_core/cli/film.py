@@ -61,9 +61,9 @@ def run_films(
     beside them, whose report --report is. Raises what concerns all of them: options that contradict themselves, PyAV
     not installed, no space left.
     """
+    from ..background import Larger
     from ..errors import GPENError, InputError
     from ..video import restore_film
-    from ..video.larger import Larger
     from ..video.library import load_av
 
     load_av()

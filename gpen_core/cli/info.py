@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .table import megabytes, table
+from .console import megabytes, table
 
 NAME = "info"
 HELP = "Say what a file of weights holds: its network, its card, its hash. Names of the zoo are fetched."

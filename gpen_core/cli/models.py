@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .table import megabytes, table
+from .console import megabytes, table
 
 if TYPE_CHECKING:
     from ..weights.entry import ZooEntry

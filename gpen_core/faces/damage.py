@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.resize import resize
+from ..images.planes import resize
 from .colour import luma
 
 #: Faces are judged at this size, and within this much of it; what a larger one lacks beyond it does not count.
@@ -49,7 +49,7 @@ def features(crops: Tensor) -> Tensor:
     waves = torch.fft.fftfreq(_INNER, device=inner.device)
     radius = (waves[:, None].square() + waves.square()).sqrt()
     bands = [power[:, (radius >= low) & (radius < high)].mean(1) for low, high in pairwise(_BANDS)]
-    steps = [_diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])]
+    steps = [diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])]
     logs = [x.clamp_min(_LEAST_POWER).log10() for x in bands] + [x.clamp_min(_LEAST_STEP).log10() for x in steps]
     return torch.stack(logs, 1)
 
@@ -61,7 +61,8 @@ def quadratic(values: Tensor) -> Tensor:
     return torch.stack([torch.ones_like(values[:, 0]), *values.unbind(1), *products], 1)
 
 
-def _diagonal_step(plane: Tensor) -> Tensor:
+def diagonal_step(plane: Tensor) -> Tensor:
+    """(N,): the median of the mixed second differences of `plane` (N, h, w), by size and halved: mostly noise."""
     step = (plane[:, 1:, 1:] - plane[:, 1:, :-1] - plane[:, :-1, 1:] + plane[:, :-1, :-1]) / 2
     return step.abs().flatten(1).median(1).values
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.resize import resize
+from ..images.planes import resize
 from .mask import blur_matrix, ellipse_mask
 
 #: CelebAMask-HQ's glasses, hat, earring, necklace and cloth: what a face wears is not the face.

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.resize import resize
+from ..images.planes import resize
 from .colour import luma
+from .damage import diagonal_step
 from .sharpen import changed
 
 #: By so much of its fine structure a network changes a face that is sound (at most 0.12 of 16 faces), and one that is
@@ -88,11 +89,7 @@ def with_own(there: Tensor, low: Tensor, face: Tensor, shares: Shares) -> Tensor
 def noise_of(picture: Tensor) -> float:
     """Standard deviation of the noise of `picture`'s luma (3, h, w) in [0, 1], by its mixed second difference
     (median absolute deviation): edges and smooth shading hardly count in it."""
-    if min(picture.shape[-2:]) < 2:
-        return 0.0
-    plane = luma(picture)[0]
-    mixed = plane[1:, 1:] - plane[1:, :-1] - plane[:-1, 1:] + plane[:-1, :-1]
-    return float(mixed.abs().median()) / 0.6745 / 2
+    return float(diagonal_step(luma(picture))) / 0.6745 if min(picture.shape[-2:]) > 1 else 0.0
 
 
 def _rise(value: float, low: float, high: float) -> float:

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..images.planes import planes_of
 from . import levels
 from .geometry import invert_affine, moved_origin, rectangle_of, resize_affine, scale_of, transform
 from .grain import make_grain, measure_grain
 from .laplacian import laplacian_change
-from .planes import planes_of
 from .warp import warp
 
 Rectangle = tuple[int, int, int, int]

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..images.fine import fine_structure
-from ..images.resize import resize
+from ..images.planes import fine_structure, resize
 
 
 def changed(before: Tensor, after: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..architecture.discriminator import Scores
-from ..images.fine import fine_structure
+from ..images.planes import fine_structure
 
 Form = Literal["logistic", "hinge", "wasserstein", "least_squares"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from urllib.error import URLError
 import torch
 
 from ..errors import HashMismatchError, HubError
+from ..weights.cache import sha256_of
 
 #: A published name ends in the first digits of its file's SHA-256.
 _DIGITS = re.compile(r"-([0-9a-f]{8,})\.pth$")
@@ -48,9 +48,5 @@ def _check(metric: str, path: Path) -> None:
     digits = _DIGITS.search(path.name)
     if digits is None:
         return
-    with path.open("rb") as file:
-        found = hashlib.sha256()
-        while block := file.read(1 << 20):
-            found.update(block)
-    if not found.hexdigest().startswith(digits[1]):
-        raise HashMismatchError(f"{path} is another file than its name says (SHA-256 {found.hexdigest()[:12]}…)")
+    if not (found := sha256_of(path)).startswith(digits[1]):
+        raise HashMismatchError(f"{path} is another file than its name says (SHA-256 {found[:12]}…)")

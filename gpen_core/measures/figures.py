@@ -13,9 +13,8 @@ from ..faces.colour import luma
 from ..faces.damage import damage
 from ..faces.mask import ellipse_mask
 from ..faces.paste import extent
-from ..faces.planes import shrunk_planes
 from ..images import Picture
-from ..images.resize import resize
+from ..images.planes import resize, shrunk_planes
 from ..restore.result import RestoredFace
 from .seam import LONGEST_SIDE, seam
 

@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..faces.geometry import fit_similarity, template
 from ..faces.warp import crop_faces
 from ..images import Picture
-from ..images.resize import resize
+from ..images.planes import resize
 from ..restore.paste import StrengthOf
 from ..restore.result import RestoredFace
 

@@ -10,12 +10,11 @@ from ..config import ModelCard
 from ..errors import ConfigError, InputError
 from ..faces import levels
 from ..faces.geometry import fit_similarity, template
-from ..faces.planes import planes_of
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import crop_faces
 from ..fields import changed
 from ..images import Picture, to_srgb
-from ..images.resize import resize
+from ..images.planes import planes_of, resize
 from ..options import RestoreOptions
 
 

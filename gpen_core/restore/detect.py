@@ -6,10 +6,10 @@ import torch
 
 from ..contracts import Detector, device_of, longest_side_of
 from ..faces.duplicates import distinct
-from ..faces.planes import shrunk_planes
 from ..faces.select import select
 from ..faces.types import Detection
 from ..images import Picture
+from ..images.planes import shrunk_planes
 from ..options import Selection
 
 #: Boxes found in different turns that overlap more than this are one face.

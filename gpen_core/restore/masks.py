@@ -14,7 +14,7 @@ from ..faces.geometry import scale_of
 from ..faces.mask import box_mask, ellipse_mask, face_mask, region_strength, soften
 from ..faces.occlusion import contradicted, covered_by_labels
 from ..faces.types import FaceCrops
-from ..images.resize import resize
+from ..images.planes import resize
 from ..options import Masking, RestoreOptions
 from .run import BatchSizer, run_network
 

@@ -18,12 +18,11 @@ from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
 from ..faces.own import Shares, shares_of, with_own
 from ..faces.paste import Window, compose, place, resolve_overlaps
-from ..faces.planes import planes_of, shrunk_planes
 from ..faces.tone import LOOKED_AT, Tone, tone_of
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import warp
 from ..images import Picture, convert_like, from_srgb, to_srgb
-from ..images.resize import resize
+from ..images.planes import planes_of, resize, shrunk_planes
 from ..options import RestoreOptions
 from .masks import CropMasks
 from .result import RestoredFace, RestoredPicture

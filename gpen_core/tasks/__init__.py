@@ -1,9 +1,8 @@
 """The tasks beside restoration: colours, missing parts, faces from maps of their regions."""
 
 from ..faces.palette import PALETTE, paint, read_labels
-from .colorize import colorize, colorize_face
+from .colorize import colorize, colorize_face, keep_luma
 from .inpaint import inpaint, inpaint_face, white_strokes
-from .luma import keep_luma
 from .network import check_task
 from .synthesize import as_labels, edit_faces, map_picture, parse_face, parse_faces, synthesize_face
 

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..contracts import Detector, Model, Parser
-from ..faces.colour import luma
+from ..errors import InputError
+from ..faces.colour import LUMA, luma
 from ..faces.types import Detection
 from ..fields import refuse
 from ..images import PictureLike, as_picture, convert_like
+from ..images.picture import FULL_SCALE
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
-from .luma import keep_luma
 from .network import check_task, for_task
 
 
@@ -79,3 +81,29 @@ def _as_rgb(picture: PictureLike) -> Any:
     if isinstance(picture, torch.Tensor) and picture.shape[0] == 1:
         return picture.expand(3, -1, -1)
     return picture
+
+
+def keep_luma(before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 3) RGB of `before`'s kind of number: the BT.601 luma of `before` under the chroma of `after`.
+
+    Chroma is scaled towards grey, pixel by pixel, until RGB lies in gamut; luma differs from `before`'s by rounding
+    only. Raises InputError for arrays of different shape or kind.
+    """
+    if before.shape != after.shape or before.dtype != after.dtype or before.shape[-1:] != (3,):
+        raise InputError(
+            f"luma of {before.dtype} {before.shape} cannot be given to colours of {after.dtype} {after.shape}; "
+            "expected two RGB arrays alike"
+        )
+    full = FULL_SCALE[before.dtype.name]
+    weights = np.array(LUMA, dtype=np.float64)
+    light = (before.astype(np.float64) @ weights)[..., None]
+    colours = after.astype(np.float64)
+    chroma = colours - (colours @ weights)[..., None]
+    # The largest share of the chroma that each channel has room for.
+    room = np.where(chroma > 0, full - light, light)
+    share = np.min(room / np.maximum(np.abs(chroma), 1e-9), axis=-1, keepdims=True)
+    result = light + np.clip(share, 0.0, 1.0) * chroma
+    if before.dtype.kind == "u":
+        result = np.rint(result)
+    kept: NDArray[Any] = np.clip(result, 0, full).astype(before.dtype)
+    return kept

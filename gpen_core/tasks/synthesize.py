@@ -19,7 +19,7 @@ from ..faces.palette import paint, picture_labels, resize_labels
 from ..faces.types import Detection
 from ..images import Picture, PictureLike, as_picture
 from ..images.picture import to_depth
-from ..images.resize import resize
+from ..images.planes import resize
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer, RestoredPicture
 from ..restore.align import align_faces

@@ -14,8 +14,7 @@ from ..architecture import DECODER, Discriminator, PatchDiscriminator, Prior, bu
 from ..architecture.generator import GeneratorPart
 from ..data import Batch
 from ..errors import TrainingError
-from ..images.fine import fine_structure
-from ..images.resize import resize
+from ..images.planes import fine_structure, resize
 from ..losses import (
     ADVERSARIAL,
     ProjectedDiscriminator,

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..background import Larger
 from ..errors import InputError, PictureError
 from ..files import claimed, sweep
 from ..film_options import FilmOptions
@@ -15,7 +16,6 @@ from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .encoding import Encoding, choose_encoding
 from .info import FilmInfo, probe
-from .larger import Larger
 from .marking import FrameMarking
 from .masks import open_masks
 from .moments import FrameRestoration

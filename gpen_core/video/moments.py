@@ -14,7 +14,7 @@ from ..faces.types import Detection
 from ..fields import refuse
 from ..film_options import BLOCK, Smoothing
 from ..images import Picture, as_picture
-from ..images.resize import resize
+from ..images.planes import resize
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from ..restore.masks import CropMasks
@@ -25,8 +25,8 @@ from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
 from .tracks import Tracker
 
 if TYPE_CHECKING:
+    from ..background import Larger
     from ..measures.identity import Identity
-    from .larger import Larger
 
 #: Faces in one call of the network. A float's last bit depends on it: it is fixed, so that a film that is taken up
 #: again gets the same frames.

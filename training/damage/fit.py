@@ -17,7 +17,7 @@ from torch import Tensor
 from gpen_core.data.degradation import Degradation
 from gpen_core.faces.damage import SIZE, features, quadratic
 from gpen_core.images import read_picture
-from gpen_core.images.resize import resize
+from gpen_core.images.planes import resize
 from gpen_core.measures.metrics import ssim
 from gpen_core.measures.perceptual import DetectorFeatures, feature_distance
 

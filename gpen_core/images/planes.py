@@ -1,4 +1,4 @@
-"""A picture's pixels as planes: without a copy, or shrunk."""
+"""Pictures as planes: without a copy, shrunk, at another size; and their fine structure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def planes_of(pixels: NDArray[Any]) -> Tensor:
@@ -35,3 +35,25 @@ def shrunk_planes(pixels: NDArray[Any], longest_side: int | None) -> Tensor:
         size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
         planes = F.interpolate(planes[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
     return planes.float().div(255) if planes.dtype == torch.uint8 else planes
+
+
+def resize(faces: Tensor, size: int, *, mode: str = "bilinear", antialias: bool = True) -> Tensor:
+    """`faces` (N, C, S, S) at `size` px; antialias: with a filter where they shrink, else as OpenCV does."""
+    return faces if faces.shape[-1] == size else F.interpolate(faces, (size, size), mode=mode, antialias=antialias)
+
+
+def fine_structure(pictures: Tensor, side: int) -> Tensor:
+    """The difference of each pixel of `pictures` (B, C, H, W) from the mean of side × side around it, as far as they
+    lie in the picture.
+    """
+    means, reach = pictures, side // 2
+    for dim, before in ((-1, (reach, reach)), (-2, (0, 0, reach, reach))):
+        # Shifted sums: on a CPU a pooling layer takes several times as long.
+        padded, length = F.pad(means, before), means.shape[dim]
+        total = padded.narrow(dim, 0, length)
+        for start in range(1, side):
+            total = total + padded.narrow(dim, start, length)
+        position = torch.arange(length, device=pictures.device)
+        count = (position + reach).clamp(max=length - 1) - (position - reach).clamp(min=0) + 1
+        means = total / (count if dim == -1 else count[:, None])
+    return pictures - means
