@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "contracts": set(),
     "options": {"errors", "fields"},
+    "option_texts": {"errors", "fields"},
     "film_options": {"errors", "fields"},
     "images": {"errors", "files"},
     "architecture": {"errors", "config"},
