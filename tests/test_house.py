@@ -48,6 +48,11 @@ MAY_IMPORT = {
         "background",
     },
     "measures": {"errors", "config", "contracts", "files", "images", "faces", "weights", "losses", "restore"},
+    "serve_options": {"errors", "fields"},
+    "serve": {
+        *("errors", "fields", "contracts", "options", "option_texts", "serve_options", "images", "restore"),
+        *("batch", "measures", "report"),
+    },
     "bench": {"errors", "config", "architecture", "formats", "weights"},
     "trainer": {
         "errors",

@@ -20,6 +20,7 @@ from ..fields import nearest
 VERBS = {
     "restore": "restore the faces in pictures, folders and films",
     "bulk": "restore archives of pictures on Ray, here or on a cluster",
+    "serve": "restore pictures over HTTP, for other programs",
     "detect": "find faces and draw their boxes and landmarks",
     "colorize": "colour grey faces",
     "inpaint": "fill the parts of a face that are painted white",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -64,16 +65,33 @@ def write_picture(
     if file_format == "HEIF":
         _register_heif(path)
     with whole_file(path, sealed) as file:
-        try:
-            return encode(picture, file, file_format, path, quality, provenance)
-        except DamageError as damage:
-            if bare(picture) is picture:
-                raise
-            file.seek(0)
-            file.truncate()
-            # an encoder that refuses a profile or a block of metadata; where it is the picture, it refuses again
-            notes = encode(bare(picture), file, file_format, path, quality, provenance)
-            return (*notes, f"its metadata was dropped, which {file_format} does not take ({damage})")
+        return _encode_forgivingly(picture, file, file_format, path, quality, provenance)
+
+
+def encode_picture(
+    picture: Picture, file_format: str, name: Path, *, quality: int | None = None, provenance: Provenance | None = None
+) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of a file, and notes, as `write_picture` has them. name: of the picture, for messages."""
+    if file_format == "HEIF":
+        _register_heif(name)
+    file = io.BytesIO()
+    notes = _encode_forgivingly(picture, file, file_format, name, quality, provenance)
+    return file.getvalue(), notes
+
+
+def _encode_forgivingly(
+    picture: Picture, file: IO[bytes], file_format: str, path: Path, quality: int | None, provenance: Provenance | None
+) -> tuple[str, ...]:
+    try:
+        return encode(picture, file, file_format, path, quality, provenance)
+    except DamageError as damage:
+        if bare(picture) is picture:
+            raise
+        file.seek(0)
+        file.truncate()
+        # an encoder that refuses a profile or a block of metadata; where it is the picture, it refuses again
+        notes = encode(bare(picture), file, file_format, path, quality, provenance)
+        return (*notes, f"its metadata was dropped, which {file_format} does not take ({damage})")
 
 
 def copy_picture(source: Path, path: Path, *, overwrite: bool = False) -> None:

@@ -1,0 +1,65 @@
+"""The addresses of the service, and its errors as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .. import __version__
+from .request import parameters
+from .service import Service
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_ABOUT = {
+    "requestBody": {"required": True, "content": {"image/*": _BINARY}},
+    "parameters": parameters(),
+    "responses": {
+        "200": {
+            "description": "The restored picture; with Accept: application/json its report as well, the picture "
+            "in base64.",
+            "content": {"image/*": _BINARY, "application/json": {"schema": {"type": "object"}}},
+        }
+    },
+}
+
+
+def application(service: Service) -> FastAPI:
+    """The ASGI application of a service."""
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            service.close()
+
+    # The pages that document FastAPI's addresses fetch their scripts from elsewhere.
+    app = FastAPI(title="GPEN", version=__version__, lifespan=running, docs_url=None, redoc_url=None)
+
+    @app.post("/restore", summary="A picture with its faces restored", response_class=Response, openapi_extra=_ABOUT)
+    async def restore(request: Request) -> Response:
+        service.admit(request)
+        return await service.restore(request)
+
+    @app.get("/health", summary="Whether it works, and with what", response_class=JSONResponse)
+    async def health() -> Response:
+        return service.health()
+
+    @app.get("/metrics", summary="Counts, for Prometheus", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        service.admit(request)
+        return service.counts()
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return JSONResponse(
+            {"error": error.detail}, error.status_code, {**(error.headers or {}), "Connection": "close"}
+        )
+
+    return app
