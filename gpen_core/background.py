@@ -187,6 +187,8 @@ class Larger:
 
     def options(self, options: RestoreOptions) -> RestoreOptions:
         """For the larger pictures: the least and largest size of faces are those in the picture that came."""
+        if self.scale == 1:
+            return options
         chosen, scale = options.selection, self.scale
         larger = replace(chosen, min_size=scale * chosen.min_size, max_size=scale * chosen.max_size)
         return replace(options, selection=larger)

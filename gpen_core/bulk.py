@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .batch import BatchOptions, Item, Process, run_batch
+from .batch.journal import stamp
 from .errors import InputError, MissingPackageError
 from .files import replacing, sweep
 from .report import PictureReport
@@ -129,11 +130,7 @@ def _row(report: PictureReport) -> dict[str, Any]:
 
 
 def _stamp(path: Path) -> str:
-    try:
-        about = path.stat()
-    except OSError:
-        return ""
-    return f"{about.st_size} {about.st_mtime_ns}"
+    return " ".join(map(str, stamp(path) or ()))
 
 
 def _is_done(row: Mapping[str, Any] | None, item: Item) -> bool:

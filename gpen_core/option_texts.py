@@ -67,10 +67,11 @@ def with_values(options: Options, values: Mapping[str, Any], *, shown: Callable[
     given: dict[str, Any] = {}
     for field, entry in described(type(options)).items():
         if is_dataclass(entry.kind):
-            given[field] = with_values(getattr(options, field), values, shown=shown)
+            if (part := with_values(getattr(options, field), values, shown=shown)) is not getattr(options, field):
+                given[field] = part
         elif field not in WITHOUT and (name := name_of(field)) in values:
             given[field] = entry.checked(values[name], shown(name))
-    changed: Options = replace(options, **given)  # type: ignore[type-var]
+    changed: Options = replace(options, **given) if given else options  # type: ignore[type-var]
     return changed
 
 

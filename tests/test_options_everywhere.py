@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,11 @@ from gpen_core.errors import ConfigError
 from gpen_core.fields import described
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
+from gpen_core.restore.align import align_faces, take_whole
+from gpen_core.restore.detect import find_faces
+from gpen_core.restore.masks import masks_for
+from gpen_core.restore.paste import PictureWork
+from gpen_core.restore.run import run_faces
 from gpen_core.tasks import colorize, inpaint
 from gpen_core.video import restore_frames
 
@@ -128,3 +135,28 @@ def test_an_option_is_honoured_or_refused_by_name(path: Callable[[RestoreOptions
         assert name in str(error)  # noqa: PT017
         return
     assert outcome(result) != usual
+
+
+def steps_of(walk: Callable[[], Any]) -> list[str]:
+    """The main functions of the road's five steps, as often and in the order in which they are called."""
+    steps = (find_faces, align_faces, take_whole, run_faces, masks_for, PictureWork.add)
+    names = {step.__code__: step.__name__ for step in steps}
+    met: list[str] = []
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code in names:
+            met.append(names[frame.f_code])
+
+    sys.setprofile(note)
+    try:
+        walk()
+    finally:
+        sys.setprofile(None)
+    return met
+
+
+@pytest.mark.parametrize("path", [photograph, aligned, film, colouring, filling], ids=lambda path: path.__name__)
+@pytest.mark.filterwarnings("ignore:.*of the mask lies outside")
+def test_every_path_walks_the_five_steps_once_and_in_their_order(path: Callable[[RestoreOptions], Any]) -> None:
+    begin = ["take_whole"] if path is aligned else ["find_faces", "align_faces"]
+    assert steps_of(lambda: path(RestoreOptions())) == [*begin, "run_faces", "masks_for", "add"]

@@ -211,11 +211,9 @@ def _write(
     decoded: _Decoded, result: Processed | GPENError, seconds: float, options: BatchOptions, journal: Journal
 ) -> PictureReport:
     item, picture = decoded.item, decoded.picture
-    report = PictureReport(
-        input=str(item.source), page=item.page, seconds={"decode": decoded.seconds, "restore": seconds}
-    )
-    if picture is not None:
-        report = replace(report, width=picture.width, height=picture.height, notes=picture.notes, pages=picture.pages)
+    seconds_of = {"decode": decoded.seconds, "restore": seconds}
+    about = {} if picture is None else {name: getattr(picture, name) for name in ("width", "height", "notes", "pages")}
+    report = PictureReport(input=str(item.source), page=item.page, seconds=seconds_of, **about)
     start = time.perf_counter()
     try:
         if isinstance(result, GPENError) or picture is None:

@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.output = out
     items = items_of(arguments)
     settings = {"options": plain(options), "quality": arguments.quality, "detector": arguments.detector}
-    settings |= model_settings(arguments, restorer_of(arguments)[1])
+    _, model = restorer_of(arguments)
+    settings |= model_settings(arguments, model, provenance_of(model, options.blending.strength))
     settings["masks"] = [asked.mask, asked.mask_folder, asked.invert]
     with tqdm(total=len(items), unit="picture", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
 

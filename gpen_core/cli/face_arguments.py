@@ -82,9 +82,8 @@ def detector_and_parser(arguments: argparse.Namespace) -> tuple[Detector | None,
     return detector, parser
 
 
-def model_settings(arguments: argparse.Namespace, model: AnyModel) -> dict[str, Any]:
+def model_settings(arguments: argparse.Namespace, model: AnyModel, told: Provenance) -> dict[str, Any]:
     """What results depend on, as the report has it, of the model."""
-    told = provenance_of(model, 1.0)
     about = {"model": told.model, "sha256": told.sha256, "precision": arguments.precision}
     return {**about, "fidelity": arguments.fidelity, "form": model.form}
 

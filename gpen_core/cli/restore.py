@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         restorer, model = restorer_of(arguments)
         provenance = provenance_of(model, options.blending.strength)
-        settings |= model_settings(arguments, model)
+        settings |= model_settings(arguments, model, provenance)
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
         identity = read_identity(arguments, restorer, options)
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}

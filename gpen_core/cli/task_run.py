@@ -38,7 +38,8 @@ def run_task(arguments: argparse.Namespace, verb: str, model: Any, task: Callabl
         check_aligned(options)
     items = items_of(arguments)
     settings |= {"verb": verb, "options": plain(options), "aligned": arguments.aligned}
-    settings |= model_settings(arguments, model)
+    provenance = provenance_of(model, 1.0)
+    settings |= model_settings(arguments, model, provenance)
     detector, parser = detector_and_parser(arguments)
     done = partial(task, model=model, options=options, aligned=arguments.aligned, detector=detector, parser=parser)
     status, _ = run_pictures(
@@ -47,6 +48,6 @@ def run_task(arguments: argparse.Namespace, verb: str, model: Any, task: Callabl
         lambda pictures: [done(picture) for picture in pictures],
         settings,
         remedy=finding_more(options.selection),
-        provenance=None if arguments.no_provenance else provenance_of(model, 1.0),
+        provenance=None if arguments.no_provenance else provenance,
     )
     return status

@@ -35,7 +35,8 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
                 Detection(box=faces[i].box, landmarks=faces[i].landmarks, score=score)
                 for i, score in distinct(boxes, scores, _OVERLAP)
             ]
-    return select([face.scaled(picture.width / width, picture.height / height) for face in faces], selection)
+    wider, higher = picture.width / width, picture.height / height
+    return select([face.scaled(wider, higher) for face in faces], selection)
 
 
 def _turned_back(face: Detection, turns: int, height: int, width: int) -> Detection:

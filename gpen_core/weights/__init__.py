@@ -16,4 +16,6 @@ def __getattr__(name: str) -> Any:
     # The zoo and the Hub do without torch, so listing and fetching need not wait for it.
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(importlib.import_module(f".{'pretrained' if name == 'GPEN' else 'load'}", __name__), name)
+    value = getattr(importlib.import_module(f".{'pretrained' if name == 'GPEN' else 'load'}", __name__), name)
+    globals()[name] = value
+    return value

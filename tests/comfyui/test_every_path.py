@@ -157,6 +157,11 @@ def test_an_option_chooses_the_same_faces_on_every_path(pack: Pack, path: Walk, 
     assert set(detector.sides) == {selection.get("longest_side", Crowd.longest_side)}
 
 
+def test_there_is_a_case_for_every_option_of_selection(pack: Pack) -> None:
+    named = pack.module("gpen_core.fields").described(pack.module("gpen_core.options").Selection)
+    assert set(OPTIONS) - {"nothing"} == set(named)
+
+
 def test_a_low_threshold_finds_a_turned_face_in_the_nodes_as_from_python(pack: Pack) -> None:
     turned = Image.open(ASTRONAUT).rotate(120, resample=Image.Resampling.BICUBIC, expand=True)
     picture = torch.from_numpy(np.asarray(turned).astype(np.float32) / 255)
