@@ -22,6 +22,9 @@ Status = Literal["restored", "copied", "converted", "failed"]
 #: FaceReport. `gpen_core.measures.figures.face_figures` is one.
 FaceFigures = Callable[[Any, Picture], Mapping[str, Any]]
 
+#: A face that keeps so much of itself counts as left alone.
+LEFT = 0.95
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceReport:
@@ -52,6 +55,11 @@ class FaceReport:
     identity: float | None = None
     likeness: float | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> bool:
+        """Whether (nearly) all of it is as it was found: it is larger than the model's size, and sound at that."""
+        return (self.kept or 0.0) >= LEFT and self.strength > 0
 
     @classmethod
     def of(cls, face: Any, index: int, picture: Picture, figures: Sequence[FaceFigures] = ()) -> FaceReport:

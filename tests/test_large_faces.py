@@ -1,13 +1,16 @@
 """Faces larger than the network's own size: what is sound in them stays, what is damaged is restored."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_restorers import Network, face, inverted
 from torch.nn import functional as F
 
+from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.faces.own import noise_of
 from gpen_core.images import as_picture
 from gpen_core.measures.figures import face_figures
@@ -101,3 +104,19 @@ def test_the_report_says_how_much_a_face_keeps_and_warns_of_no_loss() -> None:
     assert row.warnings == ()
     plain = replace(result.faces[0], kept=None)
     assert FaceReport.of(plain, 0, as_picture(result.picture), [face_figures]).warnings
+
+
+def test_faces_left_as_they_are_are_named_in_the_row_and_counted_at_the_end(
+    tmp_path: Path,
+) -> None:
+    Image.fromarray(sharp()).save(tmp_path / "a.png")
+    report, rows = tmp_path / "report.json", []
+    restorer = FaceRestorer(soft(), lambda x: [[FACE]])
+    summary = run_batch(
+        collect([tmp_path / "a.png"], tmp_path / "out"),
+        restoring(restorer, RestoreOptions()),
+        BatchOptions(report=report),
+        finished=rows.append,
+    )
+    assert rows[0].notes == ("left face 0 as found: larger than the model's own size, and sound at that size",)
+    assert summary.faces_left == 1

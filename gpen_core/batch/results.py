@@ -86,7 +86,7 @@ def write_result(
             return replace(report, status="copied", notes=())
         report = replace(report, status="converted")
     _write_extras(item, picture, result, options)
-    report = replace(report, notes=result.picture.notes)
+    report = replace(report, notes=(*result.picture.notes, *_of_faces_left(report.faces)))
     said = write_picture(
         result.picture,
         item.target,
@@ -101,6 +101,13 @@ def write_result(
 
 def _face_reports(result: Processed, options: BatchOptions) -> tuple[FaceReport, ...]:
     return tuple(FaceReport.of(face, index, result.picture, options.figures) for index, face in enumerate(result.faces))
+
+
+def _of_faces_left(faces: Sequence[FaceReport]) -> tuple[str, ...]:
+    left = ", ".join(str(face.index) for face in faces if face.left)
+    many = "s" if "," in left else ""
+    said = f"left face{many} {left} as found: larger than the model's own size, and sound at that size"
+    return (said,) if left else ()
 
 
 def _write_extras(item: Item, picture: Picture, result: Processed, options: BatchOptions) -> None:

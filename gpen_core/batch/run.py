@@ -37,7 +37,8 @@ Process = Callable[[Sequence[Picture]], Sequence[Processed]]
 @dataclass(frozen=True, kw_only=True)
 class BatchSummary:
     """How a run ended. skipped: pictures that an earlier run had done; faceless: in which no face was found; failed:
-    reports of the broken ones; pages_left: files that hold more pictures than the one that was done."""
+    reports of the broken ones; pages_left: files that hold more pictures than the one that was done; faces_left: how
+    many were left as found, being larger than the model's size and sound at that."""
 
     done: int
     skipped: int
@@ -45,6 +46,7 @@ class BatchSummary:
     faceless: int
     failed: tuple[PictureReport, ...]
     pages_left: int = 0
+    faces_left: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +78,14 @@ def run_batch(
         todo = [item for item in items if item.key not in journal.done]
         if skipped is not None:
             skipped(len(items) - len(todo))
-        done, faces, faceless, pages, failed = 0, 0, 0, 0, []
+        done, faces, left, faceless, pages, failed = 0, 0, 0, 0, 0, []
         with closing(journal):
             for report in _reports(todo, process, options, journal):
                 journal.add(report)
                 if finished is not None:
                     finished(report)
                 done, faces = done + (report.status != "failed"), faces + len(report.faces)
+                left += sum(face.left for face in report.faces)
                 pages += report.page is None and report.pages > 1
                 if report.status == "failed":
                     failed.append(report)
@@ -96,6 +99,7 @@ def run_batch(
         faceless=faceless,
         failed=tuple(failed),
         pages_left=pages,
+        faces_left=left,
     )
 
 

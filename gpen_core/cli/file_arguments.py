@@ -146,6 +146,9 @@ def _conclude(summary: BatchSummary, report: Path, *, aligned: bool, remedy: str
     parts = [_counted(number, noun) for noun, number in done]
     if summary.faceless and not aligned:
         parts.append(f"{summary.faceless} without a face ({remedy} might find one)")
+    if summary.faces_left:
+        left = f"{summary.faces_left} left as found, larger than the model and sound"
+        parts.append(f"{left} (--no-keep-detail: restored)")
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
     if summary.failed:
