@@ -49,6 +49,10 @@ MAY_IMPORT = {
     },
     "measures": {"errors", "config", "contracts", "files", "images", "faces", "weights", "losses", "restore"},
     "serve_options": {"errors", "fields"},
+    "app": {
+        *("errors", "fields", "options", "option_texts", "images", "faces", "weights", "restore", "tasks", "video"),
+        *("batch", "measures", "page", "report"),
+    },
     "serve": {
         *("errors", "fields", "contracts", "options", "option_texts", "serve_options", "images", "restore"),
         *("batch", "measures", "report"),

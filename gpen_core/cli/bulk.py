@@ -18,7 +18,6 @@ from .face_arguments import (
     finding_more,
     model_settings,
     options_from,
-    provenance_of,
 )
 from .file_arguments import add_formats, batch_options, items_of, plain
 from .mask_arguments import read_masks
@@ -58,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..bulk import Workers, restore_archive
+    from ..restore.provenance import provenance_of
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     asked = copy.copy(arguments)  # as it was said, for the workers: reading the masks takes some of it away
@@ -101,6 +101,7 @@ def _build(arguments: argparse.Namespace) -> tuple[Process, BatchOptions]:
     from ..batch import restoring
     from ..contracts import device_of
     from ..measures.figures import face_figures
+    from ..restore.provenance import provenance_of
     from .restore import GROUP_ON_DEVICE
 
     within = read_masks(arguments)

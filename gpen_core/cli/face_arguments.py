@@ -88,16 +88,6 @@ def model_settings(arguments: argparse.Namespace, model: AnyModel, told: Provena
     return {**about, "fidelity": arguments.fidelity, "form": model.form}
 
 
-def provenance_of(model: AnyModel, strength: float) -> Provenance:
-    """What results say about their making: the model's name and the hash of its file."""
-    from .. import __version__
-    from ..images.metadata import Provenance
-    from ..weights.cache import sha256_of
-
-    digest = sha256_of(model.file) if model.file is not None else None
-    return Provenance(model=model.card.name, sha256=digest, strength=strength, version=__version__)
-
-
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Adds what decides which faces are found and taken."""
     from ..options import Selection

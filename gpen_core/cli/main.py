@@ -20,6 +20,7 @@ from ..fields import nearest
 VERBS = {
     "restore": "restore the faces in pictures, folders and films",
     "bulk": "restore archives of pictures on Ray, here or on a cluster",
+    "app": "restore in the browser: drop, click, compare",
     "serve": "restore pictures over HTTP, for other programs",
     "detect": "find faces and draw their boxes and landmarks",
     "colorize": "colour grey faces",

@@ -17,7 +17,6 @@ from .face_arguments import (
     load_for,
     model_settings,
     options_from,
-    provenance_of,
 )
 from .file_arguments import add_files, items_of, plain, run_pictures
 from .film import add_film, film_reports, run_films
@@ -72,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..contracts import device_of
     from ..errors import InputError
     from ..measures.figures import face_figures
+    from ..restore.provenance import provenance_of
     from ..video.inputs import collect_films
 
     painted = arguments.mask, arguments.mask_folder, arguments.invert

@@ -14,7 +14,6 @@ from .face_arguments import (
     finding_more,
     model_settings,
     options_from,
-    provenance_of,
 )
 from .file_arguments import add_files, items_of, plain, run_pictures
 
@@ -32,6 +31,7 @@ def run_task(arguments: argparse.Namespace, verb: str, model: Any, task: Callabl
     """The exit status, 1 when a picture failed. task: one of `gpen_core.tasks`. settings: what results depend on
     beside what all verbs share."""
     from ..restore.align import check_aligned
+    from ..restore.provenance import provenance_of
 
     options = options_from(arguments)
     if arguments.aligned:

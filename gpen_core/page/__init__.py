@@ -20,7 +20,7 @@ from ..images import Picture, read_picture, to_srgb
 from ..images.picture import to_depth
 from ..images.writing import whole_file
 
-__all__ = ["write_page"]
+__all__ = ["srgb_image", "write_page"]
 
 _ROWS = "<!-- rows -->"
 #: All pictures together are to take about so many bytes; a page of 200 faces stays under 30 MB.
@@ -105,7 +105,9 @@ def _slider(before: Picture | None, after: Picture, room: int) -> str:
     for side in _SIDES:
         scale = min(1.0, side / max(after.width, after.height))
         size = (max(1, round(after.width * scale)), max(1, round(after.height * scale)))
-        images = [_webp(_srgb(picture.pixels, picture, size)) for picture in (before, after) if picture is not None]
+        images = [
+            _webp(srgb_image(picture.pixels, picture, size)) for picture in (before, after) if picture is not None
+        ]
         if max(map(len, images)) <= room:
             break
     shape = f'width="{size[0]}" height="{size[1]}" loading="lazy"'
@@ -165,10 +167,10 @@ def _crop(picture: Picture, box: Sequence[float]) -> Image.Image:
     left = min(max(0, round((box[0] + box[2] - side) / 2)), picture.width - side)
     top = min(max(0, round((box[1] + box[3] - side) / 2)), picture.height - side)
     part = picture.pixels[top : top + side, left : left + side]
-    return _srgb(part, picture, (_CROP, _CROP))
+    return srgb_image(part, picture, (_CROP, _CROP))
 
 
-def _srgb(pixels: NDArray[Any], picture: Picture, size: tuple[int, int]) -> Image.Image:
+def srgb_image(pixels: NDArray[Any], picture: Picture, size: tuple[int, int]) -> Image.Image:
     """8-bit sRGB of that size (width, height), of pixels (H, W, 3) in the profile of `picture`."""
     small = Image.fromarray(to_depth(np.ascontiguousarray(pixels), np.uint8)).resize(size, Image.Resampling.LANCZOS)
     if picture.icc_profile is None:

@@ -1,0 +1,159 @@
+"""What the app does behind its page: faces chosen by clicks, what was painted, results to take home, and ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_restorers import face, inverted
+
+from gpen_core import FaceRestorer, RestoreOptions
+from gpen_core.app import create_app
+from gpen_core.app.studio import Cancelled, Choice, Look, Studio, everything_in
+from gpen_core.cli.main import main
+from gpen_core.errors import InputError, MissingPackageError
+from gpen_core.images.metadata import Provenance
+
+TWO = [face(10, 15, 40), face(70, 15, 40)]
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
+    made = Studio(max_pixels=1_000_000)
+    restorer = FaceRestorer(inverted(), lambda pictures: [list(TWO) for _ in pictures])
+    monkeypatch.setattr(made, "restorer", lambda model: (restorer, Provenance(model=model)))
+    return made
+
+
+def upload(folder: Path, name: str, seed: int = 0) -> Path:
+    """As Gradio keeps it: each in a folder of its own."""
+    path = folder / f"upload-{seed}" / name
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (90, 120, 3), np.uint8)).save(path)
+    return path
+
+
+def restore(studio: Studio, paths: list[Path], folder: Path, **more):
+    folder.mkdir()
+    steps: list[float] = []
+    more.setdefault("progress", lambda done, words: steps.append(done))
+    result = studio.restore(paths, folder, model="it", options=more.pop("options", RestoreOptions()), **more)
+    return result, steps
+
+
+def changed(before: Path, after: Path) -> np.ndarray:
+    return (np.asarray(Image.open(before)) != np.asarray(Image.open(after))).any(2)
+
+
+def test_a_click_finds_the_smallest_face_under_it_and_marks_it():
+    look = Look(path=Path("a"), image=Image.new("RGB", (60, 45)), scale=2.0, faces=(*TWO, face(0, 0, 90)))
+    assert [look.face_at(x, y) for x, y in ((10, 20), (40, 20), (30, 40), (58, 44))] == [0, 1, 2, None]
+    assert look.marked().tobytes() != look.marked({1}).tobytes()
+
+
+def test_a_large_picture_is_shown_small_and_its_faces_where_they_are(studio, tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (3200, 300)).save(path)
+    look = studio.look(path, "it", RestoreOptions())
+    assert (look.image.size, look.scale) == ((1600, 150), 2.0)
+    assert look.face_at(45, 15) == 1
+
+
+def test_a_face_that_was_left_out_stays_to_the_bit(studio, tmp_path):
+    path = upload(tmp_path, "a.png")
+    look = studio.look(path, "it", RestoreOptions())
+    result, steps = restore(studio, [path], tmp_path / "out", choice=Choice(look=look, left_out=frozenset({0})))
+    ((before, after),) = result.pairs
+    differs = changed(before, after)
+    assert (before, steps[-1], result.said) == (path, 1.0, "1 of 1 pictures, 1 faces")
+    assert not differs[:, :60].any()
+    assert differs[:, 60:].any()
+
+
+def test_only_what_was_painted_changes(studio, tmp_path):
+    path = upload(tmp_path, "a.png")
+    look = studio.look(path, "it", RestoreOptions())
+    painted = np.zeros((90, 120), np.float32)
+    painted[:40] = 1
+    result, _ = restore(studio, [path], tmp_path / "out", choice=Choice(look=look, painted=painted))
+    differs = changed(*result.pairs[0])
+    assert differs[:40].any()
+    assert not differs[41:].any()
+
+
+def test_pictures_of_one_name_and_broken_ones_do_not_get_into_each_others_way(studio, tmp_path):
+    paths = [upload(tmp_path, "a.png", seed) for seed in range(4)]
+    paths[2].write_bytes(b"no picture")
+    result, _ = restore(studio, paths, tmp_path / "out")
+    assert [before for before, _ in result.pairs] == [paths[0], paths[1], paths[3]]
+    assert len({after for _, after in result.pairs}) == 3
+    said = result.said.splitlines()
+    assert said[0] == "3 of 4 pictures, 6 faces"
+    assert "is not a picture" in said[1]
+    assert len(said) == 2
+    assert [path.name for path in result.files[-2:]] == ["report.html", "report.json"]
+    assert len(json.loads(result.files[-1].read_text())["pictures"]) == 4
+
+
+def test_many_results_come_as_one_archive(studio, tmp_path):
+    paths = [upload(tmp_path, f"{seed}.png", seed) for seed in range(4)]
+    result, _ = restore(studio, paths, tmp_path / "out")
+    assert [path.name for path in result.files] == ["restored.zip", "report.html", "report.json"]
+    assert zipfile.ZipFile(result.files[0]).namelist() == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_cancelling_ends_the_run_after_the_picture_at_hand(studio, tmp_path):
+    def stop(done: float, words: str) -> None:
+        if done:
+            raise Cancelled("enough")
+
+    paths = [upload(tmp_path, f"{seed}.png", seed) for seed in range(9)]
+    with pytest.raises(Cancelled, match="enough"):
+        restore(studio, paths, tmp_path / "out", progress=stop)
+    assert len(list((tmp_path / "out").glob("*.png"))) < 9
+
+
+def test_nothing_dropped_is_said(studio, tmp_path):
+    with pytest.raises(InputError, match="drop a picture"):
+        restore(studio, [], tmp_path / "out")
+
+
+def test_of_a_folder_pictures_and_films_are_taken(tmp_path):
+    names = ["b.jpg", "a.png", "notes.txt", "film.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in everything_in([str(tmp_path / name) for name in names])] == [
+        "a.png",
+        "b.jpg",
+        "film.mp4",
+    ]
+    assert [path.name for path in everything_in([str(tmp_path / "notes.txt")])] == ["notes.txt"]
+
+
+def test_without_gradio_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    for name in [name for name in sys.modules if name in ("gpen_core.app.page", "gpen_core.app.controls")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingPackageError, match=r"install gpen\[app\]"):
+        create_app()
+
+
+@pytest.mark.parametrize("verb", ["app", "serve"])
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (None, "0.0.0.0 can be reached by others; set GPEN_TOKEN or --token-file"),
+        ("short", "the token has 5 characters; expected at least 16"),
+    ],
+)
+def test_others_are_let_in_by_a_token_of_some_length_only(verb, token, said, monkeypatch, capsys):
+    monkeypatch.delenv("GPEN_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("GPEN_TOKEN", token)
+    assert main([verb, "--host", "0.0.0.0", "--port", "0"]) == 1
+    assert said in capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""The app, driven in a real browser: upload, leave a face out, restore, move the slider, take the result home.
+
+With GPEN_PICTURES=FOLDER it also writes what is seen on the way there: docs/scripts/make_pictures.py does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from free_port import free_port
+from PIL import Image
+
+pytest.importorskip("gradio", reason="no Gradio here: pip install 'gpen[app]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here: pip install playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+TWO_FACES = ROOT / "nodes" / "examples" / "two-prints.jpg"
+EXAMPLE = ROOT / "gpen_core" / "examples" / "sent-around.jpg"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    port = free_port()
+    words = [sys.executable, "-m", "gpen_core.cli.main", "app", "--port", str(port), "--no-browser", "--device", "cpu"]
+    served = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    assert served.stdout is not None
+    served.stdout.readline()
+    yield f"http://127.0.0.1:{port}"
+    served.terminate()
+    served.stdout.close()
+    assert served.wait(60) == 0
+
+
+class Visit:
+    """A page of the app, what it asked for and what it complained of."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page, self.asked, self.said = page, [], []
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        for _ in range(100):
+            try:
+                page.goto(address)
+                break
+            except playwright.Error:
+                time.sleep(0.3)
+        page.wait_for_selector("#restore")
+
+    def shoot(self, name: str) -> None:
+        """Keeps what is seen, where it was asked for."""
+        if folder := os.environ.get("GPEN_PICTURES"):
+            self.page.evaluate("scrollTo(0, 0)")
+            self.page.screenshot(path=Path(folder, f"{name}.png"))
+
+    def drop(self, *files: Path) -> None:
+        self.page.set_input_files("#files input[type=file]", [str(file) for file in files])
+
+    def click_on(self, selector: str, x: float, y: float) -> None:
+        """Clicks a picture at a place in fractions of its size."""
+        image = self.page.locator(selector)
+        box = image.bounding_box()
+        self.page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    def run(self) -> str:
+        """What is said once it is done."""
+        self.page.click("#restore")
+        said = self.page.locator("#said textarea")
+        playwright.expect(said).not_to_have_value("", timeout=120_000)
+        return said.input_value()
+
+
+@pytest.fixture
+def visit(address: str, tmp_path: Path) -> Iterator[Visit]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1360, "height": 1180}, accept_downloads=True)
+        page.set_default_timeout(60_000)
+        made = Visit(page, address)
+        yield made
+        browser.close()
+    strangers = [url for url in made.asked if not url.startswith((address, "data:", "blob:"))]
+    assert strangers == []
+    assert made.said == []
+
+
+def test_upload_leave_out_restore_slide_and_take_home(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    Image.open(TWO_FACES).convert("RGB").save(tmp_path / "two-prints.png")
+    visit.drop(tmp_path / "two-prints.png")
+    page.wait_for_selector("#faces img")
+    playwright.expect(page.locator("#faces")).to_contain_text("2 faces")
+    visit.shoot("app-faces")
+    visit.click_on("#faces img", 0.25, 0.45)
+    page.wait_for_timeout(1500)
+    visit.shoot("app-left-out")
+    assert visit.run().startswith("1 of 1 pictures, 1 faces")
+    page.wait_for_selector("#slider img")
+    after = page.locator("#slider img").last
+    before = after.evaluate("image => [getComputedStyle(image).clipPath, image.getBoundingClientRect().width].join()")
+    box = page.locator("#slider img").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    assert before != after.evaluate(
+        "image => [getComputedStyle(image).clipPath, image.getBoundingClientRect().width].join()"
+    )
+    visit.shoot("app")
+    with page.expect_download() as download:
+        page.locator("#home a").first.click()
+    download.value.save_as(tmp_path / "result.png")
+    given, result = (
+        np.asarray(Image.open(path).convert("RGB"), np.int16)
+        for path in (tmp_path / "two-prints.png", tmp_path / "result.png")
+    )
+    assert result.shape == given.shape
+    half = given.shape[1] // 2
+    assert np.array_equal(given[:, :half], result[:, :half])
+    assert abs(given - result)[:, half:].mean() > 0.1
+    assert page.locator("#home").inner_text().count("report") == 2
+
+
+def test_what_cannot_be_read_is_said_on_the_page(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(EXAMPLE.read_bytes()[:600])
+    visit.drop(tmp_path / "broken.jpg")
+    playwright.expect(visit.page.get_by_text("damaged or cut short").first).to_be_visible()
+
+
+def test_a_run_is_cancelled(visit: Visit, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.jpg" for number in range(30)]
+    for file in files:
+        file.write_bytes(EXAMPLE.read_bytes())
+    visit.drop(*files)
+    visit.page.wait_for_selector("#faces img")
+    visit.page.click("#restore")
+    visit.page.get_by_text("of 30 pictures").first.wait_for()
+    visit.page.click("#cancel")
+    playwright.expect(visit.page.get_by_text("cancelled; what was done").first).to_be_visible()
+    visit.drop(EXAMPLE)
+    assert visit.run().startswith("31 of 31 pictures")
+
+
+def test_a_film_comes_back_restored(visit: Visit, tmp_path: Path) -> None:
+    from small_films import write_film
+
+    film = write_film(tmp_path / "walk.mp4", [np.asarray(Image.open(EXAMPLE).convert("RGB"))] * 3)
+    visit.drop(film)
+    assert "walk.mp4: 3 frames" in visit.run()
