@@ -238,11 +238,18 @@ def say(node: Any, text: str) -> None:
 
 
 async def offer_replacements(replacements: Iterable[Mapping[str, Any]]) -> None:
-    """Tells cores that can replace nodes in opened graphs what these replace; each as `io.NodeReplace` takes it."""
+    """Tells cores that can replace nodes in opened graphs what these replace; each as `io.NodeReplace` takes it.
+
+    Where ComfyUI runs without its server, nobody opens graphs.
+    """
     replace = getattr(io, "NodeReplace", None)
     if replace is None:
         return
     from comfy_api.latest import ComfyAPI
+    from server import PromptServer
+
+    if not hasattr(PromptServer, "instance"):
+        return
 
     register = getattr(getattr(ComfyAPI(), "node_replacement", None), "register", None)
     if register is not None:
