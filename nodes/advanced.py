@@ -10,7 +10,7 @@ from torch import Tensor
 from ..gpen_core.errors import FaceError
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.weights import zoo
-from . import adapter, inputs
+from . import adapter, files, inputs
 from .adapter import io, schema
 from .find import UNKNOWN, Given
 from .model import FaceModel
@@ -82,6 +82,11 @@ class RestoreAdvanced(io.ComfyNode):
             outputs=restored_outputs(),
             hidden=inputs.HIDDEN,
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **chosen: Any) -> str:
+        """Changes with the files that are taken where no model is connected."""
+        return files.fingerprint(zoo.DEFAULT_MODEL)
 
     @classmethod
     def check_lazy_status(cls, visibility: float = 1.0, gpen_model: Any = None, **other: Any) -> list[str]:

@@ -103,9 +103,10 @@ def available(name: str, kind: str, *, option: str) -> bool | str:
     return missing(name, kind, option=option)
 
 
-def fingerprint(name: str, kind: str) -> str:
-    """Changes with the file that `name` stands for, so that a replaced one is read again."""
-    return stamp(on_disk(name, kind)) or name
+def fingerprint(model: str, detector: str = AUTO, parser: str = AUTO) -> str:
+    """Changes with the files that the choices stand for, so that one replaced, added or taken away is noticed."""
+    network = stamp(on_disk(model, adapter.RESTORERS)) or model
+    return "|".join((network, stamp(detector_file(detector)), stamp(parser_file(parser))))
 
 
 def _keep(fetched: Path, target: Path) -> Path:

@@ -13,7 +13,7 @@ from ..gpen_core.film_options import FilmOptions, Smoothing
 from ..gpen_core.options import RestoreOptions
 from ..gpen_core.restore import FaceRestorer
 from ..gpen_core.weights import zoo
-from . import adapter, inputs
+from . import adapter, files, inputs
 from .adapter import io, schema
 from .model import FaceModel
 from .simple import model_by_name
@@ -47,6 +47,11 @@ class RestoreVideo(io.ComfyNode):
             ],
             hidden=inputs.HIDDEN,
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **chosen: Any) -> str:
+        """Changes with the files that are taken where no model is connected."""
+        return files.fingerprint(zoo.DEFAULT_MODEL)
 
     @classmethod
     def execute(

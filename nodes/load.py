@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..gpen_core.weights import zoo
-from . import adapter, files
+from . import adapter, files, inputs
 from .adapter import advanced, io, schema
 from .model import load_face_model
 from .wires import GPENModel
@@ -70,6 +70,18 @@ class LoadModel(io.ComfyNode):
                         "of model. Empty: not used.",
                     )
                 ),
+                advanced(
+                    io.Float.Input(
+                        "fidelity",
+                        default=inputs.UNSET,
+                        min=inputs.UNSET,
+                        max=1.0,
+                        step=0.05,
+                        optional=True,
+                        tooltip="CodeFormer's weight: 0 is the most beautiful, 1 the most faithful. -1: its own "
+                        "(0.5); other networks have none.",
+                    )
+                ),
             ],
             outputs=[GPENModel.Output("gpen_model", tooltip="The model, with its detector and parser.")],
         )
@@ -89,12 +101,19 @@ class LoadModel(io.ComfyNode):
         **other: Any,
     ) -> str:
         """Changes with the chosen files, so that one replaced, added or taken away is noticed."""
-        network = repository.strip() or files.stamp(files.on_disk(model, adapter.RESTORERS)) or model
-        return "|".join((network, files.stamp(files.detector_file(detector)), files.stamp(files.parser_file(parser))))
+        # A repository takes the model's place; for `on_disk` its name is a name like any other.
+        return files.fingerprint(repository.strip() or model, detector, parser)
 
     @classmethod
     def execute(
-        cls, model: str, precision: str, detector: str, parser: str, task: str = "auto", repository: str = ""
+        cls,
+        model: str,
+        precision: str,
+        detector: str,
+        parser: str,
+        task: str = "auto",
+        repository: str = "",
+        fidelity: float = inputs.UNSET,
     ) -> Any:
         repository = repository.strip()
         source = repository or files.locate(model, adapter.RESTORERS, option="model")
@@ -106,5 +125,6 @@ class LoadModel(io.ComfyNode):
                 task=None if task == "auto" else task,
                 detector=detector,
                 parser=parser,
+                fidelity=None if fidelity < 0 else fidelity,
             )
         )

@@ -106,13 +106,20 @@ class FaceModel:
 
 
 def load_face_model(
-    source: str | Path, *, name: str, precision: str, task: Task | None, detector: str, parser: str
+    source: str | Path,
+    *,
+    name: str,
+    precision: str,
+    task: Task | None,
+    detector: str,
+    parser: str,
+    fidelity: float | None = None,
 ) -> FaceModel:
     """The model of this file, zoo name or Hub repository, wrapped for ComfyUI's memory management."""
     with adapter.building():
         # ONNX Runtime has devices of its own: what is installed for it decides, not what torch has.
         device = "auto" if str(source).lower().endswith(".onnx") else str(adapter.compute_device())
-        network = load_model(source, device=device, precision=precision, task=task)
+        network = load_model(source, device=device, precision=precision, task=task, fidelity=fidelity)
         # An `auto` model chooses when first asked, and exchanges its weights: before the patcher counts them.
         adapter.log.info("%s computes in %s", name, network.precision)
         return FaceModel(network, name=name, detector=detector, parser=parser)

@@ -65,8 +65,8 @@ class Restore(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str, **other: Any) -> str:
-        """Changes with the model's file."""
-        return files.fingerprint(model, adapter.RESTORERS)
+        """Changes with the files of the model and of its usual detector and parser."""
+        return files.fingerprint(model)
 
     @classmethod
     def execute(cls, image: Tensor, model: str, visibility: float, faces: str, face_numbers: str = "0") -> Any:
@@ -79,8 +79,8 @@ class Restore(io.ComfyNode):
 
 
 def model_by_name(name: str) -> FaceModel:
-    """The model of this name with the usual detector and parser, read once for as long as its file stays the same."""
-    return _read(name, files.fingerprint(name, adapter.RESTORERS), str(adapter.compute_device()))
+    """The model of this name with the usual detector and parser, read once for as long as their files stay the same."""
+    return _read(name, files.fingerprint(name), str(adapter.compute_device()))
 
 
 @lru_cache(maxsize=1)

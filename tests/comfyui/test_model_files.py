@@ -152,3 +152,17 @@ def test_a_parser_that_is_added_is_noticed_and_a_repository_takes_the_models_pla
     assert ask(model="gpen-open-256", parser="none") == before[1]
     assert ask(model="gpen-open-256", repository="me/one") != ask(model="gpen-open-256", repository="me/two")
     assert ask(model="gpen-open-256", repository="me/one") == ask(model="GPEN-BFR-512", repository="me/one")
+
+
+@pytest.mark.parametrize("name", ["GPEN_Restore", "GPEN_RestoreAdvanced", "GPEN_RestoreVideo"])
+def test_a_node_without_a_loader_notices_a_detector_that_is_added(pack: Pack, name: str) -> None:
+    ask, read = pack.nodes[name].fingerprint_inputs, pack.module("nodes.simple").model_by_name
+    chosen = {"model": "gpen-open-256"} if name == "GPEN_Restore" else {}
+    before, model = ask(**chosen), read("gpen-open-256")
+    assert ask(**chosen) == before
+    assert read("gpen-open-256") is model
+    path = pack.engine.root / "models" / "facedetection" / "detection_Resnet50_Final.pth"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"weights")
+    assert ask(**chosen) != before
+    assert read("gpen-open-256") is not model

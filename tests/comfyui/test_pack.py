@@ -113,25 +113,34 @@ def test_every_input_is_an_argument_of_execute_with_the_same_name(pack: Pack) ->
                 assert arguments[part.id].default == part.options.get("default"), f"{name}.{part.id}"
 
 
-def test_every_node_has_a_help_page_that_names_its_inputs(pack: Pack) -> None:
+@pytest.mark.parametrize("language", node_texts.WORDS)
+def test_every_node_has_a_help_page_with_the_words_of_its_locale(pack: Pack, language: str) -> None:
+    """`PYTHONPATH=.:tests python tests/comfyui/test_pack.py` writes the tables."""
+    texts = node_texts.locale(language)
     for name, node in pack.nodes.items():
-        page = (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
-        schema = node.GET_SCHEMA()
-        for word in (
-            *(word for word, _ in node_texts.named_inputs(schema)),
-            *(part.display_name for part in schema.outputs),
-        ):
-            assert f"`{word}`" in page, f"{name}.md does not speak of {word}"
+        written = node_texts.page_of(name, language).read_text(encoding="utf-8")
+        assert written == node_texts.page(node, written, texts[name], language), name
+        for word, _ in node_texts.named_inputs(node.GET_SCHEMA()):
+            assert f"`{word}`" in written, f"{name} does not speak of {word}"
     pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
     assert pages == set(pack.nodes)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translated_help_page_says_as_much_as_the_english_one(pack: Pack, language: str) -> None:
+    for name in pack.nodes:
+        english, other = (
+            node_texts.prose_of(node_texts.page_of(name, spoken).read_text(encoding="utf-8"), spoken)
+            for spoken in ("en", language)
+        )
+        assert english.count("\n\n") == other.count("\n\n") >= 2, f"{name} has other paragraphs in {language}"
+        assert set(re.findall(r"`[^`]+`", english)) == set(re.findall(r"`[^`]+`", other)), name
+        for one, translated in zip(english.split("\n\n")[1:], other.split("\n\n")[1:], strict=True):
+            assert one != translated, f"{name} is not translated to {language}: {one}"
+
+
 def test_english_texts_are_those_of_the_schemas(pack: Pack) -> None:
-    """`PYTHONPATH=.:tests python tests/comfyui/test_pack.py` writes the locale and the help pages' tables."""
     assert node_texts.LOCALE.read_text(encoding="utf-8") == node_texts.english(pack.nodes)
-    for name, node in pack.nodes.items():
-        written = node_texts.page_of(name).read_text(encoding="utf-8")
-        assert written == node_texts.page(node, written), name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
