@@ -17,6 +17,8 @@ GPENError                      anything that this package refuses or cannot do
 
 from __future__ import annotations
 
+import sys
+
 
 class GPENError(Exception):
     """Anything this package refuses or cannot do."""
@@ -77,3 +79,8 @@ class DeviceError(GPENError, RuntimeError):
 
 class MissingPackageError(GPENError, ImportError):
     """An optional package that is not installed, or does not load; names the extra that brings it."""
+
+
+def installing(*packages: str) -> str:
+    """The command that brings these packages into this very Python: a ComfyUI has no `gpen` to take an extra of."""
+    return f"`{sys.executable} -m pip install {' '.join(packages)}`"

@@ -108,12 +108,51 @@ def measure_frames(core: Any, base: Path, count: int) -> dict[str, Any]:
     }
 
 
+def write_landmarker(base: Path, name: str, mesh_file: Path) -> dict[str, Any]:
+    """Weights for the core's face landmarker that see one mesh in every picture, as `mesh_file` (478, 2) has it.
+
+    Its coordinates: from the picture's middle, in longer sides of it. All weights are 0, so that the biases speak:
+    boxes eight pictures wide around every anchor, which are averaged to one around the middle.
+    """
+    import numpy as np
+    import torch
+    from comfy_extras import nodes_mediapipe as core
+    from safetensors.torch import save_file
+
+    model = core.FaceLandmarker(detector_variant="short")
+    state = {key: torch.zeros_like(value) for key, value in model.state_dict().items()}
+    for size in (8, 16):
+        state[f"detector.cls_{size}.bias"].fill_(10.0)
+        anchors = state[f"detector.reg_{size}.bias"].view(-1, 16)
+        anchors[:, 2:4] = 8 * 128.0
+    mesh = torch.from_numpy(np.load(mesh_file)).float()
+    canonical = torch.cat((96 + 16 * mesh, mesh.sum(1, keepdim=True)), 1)
+    state["mesh.head_landmarks.bias"] = canonical.flatten()
+    state["mesh.head_presence.bias"].fill_(10.0)
+    named = {
+        f"detector_short.{key.removeprefix('detector.')}" if key.startswith("detector.") else key: value
+        for key, value in state.items()
+    }
+    for part in (*core._CONTOUR_PARTS, "irises", "nose", "tesselation"):
+        named[f"topology.{part}"] = torch.tensor([[0, 1], [1, 2]], dtype=torch.int32)
+    named["canonical_vertices"] = torch.rand(468, 3, generator=torch.Generator().manual_seed(0))
+    named["procrustes_indices"] = torch.arange(0, 468, 12, dtype=torch.int32)
+    named["procrustes_weights"] = torch.ones(39)
+    path = base / "models" / "detection" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(named, path)
+    return {"written": str(path)}
+
+
 def main() -> None:
     """Runs one job."""
     job, base = sys.argv[1], Path(sys.argv[2])
     rest = sys.argv[3:]
     core = start(base)
-    answer = measure_import(core, base) if job == "import" else measure_frames(core, base, int(rest[0]))
+    if job == "landmarker":
+        answer = write_landmarker(base, rest[0], Path(rest[1]))
+    else:
+        answer = measure_import(core, base) if job == "import" else measure_frames(core, base, int(rest[0]))
     print(json.dumps(answer))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from free_port import free_port
+from pack_loader import ROOT
 from PIL import Image
 
 START_SECONDS = 240
@@ -148,3 +149,12 @@ class Server:
         status, content = self.fetch(f"/view?{urllib.parse.urlencode(shown)}")
         assert status == 200, content[:200]
         return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def in_the_engine(job: str, server: Server, *arguments: str) -> dict[str, Any]:
+    """What `comfyui_engine.py` finds in ComfyUI's own interpreter, without a server."""
+    command = [comfyui_python(), str(ROOT / "tests" / "comfyui_engine.py"), job, str(server.base), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer

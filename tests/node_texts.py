@@ -1,4 +1,4 @@
-"""What is written of the nodes beside their schemas, made from these: the English locale, the tables of help pages in every language."""
+"""What is written of the nodes beside their schemas, made from these: the English locale and the help pages' tables."""
 
 from __future__ import annotations
 

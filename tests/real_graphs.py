@@ -62,6 +62,13 @@ def write_film(path: Path, picture: Image.Image, frames: int = 8) -> None:
         container.mux(stream.encode())
 
 
+def frames_of(path: Path) -> list[np.ndarray]:
+    """(H, W, 3) float32 each, as Load Video gives them: converted without a stop at 8 bits."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="gbrpf32le") for frame in film.decode(video=0)]
+
+
 NAMES = sorted(path.stem for path in GRAPHS.glob("*.json"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
-from ..errors import DeviceError, MissingPackageError, WeightsError
-
-# Inside ComfyUI there may be no `gpen` command, and often more than one Python: this one is meant.
-_INSTALL = f"`{sys.executable} -m pip install"
+from ..errors import DeviceError, MissingPackageError, WeightsError, installing
 
 
 def library_class(module: str, name: str) -> Any:
@@ -32,12 +28,12 @@ def library_class(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         missing = (error.name or module).split(".")[0]
         raise MissingPackageError(
-            f"{module} needs the package {missing!r}, which is not installed: {_INSTALL} {missing}` brings it"
+            f"{module} needs the package {missing!r}, which is not installed: {installing(missing)} brings it"
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise DeviceError(
-            f"{module} is installed but does not load ({_first_line(error)}): {_INSTALL} --upgrade facexlib "
-            "torch torchvision opencv-python-headless` brings what fits together"
+            f"{module} is installed but does not load ({_first_line(error)}): "
+            f"{installing('--upgrade facexlib torch torchvision opencv-python-headless')} brings what fits together"
         ) from error
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..architecture import Network
 from ..config import ModelCard
 from ..contracts import Sizes
-from ..errors import DeviceError, InputError, MissingPackageError, WeightsError
+from ..errors import DeviceError, InputError, MissingPackageError, WeightsError, installing
 
 #: In the order in which they are taken where several are installed. TensorRT and OpenVINO first compile for minutes
 #: or round more than others: they are taken only where they are asked for.
@@ -98,7 +98,9 @@ def open_session(path: Path, providers: Sequence[str] | None = None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingPackageError(f"{path} needs ONNX Runtime ({error}); install gpen[onnx]") from error
+        raise MissingPackageError(
+            f"{path} needs ONNX Runtime ({error}); install gpen[onnx], or {installing('onnxruntime')}"
+        ) from error
     chosen = _chosen(onnxruntime.get_available_providers(), providers)
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
@@ -121,7 +123,9 @@ def installed() -> list[str]:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingPackageError(f"running ONNX needs ONNX Runtime ({error}); install gpen[onnx]") from error
+        raise MissingPackageError(
+            f"running ONNX needs ONNX Runtime ({error}); install gpen[onnx], or {installing('onnxruntime')}"
+        ) from error
     return _chosen(onnxruntime.get_available_providers(), None)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..architecture.gpen import check_input
 from ..config import ModelCard
-from ..errors import InputError, MissingPackageError, WeightsError
+from ..errors import InputError, MissingPackageError, WeightsError, installing
+from ..weights.description import foreign, shapes_of
 from .onnx_model import FaceSizes
 
 SIZE = 512
@@ -67,17 +68,24 @@ def read_restorer(
 ) -> OtherRestorer:
     """The restorer that a state dict belongs to. fidelity: CodeFormer's weight, 0 to 1 (None: 0.5); others have none.
 
-    Raises MissingPackageError without spandrel, WeightsError for what its architectures do not know.
+    Raises MissingPackageError without spandrel, or for CodeFormer without spandrel's extra architectures, WeightsError
+    for what its architectures do not know.
     """
     try:
         from spandrel import MAIN_REGISTRY, ArchRegistry, ModelLoader, UnsupportedModelError
-        from spandrel_extra_arches import EXTRA_REGISTRY
+
+        registries = [MAIN_REGISTRY]
+        if foreign(shapes_of(tensors)) == "a CodeFormer restorer":
+            from spandrel_extra_arches import EXTRA_REGISTRY
+
+            registries.append(EXTRA_REGISTRY)
     except ImportError as error:
-        raise MissingPackageError(f"{file} is run by spandrel ({error}); install gpen[restorers]") from error
+        needed = error.name or "spandrel"
+        raise MissingPackageError(
+            f"{file} is run by {needed}, which is missing; install gpen[restorers], or {installing(needed)}"
+        ) from error
     registry = ArchRegistry()
-    registry.add(
-        *(arch for known in (MAIN_REGISTRY, EXTRA_REGISTRY) for arch in known if arch.architecture.id in _CALLS)
-    )
+    registry.add(*(arch for known in registries for arch in known if arch.architecture.id in _CALLS))
     inner = {name.removeprefix("vqvae."): t for name, t in tensors.items() if name.startswith("vqvae.")}
     try:
         found = ModelLoader(registry=registry).load_from_state_dict(inner or dict(tensors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip(f"{zoo.DEFAULT_MODEL} does not ship with this copy")
     base = tmp_path_factory.mktemp("comfyui")
     link_pack(base / "custom_nodes", "gpen-face.restore")
+    for other in Path(os.environ["COMFYUI_PACKS"]).iterdir() if "COMFYUI_PACKS" in os.environ else ():
+        (base / "custom_nodes" / other.name).symlink_to(other)
     models = base / "models" / "facerestore_models"
     write_stand_in(models / COLOUR, "colorization")
     write_stand_in(models / INPAINT, "inpainting")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 import urllib.parse
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comfyui_server import Server, comfyui_python
+from comfyui_server import Server, in_the_engine
 from pack_loader import ROOT
 from PIL import Image
 from real_graphs import example, graph, id_of, pixels_of, restore_graph
@@ -131,15 +129,6 @@ def test_memory_is_flat_over_ten_runs(server: Server) -> None:
         sizes.append(resident_bytes(server.pid))
     print([round(size / 1e6) for size in sizes])
     assert sizes[-1] <= 1.05 * sizes[2]
-
-
-def in_the_engine(job: str, server: Server, *arguments: str) -> dict[str, Any]:
-    """What `comfyui_engine.py` finds in ComfyUI's own interpreter, without a server."""
-    command = [comfyui_python(), str(ROOT / "tests" / "comfyui_engine.py"), job, str(server.base), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    assert done.returncode == 0, done.stderr[-3000:]
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def test_importing_the_pack_costs_less_than_half_a_second(server: Server) -> None:

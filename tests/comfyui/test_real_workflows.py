@@ -13,7 +13,7 @@ import pytest
 import torch
 from comfyui_server import Server
 from PIL import Image
-from real_graphs import COLOUR, INPAINT, NAMES, graph, id_of, pixels_of, read
+from real_graphs import COLOUR, INPAINT, NAMES, frames_of, graph, id_of, pixels_of, read
 
 from gpen_core import FaceRestorer, load_model
 from gpen_core.options import Blending, RestoreOptions, Selection
@@ -79,13 +79,6 @@ def expected_by_python(name: str, server: Server, nodes: dict[str, Any]) -> np.n
             read(source / "portrait_masked.png"), load_model(models / INPAINT, **device), mask=mask, detector=detector
         ).picture
     return None
-
-
-def frames_of(path: Path) -> list[np.ndarray]:
-    """(H, W, 3) float32 each, as Load Video gives them: converted without a stop at 8 bits."""
-    av = pytest.importorskip("av")
-    with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="gbrpf32le") for frame in film.decode(video=0)]
 
 
 def sharpened(crops: torch.Tensor, settings: dict[str, float]) -> torch.Tensor:
