@@ -89,9 +89,9 @@ class RestoreAdvanced(io.ComfyNode):
         return files.fingerprint(zoo.DEFAULT_MODEL)
 
     @classmethod
-    def check_lazy_status(cls, visibility: float = 1.0, gpen_model: Any = None, **other: Any) -> list[str]:
-        """At visibility 0 nothing is asked of the model, and it is not loaded."""
-        return ["gpen_model"] if gpen_model is None and visibility else []
+    def check_lazy_status(cls, visibility: float = 1.0, **connected: Any) -> list[str]:
+        """At visibility 0 nothing is asked of the model, and it is not loaded. What is not connected is not given."""
+        return ["gpen_model"] if visibility and connected.get("gpen_model", ...) is None else []
 
     @classmethod
     def execute(

@@ -20,7 +20,7 @@ from .wires import Faces
 
 # A detection belongs to a given box when they overlap at least this much (intersection over union).
 _SAME_FACE = 0.3
-# Or when it lies inside by this much of itself: boxes of other packs are often generous.
+# Or when one lies in the other by this much of itself: boxes of other packs may be generous, or end at brows and chin.
 _INSIDE = 0.7
 # Inside a given box there is a face for sure, so that a less certain detection will do for its landmarks.
 _IN_A_BOX = 0.2
@@ -93,13 +93,14 @@ def _meets(box: Box, width: int, height: int) -> bool:
 
 
 def _in_box(box: Box, score: float, found: Sequence[Detection]) -> Detection:
-    """The face of a given box: the detection that fits it best or lies within, else an upright face that fills it."""
+    """The face of a given box: the detection that fits it, or in or around it, else an upright face that fills it."""
     best = max(found, key=lambda face: _overlap(box, face), default=None)
     edges = torch.tensor(box)
     if best is not None:
         if _overlap(box, best) >= _SAME_FACE:
             return Detection(box=edges, landmarks=best.landmarks, score=score)
-        if _common(box, best) >= _INSIDE * best.width * best.height:
+        smaller = min((box[2] - box[0]) * (box[3] - box[1]), float(best.width * best.height))
+        if _common(box, best) >= _INSIDE * smaller:
             return Detection(box=best.box, landmarks=best.landmarks, score=score)
     return Detection(box=edges, landmarks=edges[:2] + _IN_BOX * (edges[2:] - edges[:2]), score=score)
 

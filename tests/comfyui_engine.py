@@ -47,7 +47,7 @@ def measure_import(core: Any, base: Path) -> dict[str, Any]:
     # The loader reads any pack's pyproject.toml with pydantic, whose first import is not this pack's cost.
     from comfy_config import config_parser
 
-    config_parser.extract_node_configuration(str(base / "custom_nodes" / PACK))
+    told = config_parser.extract_node_configuration(str(base / "custom_nodes" / PACK)).project
     before = {path for path in base.rglob("*") if "__pycache__" not in path.parts}
     began = time.perf_counter()
     load(core, base)
@@ -56,6 +56,7 @@ def measure_import(core: Any, base: Path) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "written": sorted(map(str, written)),
+        "registry": [told.name, told.license.text, *told.supported_os, *told.supported_accelerators],
         "loaded": len(comfy.model_management.current_loaded_models),
     }
 

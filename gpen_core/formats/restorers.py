@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from ..architecture.gpen import check_input
 from ..config import ModelCard
 from ..errors import InputError, MissingPackageError, WeightsError, installing
-from ..weights.description import foreign, shapes_of
 from .onnx_model import FaceSizes
 
 SIZE = 512
 FIDELITY = 0.5
 """CodeFormer's own default: between 0, the most beautiful, and 1, the most faithful."""
+
+#: Names that only CodeFormer has, the one that spandrel keeps apart for its licence.
+_CODEFORMER = "ft_layers."
 
 # Called with (network, face in [-1, 1], fidelity). Noise is each network's stored one: the same face, the same result.
 _CALLS: dict[str, Callable[[Any, Tensor, float], Tensor]] = {
@@ -75,7 +77,7 @@ def read_restorer(
         from spandrel import MAIN_REGISTRY, ArchRegistry, ModelLoader, UnsupportedModelError
 
         registries = [MAIN_REGISTRY]
-        if foreign(shapes_of(tensors)) == "a CodeFormer restorer":
+        if any(name.startswith(_CODEFORMER) for name in tensors):
             from spandrel_extra_arches import EXTRA_REGISTRY
 
             registries.append(EXTRA_REGISTRY)

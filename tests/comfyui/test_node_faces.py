@@ -8,6 +8,17 @@ from face_stand_ins import HEIGHT, WIDTH, detected, face_at, photograph, stand_i
 from nodes_under_test import Pack
 
 
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_a_box_within_a_face_takes_that_face(pack: Pack, share: float) -> None:
+    model = stand_in_model(pack)
+    face = model.detector().faces[0]
+    x1, y1, x2, y2 = face.box.tolist()
+    side = {"width": share * (x2 - x1), "height": share * (y2 - y1)}
+    box = {"x": (x1 + x2 - side["width"]) / 2, "y": (y1 + y2 - side["height"]) / 2, **side}
+    found = pack.run("GPEN_DetectFaces", gpen_model=model, image=photograph(), bounding_boxes=[box])[0].frames[0]
+    assert torch.equal(found[0].landmarks, face.landmarks)
+
+
 def test_a_generous_box_takes_the_face_in_it_and_one_beside_the_picture_none(pack: Pack) -> None:
     model = stand_in_model(pack)
     face = model.detector().faces[0]

@@ -79,3 +79,11 @@ def test_everything_a_run_needs_is_loaded_in_one_call(pack: Pack) -> None:
     ((patchers, memory),) = pack.engine.loads
     assert len(patchers) == 3
     assert memory > 0
+
+
+def test_a_model_that_is_not_connected_is_not_asked_for_and_one_that_is_only_where_it_is_seen(pack: Pack) -> None:
+    ask = pack.nodes["GPEN_RestoreAdvanced"].check_lazy_status
+    assert ask(visibility=1.0) == []
+    assert ask(visibility=1.0, gpen_model=None) == ["gpen_model"]
+    assert ask(visibility=0.0, gpen_model=None) == []
+    assert ask(visibility=1.0, gpen_model="read") == []

@@ -135,6 +135,7 @@ def test_importing_the_pack_costs_less_than_half_a_second(server: Server) -> Non
     costs = [in_the_engine("import", server) for _ in range(3)]
     assert min(cost["seconds"] for cost in costs) < 0.5, costs
     assert all(cost["written"] == [] and cost["loaded"] == 0 for cost in costs)
+    assert costs[0]["registry"] == ["gpen", "Apache-2.0", "OS Independent", "GPU :: NVIDIA CUDA"]
 
 
 @pytest.mark.slow

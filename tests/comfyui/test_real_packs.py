@@ -36,6 +36,14 @@ def node(kind: str, **values: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": values}
 
 
+def defaults(server: Server, name: str) -> dict[str, Any]:
+    """The values that the page gives a new node's widgets."""
+    known = server.get("/object_info")[name]["input"]["required"]
+    chosen = {part: (*said, {})[1].get("default") for part, said in known.items()}
+    chosen |= {part: said[1]["options"][0] for part, said in known.items() if said[0] == "COMBO" and not chosen[part]}
+    return {part: value for part, value in chosen.items() if value is not None}
+
+
 def restored_by_python(path: Path, faces: list[Detection]) -> np.ndarray:
     restorer = FaceRestorer(load_model(device="cpu", precision="fp32"), load_detector(device="cpu"))
     return np.asarray(restorer.restore(read(path), RestoreOptions(), detections=faces).picture) * 255
@@ -51,9 +59,10 @@ def shown(server: Server, nodes: dict[str, Any], source: str) -> tuple[np.ndarra
 
 def write_mesh(path: Path, face: Detection, width: int, height: int) -> None:
     """A mesh whose five points are the face's, from the picture's middle, in longer sides of it."""
-    around = np.random.default_rng(0).normal(size=(478, 2)) * 1e-3
+    x1, y1, x2, y2 = face.box.tolist()
+    over = np.random.default_rng(0).uniform((x1, y1), (x2, y2), (478, 2))
+    mesh = (over - (width / 2, height / 2)) / max(width, height)
     points = (face.landmarks.numpy() - (width / 2, height / 2)) / max(width, height)
-    mesh = points.mean(0) + around
     for point, places in zip(points, MESH, strict=True):
         mesh[list(places)] = point
     np.save(path, mesh)
@@ -86,10 +95,6 @@ def test_one_socket_takes_what_the_cores_face_meshes_give(server: Server, tmp_pa
     write_mesh(tmp_path / "mesh.npy", face, *example().size)
     in_the_engine("landmarker", server, "mesh.safetensors", str(tmp_path / "mesh.npy"))
     settings = {"detector_variant": "short", "num_faces": 1, "min_confidence": 0.5, "missing_frame_fallback": "empty"}
-    known = server.get("/object_info")["GPEN_RestoreAdvanced"]["input"]
-    widgets = {
-        name: part[1]["default"] for name, part in known["required"].items() if len(part) > 1 and "default" in part[1]
-    }
     counts = []
     for slot in (0, 1):
         nodes = {
@@ -99,7 +104,12 @@ def test_one_socket_takes_what_the_cores_face_meshes_give(server: Server, tmp_pa
             "restore": node(
                 "GPEN_RestoreAdvanced",
                 image=["image", 0],
-                **{**widgets, "faces": "all", "mask_kind": "ellipse", "mask_kind.feather": 0.1},
+                **{
+                    **defaults(server, "GPEN_RestoreAdvanced"),
+                    "faces": "all",
+                    "mask_kind": "ellipse",
+                    "mask_kind.feather": 0.1,
+                },
                 given_faces=["mesh", slot],
             ),
         }
@@ -147,8 +157,9 @@ def test_our_segs_go_through_the_impact_packs_nodes(server: Server) -> None:
         detection_threshold=0.9,
         min_face_size=0,
     )
-    segs = {part: value["default"] for part, value in _widgets(server, "GPEN_FacesToSEGS").items()}
-    nodes["segs"] = node("GPEN_FacesToSEGS", faces=["faces", 0], image=image, **segs)
+    nodes["segs"] = node(
+        "GPEN_FacesToSEGS", gpen_model=model, faces=["faces", 0], image=image, **defaults(server, "GPEN_FacesToSEGS")
+    )
     nodes["mask"] = node("SegsToCombinedMask", segs=["segs", 0])
     nodes["mask picture"] = node("MaskToImage", mask=["mask", 0])
     nodes["mask out"] = node("SaveImage", images=["mask picture", 0], filename_prefix="segs")
@@ -171,11 +182,6 @@ def test_our_segs_go_through_the_impact_packs_nodes(server: Server) -> None:
         pixels_of(path) for path in (server.saved(outputs, "pasted out")[0], server.base / "input" / "portrait.png")
     )
     assert np.abs(pasted - before)[mask == 255].max() > 10
-
-
-def _widgets(server: Server, name: str) -> dict[str, Any]:
-    known = server.get("/object_info")[name]["input"]["required"]
-    return {part: value[1] for part, value in known.items() if len(value) > 1 and "default" in value[1]}
 
 
 def test_frames_of_the_video_packs_loader_are_restored_and_combined_again(server: Server) -> None:
