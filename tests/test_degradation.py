@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from gpen_core.data import PRESETS, Degradation, Pass, Ranges, find_preset
+from gpen_core.data import PRESETS, Degradation, Pass, Ranges, draws, find_preset
 from gpen_core.data.blur import blur, gaussian_kernel, motion_kernel
 from gpen_core.data.compression import jpeg_blocks
 from gpen_core.data.draws import Draw, noise
@@ -139,6 +139,16 @@ def test_noise_is_standard_normal_and_uncorrelated_between_keys():
 def test_noise_in_a_larger_extent_begins_alike():
     device = torch.device("cpu")
     assert torch.equal(noise([5], (3, 8, 8), device), noise([5], (3, 20, 20), device)[..., :8, :8])
+
+
+def test_a_cpu_draws_the_noise_that_other_devices_draw() -> None:
+    keys, shape = [0, 7, 2**32 - 1], (3, 33, 20)
+    channel, row, column = (torch.arange(n, dtype=torch.int64) for n in shape)
+    place = (channel[:, None, None] << 24) | (row[:, None] << 12) | column
+    first = draws._scramble(place[None] + draws._scramble(torch.tensor(keys)[:, None, None, None]))
+    second = draws._scramble(first ^ draws._OTHER)
+    for words, expected in zip(draws._words(keys, shape), (first, second), strict=True):
+        assert torch.equal(torch.from_numpy(words), expected.float())
 
 
 def test_draws_keep_to_their_ranges():

@@ -23,13 +23,15 @@ def resample(pixels: Tensor, sizes: Sequence[int], new_sizes: Sequence[int], fil
     "linear" and "cubic" take 2 and 4 neighbours without anti-aliasing, as OpenCV does; "area" averages what each pixel
     covers.
     """
-    extent = pixels.shape[-1]
-    rows = [_matrix(n, m, f, pixels.device) for n, m, f in zip(sizes, new_sizes, filters, strict=True)]
-    matrix = pixels.new_zeros(len(rows), 1, max(new_sizes), extent)
-    for i, row in enumerate(rows):
-        matrix[i, 0, : row.shape[0], : row.shape[1]] = row
-    clean = _blank_beyond(pixels, sizes)
-    return matrix @ clean @ matrix.transpose(2, 3)
+    largest = max(new_sizes)
+    result = pixels.new_zeros(*pixels.shape[:2], largest, largest)
+    for i, (size, new_size, kind) in enumerate(zip(sizes, new_sizes, filters, strict=True)):
+        picture = pixels[i, :, :size, :size]
+        if size != new_size:
+            matrix = _matrix(size, new_size, kind, pixels.device)
+            picture = matrix @ picture @ matrix.T
+        result[i, :, :new_size, :new_size] = picture
+    return result
 
 
 def with_border(
@@ -50,15 +52,6 @@ def with_border(
         index = torch.minimum(index, last)
     batch = torch.arange(len(sizes), device=pixels.device)[:, None, None]
     return pixels.permute(0, 2, 3, 1)[batch, index[:, :, None], index[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _blank_beyond(pixels: Tensor, sizes: Sequence[int]) -> Tensor:
-    extent = pixels.shape[-1]
-    if all(n == extent for n in sizes):
-        return pixels
-    inside = torch.arange(extent, device=pixels.device)[None] < torch.tensor(sizes, device=pixels.device)[:, None]
-    # where, not a product: what lies beyond may be anything, NaN included.
-    return torch.where((inside[:, None, :, None] & inside[:, None, None, :]), pixels, pixels.new_zeros(()))
 
 
 def _matrix(size: int, new_size: int, kind: Filter, device: torch.device) -> Tensor:
