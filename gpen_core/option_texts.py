@@ -31,12 +31,12 @@ def name_of(field: str) -> str:
     return _CALLED.get(field, field)
 
 
-def written(kind: type) -> dict[str, Option]:
-    """By its name as text, every option that can be set so, also of nested parts."""
+def written(kind: type, *, parts: bool = True) -> dict[str, Option]:
+    """By its name as text, every option that can be set so; parts: also those of nested parts."""
     found: dict[str, Option] = {}
     for field, entry in described(kind).items():
         if is_dataclass(entry.kind):
-            found |= written(entry.kind)
+            found |= written(entry.kind) if parts else {}
         elif field not in WITHOUT:
             found[name_of(field)] = entry
     return found

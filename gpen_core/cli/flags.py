@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Collection
-from dataclasses import is_dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from ..fields import Option, described
-from ..option_texts import WITHOUT, Options, name_of, read, with_values
+from ..fields import Option
+from ..option_texts import Options, read, with_values, written
 
 
 def add_flags(group: argparse._ArgumentGroup, kind: type, *, but: Collection[str] = ()) -> None:
     """Adds a flag for each field of an options dataclass, `but` for these; None stands for what was not said."""
-    for name, entry in described(kind).items():
-        if name not in WITHOUT and name not in but and not is_dataclass(entry.kind):
-            group.add_argument(
-                f"--{name_of(name).replace('_', '-')}", default=None, help=help_of(entry), **_kind(entry)
-            )
+    for name, entry in written(kind, parts=False).items():
+        if entry.name not in but:
+            group.add_argument(_flag(name), default=None, help=help_of(entry), **_kind(entry))
 
 
 def with_flags(options: Options, arguments: argparse.Namespace) -> Options:
@@ -29,7 +26,7 @@ def with_flags(options: Options, arguments: argparse.Namespace) -> Options:
 
 
 def _flag(name: str) -> str:
-    return f"--{name_of(name).replace('_', '-')}"
+    return f"--{name.replace('_', '-')}"
 
 
 def help_of(entry: Option) -> str:
