@@ -22,10 +22,6 @@ WIDEST = 1 << 16
 DEFAULT_PRIOR = "stylegan2"
 
 
-def _is_power_of_two(number: int) -> bool:
-    return number > 0 and number & (number - 1) == 0
-
-
 def shown(value: object) -> str:
     """`value` as it stands in a message: short, whatever it is."""
     if isinstance(value, int) and value.bit_length() > 200:  # Python prints no integer of thousands of digits
@@ -161,7 +157,7 @@ class GPENConfig:
     def _check_sizes(self) -> None:
         for name in ("in_size", "out_size"):
             size = getattr(self, name)
-            if not isinstance(size, int) or not _is_power_of_two(size) or not SMALLEST <= size <= LARGEST:
+            if not isinstance(size, int) or not SMALLEST <= size <= LARGEST or size & (size - 1):
                 raise ConfigError(f"{name} is {shown(size)}; it must be a power of two from {SMALLEST} to {LARGEST}")
         if self.in_size > self.out_size:
             raise ConfigError(

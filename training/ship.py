@@ -24,7 +24,6 @@ from torch import Tensor
 
 from gpen_core.measures.metrics import FIGURES, psnr
 from gpen_core.measures.perceptual import DetectorFeatures, feature_distance
-from gpen_core.measures.tables import model_index
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.weights import GPEN, checkpoint, load_model
@@ -121,6 +120,20 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     lines += ["", f"float16 against the float32 weights: {details['half_psnr']} dB.", "", "## Limits and bias", ""]
     lines += [f"- {line}" for line in details["limits"]]
     return "\n".join(lines) + "\n"
+
+
+def model_index(name: str, judged_on: str, figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Lines of the Hub's `model-index` for a card's front matter.
+
+    judged_on: which faces; figures: by damage, then by name of the figure.
+    """
+    lines = ["model-index:", f"- name: {name}", "  results:", "  - task:", "      type: image-to-image"]
+    lines += ["      name: face restoration", "    dataset:", "      type: aligned-faces"]
+    lines += [f"      name: {json.dumps(judged_on, ensure_ascii=False)}", "    metrics:"]
+    for damage, row in figures.items():
+        for figure, value in row.items():
+            lines += [f"    - type: {figure}", f"      value: {value}", f"      name: {figure}, {damage} damage"]
+    return lines
 
 
 def _own(row: Mapping[str, float]) -> dict[str, float]:

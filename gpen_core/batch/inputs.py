@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..images import READABLE_SUFFIXES
 from ..images.reading import claims_of
 from ..images.writing import FORMATS, refuse_same_file
+from .kinds import is_picture
 from .naming import labels, page_name, result_names, spelt_alike
 
 #: Formats that may hold several pictures.
@@ -56,7 +56,7 @@ def collect(
     Raises InputError when nothing is found, a file is missing, or two results would still have the same name;
     PictureError when a result would be written over its own input and `overwrite` is not said.
     """
-    sources = sources_of(inputs, output, _is_picture)
+    sources = sources_of(inputs, output, is_picture)
     if not sources:
         raise InputError(
             f"no picture found in {', '.join(map(str, inputs))}; expected .jpg, .png, .webp, .tif and the like"
@@ -104,10 +104,6 @@ def sources_of(
         for source, relative in _expand(given, output, wanted, named):
             sources.setdefault(Path(os.path.abspath(source)), relative)
     return sources
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in READABLE_SUFFIXES
 
 
 def _expand(

@@ -37,6 +37,11 @@ _HEAD = 1024
 _PACKET = 188
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file is called like a picture that can be read."""
+    return path.suffix.lower() in READABLE_SUFFIXES
+
+
 def is_film(path: str | Path) -> bool:
     """Whether a file is a film: by its suffix where that is one of films or pictures, else by its first bytes."""
     path = Path(path)

@@ -70,7 +70,8 @@ def write_result(
 
     report: what is known already. Raises GPENError, or OSError of the disk.
     """
-    report = replace(report, faces=_face_reports(result, options), output=str(item.target))
+    faces = (FaceReport.of(face, k, result.picture, options.figures) for k, face in enumerate(result.faces))
+    report = replace(report, faces=tuple(faces), output=str(item.target))
     if options.preview:
         marked = draw_faces(picture, result.faces)
         said = write_picture(marked, item.target, quality=options.quality, overwrite=options.overwrite)
@@ -97,10 +98,6 @@ def write_result(
         sealed=None if item.target != item.source else lambda temporary: journal.foresee(report, temporary),
     )
     return replace(report, notes=(*report.notes, *said))
-
-
-def _face_reports(result: Processed, options: BatchOptions) -> tuple[FaceReport, ...]:
-    return tuple(FaceReport.of(face, index, result.picture, options.figures) for index, face in enumerate(result.faces))
 
 
 def _of_faces_left(faces: Sequence[FaceReport]) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def run_pictures(
     report = _report_path(arguments, items)
     batch = batch_options(arguments, report=report, settings={**settings, "quality": arguments.quality}, **other)
     summary = _run_with_progress(items, process, batch, quiet=arguments.quiet)
-    return _conclude(summary, report, aligned=getattr(arguments, "aligned", False), remedy=remedy), report
+    return conclude(summary, report, aligned=getattr(arguments, "aligned", False), remedy=remedy), report
 
 
 def _run_with_progress(items: Sequence[Item], process: Process, options: BatchOptions, *, quiet: bool) -> BatchSummary:
@@ -141,11 +141,13 @@ def _run_with_progress(items: Sequence[Item], process: Process, options: BatchOp
         return run_batch(items, process, options, finished=finished, skipped=bar.update)
 
 
-def _conclude(summary: BatchSummary, report: Path, *, aligned: bool, remedy: str) -> int:
+def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False, remedy: str = "") -> int:
+    """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face.
+    remedy: what might find faces where none was found."""
     done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]
     parts = [_counted(number, noun) for noun, number in done]
     if summary.faceless and not aligned:
-        parts.append(f"{summary.faceless} without a face ({remedy} might find one)")
+        parts.append(f"{summary.faceless} without a face" + (f" ({remedy} might find one)" if remedy else ""))
     if summary.faces_left:
         left = f"{summary.faces_left} left as found, larger than the model and sound"
         parts.append(f"{left} (--no-keep-detail: restored)")

@@ -20,13 +20,10 @@ from ..errors import PictureError
 _NATIVE = ";16L" if sys.byteorder == "little" else ";16B"
 
 
-def _raw_mode(args: tuple[Any, ...] | str | None) -> str:
-    return str(args[0] if isinstance(args, tuple) and args else args)
-
-
 def sixteen_bit_mode(image: ImageFile.ImageFile) -> str | None:
     """Pillow's raw mode ("RGB;16B", …) when the file holds more than 8 bits and Pillow would keep only 8, else None."""
-    mode = _raw_mode(image.tile[0][3]) if image.tile else ""
+    given = image.tile[0][3] if image.tile else ""
+    mode = str(given[0] if isinstance(given, tuple) and given else given)
     return mode if ";16" in mode and image.mode in ("RGB", "RGBA", "LA", "RGBX", "RGBa") else None
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import torch
@@ -174,23 +174,19 @@ class FaceRestorer:
         waiting: deque[tuple[PictureWork, int]] = deque()
         parts = (detections, masks, within, canvases)
         found = done = 0
-        for work in self._works(pictures, [iter(part or ()) for part in parts], options, aligned, strength_of):
-            held.append(work)
-            waiting.extend((work, index) for index in range(len(work.detections)))
-            found += len(work.detections)
-            full = len(held) >= _HELD or sum(work.pixels for work in held) > _HELD_PIXELS
+        works = self._works(pictures, [iter(part or ()) for part in parts], options, aligned, strength_of)
+        for work in chain(works, [None]):
+            if work is not None:
+                held.append(work)
+                waiting.extend((work, index) for index in range(len(work.detections)))
+                found += len(work.detections)
+            full = work is None or len(held) >= _HELD or sum(one.pixels for one in held) > _HELD_PIXELS
             while len(waiting) >= sizer.next(size) or (waiting and full):
                 done += self._do_batch(waiting, options, sizer)
                 if progress is not None:
                     progress(done, found)
-            while held and held[0].complete:
-                yield held.popleft().result(options)
-        while waiting:
-            done += self._do_batch(waiting, options, sizer)
-            if progress is not None:
-                progress(done, found)
-            while held and held[0].complete:
-                yield held.popleft().result(options)
+                yield from _completed(held, options)
+            yield from _completed(held, options)
 
     def _works(
         self,
@@ -254,3 +250,9 @@ class FaceRestorer:
 
             self.parser = load_parser()
         return self.parser
+
+
+def _completed(held: deque[PictureWork], options: RestoreOptions) -> Iterator[RestoredPicture]:
+    """The results of the first of `held`, as far as their faces are done; they are held no more."""
+    while held and held[0].complete:
+        yield held.popleft().result(options)

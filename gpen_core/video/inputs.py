@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..batch.inputs import Item, refuse_collisions, sources_of
-from ..batch.kinds import FILM_SUFFIXES, is_film
+from ..batch.kinds import FILM_SUFFIXES, is_film, is_picture
 from ..errors import InputError
-from ..images import READABLE_SUFFIXES
 from ..images.writing import FORMATS
 from .encoding import CONTAINERS
 
@@ -27,8 +26,9 @@ def collect_films(inputs: Sequence[str | Path], output: Path) -> tuple[list[Item
     if is_file and sources and rest:
         raise InputError(f"films and pictures cannot all become {output}; give a folder")
     items = [
-        Item(source=source, target=output if is_file else output / _renamed(relative))
-        for source, relative in sources.items()
+        Item(source=source, target=output if is_file else (output / name).with_suffix(suffix))
+        for source, name in sources.items()
+        for suffix in (name.suffix if name.suffix.lower() in CONTAINERS else ".mp4",)
     ]
     refuse_collisions(items)
     return items, rest
@@ -39,8 +39,4 @@ def _holds_others(given: str | Path, output: Path) -> bool:
     if Path(given).is_file():
         return not is_film(given)
     films = sources_of([given], output, is_film)
-    return not films or bool(sources_of([given], output, lambda path: path.suffix.lower() in READABLE_SUFFIXES))
-
-
-def _renamed(relative: Path) -> Path:
-    return relative if relative.suffix.lower() in CONTAINERS else relative.with_suffix(".mp4")
+    return not films or bool(sources_of([given], output, is_picture))

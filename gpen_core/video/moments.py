@@ -40,7 +40,7 @@ class DoneFrame:
     changes: where the picture was changed. cut: a scene begins here.
 
     missed: tracks that the detector missed here. unrest: see `Flicker.add`; identities: cosines of embeddings before
-    and after; both by track, where they were measured. given: what the frame was, for the next to be written over.
+    and after; both by track, where they were measured.
     """
 
     index: int

@@ -116,7 +116,8 @@ class FilmWork:
             start_pts=self._next_pts,
             skip_damaged=self._film.allow_truncated,
         )
-        for block in _blocks(self._timed(frames), BLOCK):
+        timed = self._timed(frames)
+        while block := list(itertools.islice(timed, BLOCK)):
             self._restored(self._frames.push([self._opened(frame) for frame in block]))
         if not self._waiting and not self._done:
             raise PictureError(f"{self._info.path}: none of its {self._info.frames} pictures can be decoded")
@@ -245,8 +246,3 @@ class FilmWork:
             seconds=seconds,
             frames_before=self._at_start,
         )
-
-
-def _blocks(frames: Iterator[FilmFrame], size: int) -> Iterator[list[FilmFrame]]:
-    while block := list(itertools.islice(frames, size)):
-        yield block

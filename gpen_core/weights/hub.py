@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -253,14 +252,11 @@ def _from_hub(place: HubPlace, watch: Watch | None = None) -> Path:
 
     try:
         # Older versions of the library take no bar; theirs is shown then.
-        told: Any = {"tqdm_class": bar_of(watch)} if watch is not None and _takes_a_bar(hf_hub_download) else {}
+        takes_one = "tqdm_class" in inspect.signature(hf_hub_download).parameters
+        told: Any = {"tqdm_class": bar_of(watch)} if watch is not None and takes_one else {}
         return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen", **told))
     except transport_errors() as error:
         raise HubError(explain(error, str(place))) from error
-
-
-def _takes_a_bar(download: Callable[..., Any]) -> bool:
-    return "tqdm_class" in inspect.signature(download).parameters
 
 
 def _check(path: Path, entry: ZooEntry, place: Place) -> None:
