@@ -30,6 +30,8 @@ _EXTRAS = {
     "torchmetrics": ("metrics", "metrics"),
     "lpips": ("metrics", "metrics"),
     "spandrel": ("background upscaling", "background"),
+    "gradio": ("the page in the browser", "app"),
+    "fastapi": ("the service", "serve"),
     "pillow_heif": ("HEIF pictures", "heif"),
 }
 _DISTRIBUTIONS = {"pillow_heif": "pillow-heif", "cv2": "opencv-python", "PIL": "pillow"}
