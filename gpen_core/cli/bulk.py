@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import functools
 import logging
 import sys
@@ -20,7 +19,7 @@ from .face_arguments import (
     options_from,
 )
 from .file_arguments import add_formats, batch_options, items_of, plain
-from .mask_arguments import read_masks
+from .mask_arguments import masks_said, read_masks
 from .restore import restorer_of
 
 if TYPE_CHECKING:
@@ -60,21 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
     from ..restore.provenance import provenance_of
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    asked = copy.copy(arguments)  # as it was said, for the workers: reading the masks takes some of it away
     read_masks(arguments)
-    options, out = options_from(arguments), Path(arguments.output).resolve()
+    options = options_from(arguments)
+    out = arguments.output = Path(arguments.output).resolve()
     workers = Workers(
         count=arguments.workers,
         cpus=arguments.cpus_per_worker,
         gpus=arguments.gpus_per_worker,
         block=arguments.block,
     )
-    arguments.output = out
     items = items_of(arguments)
     settings = {"options": plain(options), "quality": arguments.quality, "detector": arguments.detector}
     _, model = restorer_of(arguments)
     settings |= model_settings(arguments, model, provenance_of(model, options.blending.strength))
-    settings["masks"] = [asked.mask, asked.mask_folder, asked.invert]
+    settings["masks"] = masks_said(arguments)
     with tqdm(total=len(items), unit="picture", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
 
         def finished(row: Mapping[str, Any]) -> None:
@@ -83,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
                 bar.write(f"gpen: {row['reason']}", file=sys.stderr)
 
         summary = restore_archive(
-            items, functools.partial(_build, asked), out, workers, settings=settings, finished=finished
+            items, functools.partial(_build, arguments), out, workers, settings=settings, finished=finished
         )
     parts = [f"{summary.done} pictures", f"{summary.faces} faces"]
     if not summary.faces:

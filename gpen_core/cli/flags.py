@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
@@ -21,7 +22,8 @@ def add_flags(group: argparse._ArgumentGroup, kind: type, *, but: Collection[str
 
 def with_flags(options: Options, arguments: argparse.Namespace) -> Options:
     """`options` with what the command line says of them and of their parts. Raises ConfigError."""
-    said = {name: value for name, value in vars(arguments).items() if value is not None}
+    # No option is a path: a painted mask is said by the flag that also says the options' kind of mask.
+    said = {name: value for name, value in vars(arguments).items() if not isinstance(value, Path | None)}
     return with_values(options, said, shown=_flag)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from pathlib import Path
 
 from .face_arguments import load_for
 from .task_run import add_task, run_task
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_task(parser, usual="GPEN-Inpainting-1024")
     parser.add_argument(
         "--mask",
+        type=Path,
         metavar="FILE",
         help="a picture of the input's size, white where to fill (default: its white paint)",
     )
@@ -30,6 +32,5 @@ def run(arguments: argparse.Namespace) -> int:
     from ..tasks import inpaint
 
     mask = None if arguments.mask is None else read_picture(arguments.mask)
-    # The options have a mask of another kind under that name.
-    given, arguments.mask = arguments.mask, None
-    return run_task(arguments, NAME, load_for(arguments, "inpainting"), partial(inpaint, mask=mask), mask=given)
+    said = None if mask is None else str(arguments.mask)
+    return run_task(arguments, NAME, load_for(arguments, "inpainting"), partial(inpaint, mask=mask), mask=said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .flags import help_of
 
@@ -20,6 +20,7 @@ def add_masks(group: argparse._ArgumentGroup) -> None:
     kind = described(Masking)["kind"]
     group.add_argument(
         "--mask",
+        type=lambda text: text if text in kind.choices else Path(text),
         metavar=f"{{{','.join(kind.choices)}}}|FILE",
         help=f"{help_of(kind)}; or a picture of the input's size: only what is white there may change",
     )
@@ -28,7 +29,7 @@ def add_masks(group: argparse._ArgumentGroup) -> None:
 
 
 def read_masks(arguments: argparse.Namespace) -> Masks | None:
-    """What of each picture may change, None where all may; a painted --mask is taken out of `arguments`.
+    """What of each picture may change, None where all may.
 
     Raises InputError for what contradicts itself or is not there.
     """
@@ -37,14 +38,12 @@ def read_masks(arguments: argparse.Namespace) -> Masks | None:
     from ..fields import described, nearest
     from ..options import Masking
 
-    kinds, file = described(Masking)["kind"].choices, None
-    if arguments.mask is not None and arguments.mask not in kinds:
-        # The options have a mask of another kind under that name.
-        file, arguments.mask = Path(arguments.mask), None
-        if not file.is_file():
-            near = nearest(str(file), kinds)
-            hint = f"did you mean {near}?" if near else f"the kinds are {', '.join(kinds)}"
-            raise InputError(f"--mask {file} is neither a kind of mask nor a file; {hint}")
+    file = arguments.mask if isinstance(arguments.mask, Path) else None
+    if file is not None and not file.is_file():
+        kinds = described(Masking)["kind"].choices
+        near = nearest(str(file), kinds)
+        hint = f"did you mean {near}?" if near else f"the kinds are {', '.join(kinds)}"
+        raise InputError(f"--mask {file} is neither a kind of mask nor a file; {hint}")
     folder = None if arguments.mask_folder is None else Path(arguments.mask_folder)
     if file is not None and folder is not None:
         raise InputError("--mask FILE and --mask-folder both say what may change; leave one out")
@@ -53,3 +52,9 @@ def read_masks(arguments: argparse.Namespace) -> Masks | None:
             raise InputError("--invert needs --mask FILE or --mask-folder DIR: what is it to turn round?")
         return None
     return painted_masks(file, folder, invert=arguments.invert)
+
+
+def masks_said(arguments: argparse.Namespace) -> list[Any]:
+    """What the command line says of masks, as JSON values."""
+    mask = arguments.mask
+    return [str(mask) if isinstance(mask, Path) else mask, arguments.mask_folder, arguments.invert]

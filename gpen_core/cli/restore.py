@@ -21,7 +21,7 @@ from .face_arguments import (
 from .file_arguments import add_files, items_of, plain, run_pictures
 from .film import add_film, film_reports, run_films
 from .identity_arguments import add_identity, read_identity, read_person
-from .mask_arguments import read_masks
+from .mask_arguments import masks_said, read_masks
 
 if TYPE_CHECKING:
     from ..background import Upscaler
@@ -74,7 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
     from ..restore.provenance import provenance_of
     from ..video.inputs import collect_films
 
-    painted = arguments.mask, arguments.mask_folder, arguments.invert
     within = read_masks(arguments)
     options = options_from(arguments)
     if arguments.background and arguments.upscale == 1:
@@ -110,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         if person is not None:
             settings |= {"who": arguments.who, "not": getattr(arguments, "not"), "alike": arguments.alike}
         if within is not None:
-            settings["masks"] = painted
+            settings["masks"] = masks_said(arguments)
         process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
         figures = (face_figures, *(part.figures for part in (identity, person) if part is not None))
         group = 1 if device_of(restorer.model).type == "cpu" else GROUP_ON_DEVICE
