@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..batch import Item
     from ..film_options import FilmOptions
     from ..measures.identity import Identity
+    from ..measures.person import Person
     from ..options import RestoreOptions
     from ..restore import FaceRestorer
     from ..video import FilmProgress, FilmReport
@@ -53,13 +54,14 @@ def run_films(
     *,
     upscaler: Upscaler | None = None,
     identity: Identity | None = None,
+    person: Person | None = None,
     alone: bool = True,
 ) -> int:
     """The exit status, 1 when a film failed, after restoring these; one that cannot be is named, and the others go on.
 
-    upscaler, identity: of the background, and of faces, where they are asked for. alone: no pictures were restored
-    beside them, whose report --report is. Raises what concerns all of them: options that contradict themselves, PyAV
-    not installed, no space left.
+    upscaler, identity: of the background, and of faces, where they are asked for. person: whose faces are restored.
+    alone: no pictures were restored beside them, whose report --report is. Raises what concerns all of them:
+    options that contradict themselves, PyAV not installed, no space left.
     """
     from ..background import Larger
     from ..errors import GPENError, InputError
@@ -79,6 +81,7 @@ def run_films(
         masks=arguments.film_mask,
         larger=Larger(scale=scale, upscaler=upscaler) if scale != 1 else None,
         identity=identity,
+        person=person,
         mark=arguments.dry_run,
     )
     for item, report in zip(films, reports, strict=True):
@@ -127,7 +130,9 @@ def _say(report: FilmReport, path: Path) -> None:
         return
     for note in report.notes:
         print(f"gpen: {report.input}: {note}", file=sys.stderr)
+    left = f", {len(report.spared)} left as they were" if report.spared else ""
     flicker = ""
     if report.flicker is not None and report.flicker_without_smoothing is not None:
         flicker = f", flicker {report.flicker:.2f} of 255 ({report.flicker_without_smoothing:.2f} without smoothing)"
-    print(f"{report.output}: {report.frames} frames, {len(report.tracks)} faces followed{flicker}; report: {path}")
+    followed = f"{report.frames} frames, {len(report.tracks)} faces followed{left}{flicker}"
+    print(f"{report.output}: {followed}; report: {path}")

@@ -150,8 +150,11 @@ def _films(
     alone: bool = True,
 ) -> int:
     identity = None if arguments.dry_run else read_identity(arguments, restorer, options)
+    person = None if arguments.dry_run else read_person(arguments, restorer, identity)
     upscaler = _upscaler(arguments)
-    return run_films(arguments, films, restorer, options, upscaler=upscaler, identity=identity, alone=alone)
+    return run_films(
+        arguments, films, restorer, options, upscaler=upscaler, identity=identity, person=person, alone=alone
+    )
 
 
 def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
@@ -159,7 +162,7 @@ def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
 
     if masked:
         raise InputError("--mask FILE and --mask-folder are for pictures; of a film, --film-mask says what may change")
-    for name in ("aligned", "compare", "save_faces", "format", "who", "not", "alike", "min_identity"):
+    for name in ("aligned", "compare", "save_faces", "format", "min_identity"):
         if getattr(arguments, name):
             raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -86,3 +86,9 @@ class FaceCrops:
 
     def __len__(self) -> int:
         return len(self.crops)
+
+    def only(self, rows: Sequence[int]) -> FaceCrops:
+        """These of the faces, in this order."""
+        picked = list(rows)
+        faces = [self.detections[row] for row in picked]
+        return replace(self, crops=self.crops[picked], affines=self.affines[picked], detections=faces)

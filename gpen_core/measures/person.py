@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..errors import ConfigError, FaceError
 from ..images import Picture
@@ -48,18 +50,25 @@ class Person:
         assert references is not None
         return (self._identity.embeddings(crops) @ references.T).amax(1)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its decisions depend on, as JSON values."""
+        parts = [b"" if part is None else part.cpu().numpy().tobytes() for part in (self._who, self._spared)]
+        return {"least": self._least, "references": [hashlib.sha256(part).hexdigest()[:16] for part in parts]}
+
     def choosing(self, further: StrengthOf | None = None) -> StrengthOf:
         """For `FaceRestorer.restore_many`: no strength for who is not meant; for others what `further` says."""
 
         def strength_of(crop: Tensor, restored: Tensor, strength: float) -> float:
-            if not self._is_meant(crop):
+            if not self.is_meant(crop[None]):
                 return 0.0
             return strength if further is None else further(crop, restored, strength)
 
         return strength_of
 
-    def _is_meant(self, crop: Tensor) -> bool:
-        found = self._identity.embeddings(crop[None])[0]
+    def is_meant(self, crops: Tensor) -> bool:
+        """Whether the one face that all of `crops` (N, 3, S, S) show is to be restored."""
+        found = F.normalize(self._identity.embeddings(crops).mean(0), dim=0)
         if self._spared is not None and float((self._spared @ found).max()) >= self._least:
             return False
         return self._who is None or float((self._who @ found).max()) >= self._least

@@ -27,6 +27,7 @@ from .writing import black_segment
 
 if TYPE_CHECKING:
     from ..measures.identity import Identity
+    from ..measures.person import Person
 
 
 def restore_film(
@@ -39,16 +40,18 @@ def restore_film(
     masks: Any = None,
     larger: Larger | None = None,
     identity: Identity | None = None,
+    person: Person | None = None,
     mark: bool = False,
     report: str | Path | None = None,
     progress: Callable[[FilmProgress], None] | None = None,
 ) -> FilmReport:
     """Restores the faces of the film `input` into the film `output`, sound and subtitles kept as they are.
 
-    masks: a film or a picture of the same size, white where faces may change. larger: makes it larger. identity: tells
-    how much faces are still the same persons'. mark: faces are only found, followed and drawn. report: a JSON file for
-    what is returned; by it `film.resume` also knows a film that was finished before. progress: called after each block
-    of frames; what it raises ends the run, which `film.resume` goes on with. `output` is there only once all of it is.
+    masks: a film or a picture of the same size, white where faces may change. larger: makes it larger. identity:
+    tells how much faces are still the same persons'. person: whose faces are restored. mark: faces are only found,
+    followed and drawn. report: a JSON file for what is returned; by it `film.resume` also knows a film that was
+    finished before. progress: called after each block of frames; what it raises ends the run, which `film.resume`
+    goes on with. `output` is there only once all of it is.
     Raises PictureError for what cannot be read or written, or is there already and `film.overwrite` not said;
     InputError for masks of another film, a resume with other settings, or another run at work on `output`;
     MissingPackageError without PyAV.
@@ -66,6 +69,8 @@ def restore_film(
     )
     settings = _settings(info, restorer, options, film, encoding, masks, larger)
     settings |= {"mark": mark, "identity": identity is not None}
+    if person is not None:
+        settings["person"] = person.settings
     segments = Segments(output=target, settings=settings, report=None if report is None else Path(report))
     with claimed(target):
         for path in {target, segments.report or target}:
@@ -94,6 +99,7 @@ def restore_film(
                     owned=True,
                     larger=larger,
                     identity=identity,
+                    person=person,
                 )
             )
             work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress)

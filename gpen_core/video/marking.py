@@ -21,8 +21,10 @@ from .tracks import Tracker
 class FrameMarking:
     """Marks the faces of frames given in order, with the numbers of their tracks; called as `FrameRestoration` is.
 
-    What it gives out lags one block behind.
+    What it gives out lags one block behind. spared: nobody is.
     """
+
+    spared: tuple[int, ...] = ()
 
     def __init__(self, restorer: FaceRestorer, options: RestoreOptions, smoothing: Smoothing | None) -> None:
         self._restorer, self._selection = restorer, options.selection

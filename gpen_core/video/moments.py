@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ..contracts import device_of
 from ..faces.types import Detection
-from ..fields import refuse
 from ..film_options import BLOCK, Smoothing
 from ..images import Picture, as_picture
 from ..images.planes import resize
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from ..restore.masks import CropMasks
+from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
 from .neighbours import Moment, between, run_of, spacing
@@ -27,6 +27,7 @@ from .tracks import Tracker
 if TYPE_CHECKING:
     from ..background import Larger
     from ..measures.identity import Identity
+    from ..measures.person import Person
 
 #: Faces in one call of the network. A float's last bit depends on it: it is fixed, so that a film that is taken up
 #: again gets the same frames.
@@ -60,7 +61,8 @@ class FrameRestoration:
 
     smoothing: None restores every frame by itself. owned: whether the pixels that are pushed may be written to; results
     are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
-    frame's faces before and after. With the same frames, options and blocks the results are the same, also when the
+    frame's faces before and after; person: whose faces are restored; it, like `only_damaged`, decides once for a track,
+    by its first frames. With the same frames, options and blocks the results are the same, also when the
     work was taken up again from `state` at the end of a block.
     """
 
@@ -73,16 +75,23 @@ class FrameRestoration:
         owned: bool = False,
         larger: Larger | None = None,
         identity: Identity | None = None,
+        person: Person | None = None,
     ) -> None:
         self._restorer, self._owned, self._larger, self._identity = restorer, owned, larger, identity
-        self._options = replace(options or RestoreOptions(), keep_crops=False)
-        refuse(self._options, ("blending.only_damaged",), "for photographs; in a film faces would come and go with it")
+        options = options or RestoreOptions()
+        self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
+        self._options = replace(options, keep_crops=False, blending=replace(options.blending, only_damaged=False))
         self._smoothing = smoothing
         self._tracker = Tracker(smoothing.longest_gap if smoothing else 0)
         self._blocks: list[list[Moment]] = []
         self._restored_blocks = self._done_blocks = 0
         self._trackers: list[tuple[dict[str, Tensor], dict[str, Any]]] = []
         self.flicker = Flicker()
+
+    @property
+    def spared(self) -> tuple[int, ...]:
+        """Tracks that are left as they are, so far."""
+        return self._choice.spared
 
     def push(
         self, frames: Sequence[tuple[int, float, Any]], detections: Sequence[Sequence[Detection]] | None = None
@@ -128,6 +137,8 @@ class FrameRestoration:
             assert moment.picture is not None
             moment.numbers = tuple(wanted)
             moment.faces = self._restorer.align(self._plain(moment.picture), list(wanted.values()), self._options)
+        if self._choice.chooses:
+            self._choose(block)
         crops = torch.cat([m.faces.crops for m in block if m.faces is not None])
         outputs = self._run(crops)
         start = 0
@@ -138,6 +149,20 @@ class FrameRestoration:
             moment.views = motion_view(moment.restored)
             moment.masks = self._restorer.masks(moment.faces, moment.restored, self._options)
         self._restored_blocks += 1
+
+    def _choose(self, block: Sequence[Moment]) -> None:
+        """Lets go of the faces of `block` that stay as they are."""
+        seen: dict[int, list[Tensor]] = {}
+        for moment in block:
+            assert moment.faces is not None
+            for number, crop in zip(moment.numbers, moment.faces.crops, strict=True):
+                seen.setdefault(number, []).append(crop)
+        meant = {number for number, crops in seen.items() if self._choice.is_meant(number, torch.stack(crops))}
+        for moment in block:
+            assert moment.faces is not None
+            rows = [row for row, number in enumerate(moment.numbers) if number in meant]
+            moment.faces = moment.faces.only(rows)
+            moment.numbers = tuple(moment.numbers[row] for row in rows)
 
     def _run(self, crops: Tensor) -> Tensor:
         size = _BATCH.get(device_of(self._restorer.model).type, _BATCH_ON_DEVICE)
@@ -269,7 +294,8 @@ class FrameRestoration:
                 }
             )
         more, figures = self.flicker.state()
-        return {**tensors, **more}, {"tracker": values, "moments": moments, "flicker": figures}
+        chosen = {"choice": self._choice.state()} if self._choice.chooses else {}
+        return {**tensors, **more}, {"tracker": values, "moments": moments, "flicker": figures, **chosen}
 
     def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Goes on from a `state`; nothing must have been pushed yet."""
@@ -294,3 +320,4 @@ class FrameRestoration:
         self._blocks, self._trackers = [block], [self._tracker.state()]
         self._restored_blocks = self._done_blocks = 1
         self.flicker = Flicker.from_state(tensors, values["flicker"])
+        self._choice.resume(values.get("choice", {}))

@@ -53,6 +53,7 @@ class TrackReport:
 class FilmReport:
     """What was done to a film. flicker: mean absolute second difference of the restored faces after alignment, levels
     of 255, as pasted, as the network gave them, and as they were before; None where no face stayed for three frames.
+    spared: tracks that were left as they are, not meant or good already; they are not among `tracks`.
     seconds: by step. frames_before: frames that an earlier run had done."""
 
     input: str
@@ -67,6 +68,7 @@ class FilmReport:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     frames_before: int = 0
+    spared: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -76,7 +78,8 @@ class FilmReport:
     def from_dict(cls, values: Mapping[str, Any]) -> FilmReport:
         """The report whose `to_dict` this was. Raises TypeError, KeyError where it is none."""
         tracks = tuple(TrackReport(**{**t, "course": tuple(t.get("course", ()))}) for t in values["tracks"])
-        return cls(**{**values, "cuts": tuple(values["cuts"]), "tracks": tracks, "notes": tuple(values["notes"])})
+        lists = {name: tuple(values.get(name, ())) for name in ("cuts", "notes", "spared")}
+        return cls(**{**values, **lists, "tracks": tracks})
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -35,6 +35,10 @@ class Frames(Protocol):
     def flicker(self) -> Flicker:
         """So far."""
 
+    @property
+    def spared(self) -> tuple[int, ...]:
+        """Tracks that are left as they are, so far."""
+
     def push(self, frames: Sequence[tuple[int, float, Any]], /) -> list[DoneFrame]:
         """Takes the next block: (index, time in seconds, picture) per frame; gives a block that is done, if any."""
 
@@ -245,4 +249,5 @@ class FilmWork:
             notes=notes,
             seconds=seconds,
             frames_before=self._at_start,
+            spared=self._frames.spared,
         )

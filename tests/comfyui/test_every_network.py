@@ -37,8 +37,8 @@ def test_one_file_restores_alike_from_python_a_node_and_the_shell(name: str, pac
     torch.testing.assert_close(restored, wanted, rtol=0, atol=1e-4)
 
     Image.fromarray(levels).save(tmp_path / "face.png")
-    options = ["--aligned", "--sharpen", "0", "--precision", "fp32", "--device", "cpu"]
-    assert main(["restore", str(tmp_path / "face.png"), "-o", str(tmp_path / "out"), "--model", str(file), *options]) == 0
+    options = ["--aligned", "--sharpen", "0", "--precision", "fp32", "--device", "cpu", "--model", str(file)]
+    assert main(["restore", str(tmp_path / "face.png"), "-o", str(tmp_path / "out"), *options]) == 0
     (written,) = (tmp_path / "out").rglob("*.png")
     with Image.open(written) as picture:
         difference = np.abs(np.array(picture).astype(float) - wanted[0].numpy() * 255)
