@@ -88,6 +88,25 @@ def test_faces_of_several_sizes_are_restored_each_at_its_own_and_others_are_refu
         restore_folder(lambda x: x, tmp_path / "in", tmp_path / "out")
 
 
+def test_a_stopped_comparison_goes_on_and_what_changed_is_made_anew(faces):
+    asked = []
+
+    def restorer(x):
+        asked.append(len(x))
+        return 1 - x
+
+    out = faces / "out"
+    restore_folder(restorer, faces / "damaged", out, made_by="a")
+    before = {path.name: path.read_bytes() for path in out.glob("*.png")}
+    (out / "0.png").write_bytes(b"cut")
+    (out / "made.jsonl").write_text((out / "made.jsonl").read_text()[:-20])
+    restore_folder(restorer, faces / "damaged", out, made_by="a")
+    assert {path.name: path.read_bytes() for path in out.glob("*.png")} == before
+    restore_folder(restorer, faces / "damaged", out, made_by="b")
+    restore_folder(restorer, faces / "damaged", out, made_by="b")
+    assert asked == [3, 2, 3]
+
+
 def test_models_of_one_name_are_refused():
     assert names_of(["a/x.pth", "owner/repo"]) == {"x": "a/x.pth", "owner-repo": "owner/repo"}
     with pytest.raises(InputError, match=r"a/x.pth and b/x.onnx would both be called x"):

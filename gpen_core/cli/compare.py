@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..measures.page import write_page
     from ..measures.pairs import pictures_in
     from ..measures.tables import write_csv, write_summary
+    from ..weights.cache import sha256_of
+    from ..weights.hub import locate
 
     out: Path = arguments.output
     wanted = tuple(dict.fromkeys([*_MEASURES, *arguments.metric]))
@@ -42,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name, source in names_of(arguments.models).items():
         restorer = load_restorer(source, device=arguments.device, trust_pickle=arguments.trust_pickle)
         folders[name] = out / "results" / name
-        restore_folder(restorer, arguments.inputs, folders[name])
+        made_by = sha256_of(locate(source).path)
+        restore_folder(restorer, arguments.inputs, folders[name], made_by=made_by)
     sides = {
         name: evaluate(
             Folders(results=folder, originals=arguments.originals),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -51,26 +53,55 @@ def names_of(sources: Sequence[str]) -> dict[str, str]:
 
 
 def restore_folder(
-    restorer: Restorer, inputs: Path, results: Path, *, done: Callable[[int, int], None] | None = None
+    restorer: Restorer,
+    inputs: Path,
+    results: Path,
+    *,
+    made_by: str = "",
+    done: Callable[[int, int], None] | None = None,
 ) -> None:
     """Writes every aligned face of `inputs`, restored, as PNG into `results`; a few are held at a time.
 
-    Raises PictureError for a picture that cannot be read, InputError for one that is not square.
+    made_by: the restorer's hash; results that it made before of the same pictures stay. Raises PictureError for a
+    picture that cannot be read, InputError for one that is not square.
     """
     paths = list(pictures_in(inputs).items())
     results.mkdir(parents=True, exist_ok=True)
+    journal = results / "made.jsonl"
+    made = _made(journal) if made_by else set()
     for first in range(0, len(paths), _AT_ONCE):
-        part = paths[first : first + _AT_ONCE]
-        faces = [load(path).pixels for _, path in part]
-        for (_, path), face in zip(part, faces, strict=True):
-            if face.shape[-1] != face.shape[-2]:
-                raise InputError(f"{path} has {face.shape[-1]}×{face.shape[-2]} px; aligned faces are square")
+        part = [(stem, path, load(path)) for stem, path in paths[first : first + _AT_ONCE]]
+        left = [one for one in part if (made_by, one[2].sha256, _hash(results / f"{one[0]}.png")) not in made]
+        for _, path, face in left:
+            if face.pixels.shape[-1] != face.pixels.shape[-2]:
+                width, height = face.pixels.shape[-1], face.pixels.shape[-2]
+                raise InputError(f"{path} has {width}×{height} px; aligned faces are square")
+        faces = [face.pixels for _, _, face in left]
         alike = len({face.shape for face in faces}) == 1
         outputs = restorer(torch.cat(faces)) if alike else [restorer(face)[0] for face in faces]
-        for (stem, _), output in zip(part, outputs, strict=True):
-            write_picture(Picture(pixels=_levels(output)), results / f"{stem}.png", overwrite=True)
+        with journal.open("a", encoding="utf-8") as file:
+            for (stem, _, face), output in zip(left, outputs, strict=True):
+                target = results / f"{stem}.png"
+                write_picture(Picture(pixels=_levels(output)), target, overwrite=True)
+                file.write(json.dumps([made_by, face.sha256, _hash(target)]) + "\n")
         if done is not None:
             done(min(first + _AT_ONCE, len(paths)), len(paths))
+
+
+def _made(journal: Path) -> set[tuple[str, str, str]]:
+    """Restorer, picture and result, by their hashes; a line that a kill cut short says nothing."""
+    made = set()
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines() if journal.is_file() else ():
+        try:
+            restorer, picture, result = json.loads(line)
+        except ValueError:
+            continue
+        made.add((restorer, picture, result))
+    return made
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def contact_sheet(path: Path, folders: Mapping[str, Path], stems: Sequence[str], side: int = 192) -> None:
