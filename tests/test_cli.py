@@ -152,6 +152,15 @@ def test_info_says_when_tensors_are_not_the_ones_the_header_names(
     assert "but its header says" in capsys.readouterr().out
 
 
+def test_info_finds_nothing_wrong_with_a_file_in_half_precision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = {name: tensor.half() for name, tensor in small_model().state_dict().items()}
+    checkpoint.write(tmp_path / "half.safetensors", half, SMALL, CARD)
+    assert main(["info", str(tmp_path / "half.safetensors")]) == 0
+    assert "but its header says" not in capsys.readouterr().out
+
+
 def test_convert_makes_a_file_that_describes_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = tmp_path / "old.pth", tmp_path / "new.safetensors"
     torch.save({"g_ema": small_model().state_dict()}, source)

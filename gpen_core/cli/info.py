@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .console import megabytes, table
+
+if TYPE_CHECKING:
+    from ..architecture import Prior
 
 NAME = "info"
 HELP = "Say what a file of weights holds: its network, its card, its hash. Names of the zoo are fetched."
@@ -27,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..formats.onnx_model import summary
     from ..weights import GPEN
     from ..weights.cache import sha256_of
+    from ..weights.checkpoint import read_prior
     from ..weights.description import shapes_of
     from ..weights.entry import ONNX
     from ..weights.hub import locate
@@ -35,72 +38,50 @@ def run(arguments: argparse.Namespace) -> int:
     located = locate(arguments.source)
     if located.path.suffix.lower() == ONNX and not arguments.json:
         print(f"{located.path}: {summary(located.path)}")  # also of what turns out to be no GPEN network
+    found: GPEN | Prior
     try:
         found = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
     except WeightsError:
         tensors = read_tensors(located.path, trust_pickle=arguments.trust_pickle).tensors
         if prior_config(shapes_of(tensors)) is None:
             raise
-        return _say_prior(arguments, located.path)
-    content = tensors_sha256(found.state_dict())
-    stated = found.card.details.get("sha256")
-    facts: dict[str, Any] = {
-        "path": str(located.path),
-        "bytes": located.path.stat().st_size,
-        "sha256": sha256_of(located.path),
-        "tensors_sha256": content,
-        "parameters": sum(parameter.numel() for parameter in found.parameters()),
-        "config": found.config.to_dict(),
-        "card": found.card.to_dict(),
-    }
+        found = read_prior(located.path, trust_pickle=arguments.trust_pickle)
+    path, size, config = located.path, located.path.stat().st_size, found.config
+    card = found.card if isinstance(found, GPEN) else None
+    stated = None if card is None else card.details.get("sha256")
+    # What a header states is of the tensors as they are stored, perhaps in half precision.
+    held = read_tensors(path).tensors if stated else found.state_dict()
+    content = None if card is None else tensors_sha256(held)
+    parameters = sum(parameter.numel() for parameter in found.parameters())
     if arguments.json:
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        facts = {"path": str(path), "bytes": size, "sha256": sha256_of(path), "tensors_sha256": content}
+        facts |= {"parameters": parameters, "config": config.to_dict(), "card": card and card.to_dict()}
+        told = {name: fact for name, fact in facts.items() if fact is not None}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
         return 0
-    card, config = found.card, found.config
     channels = " ".join(f"{resolution}:{count}" for resolution, count in config.channels.items())
-    rows = [
-        ("file", f"{facts['path']} ({megabytes(facts['bytes'])})"),
-        ("sha256", facts["sha256"]),
-        ("tensors", f"{content}{'' if stated in (None, content) else f', but its header says {stated}'}"),
-        ("network", f"{config.prior}, {config.in_size} → {config.out_size} px, {facts['parameters']:,} parameters"),
-        ("channels", f"{channels} ({'concatenated' if config.options.concat else 'added'} features)"),
-        ("latent", config.options.brief(config.style_dim)),
-        ("name", card.name),
-        ("task", f"{card.task} (from the {card.details.get('card_from', 'header')})"),
-        ("range", f"[{card.value_range[0]:g}, {card.value_range[1]:g}]"),
-        ("template", f"{card.template}, border {card.border}"),
-        ("licence", card.licence),
-        ("origin", card.origin),
-    ]
-    print(table(("what", "value"), rows))
-    return 0
-
-
-def _say_prior(arguments: argparse.Namespace, path: Path) -> int:
-    """The exit status, after printing what a file of a prior alone holds."""
-    from ..weights.cache import sha256_of
-    from ..weights.checkpoint import read_prior
-
-    prior = read_prior(path, trust_pickle=arguments.trust_pickle)
-    config = prior.config
-    facts: dict[str, Any] = {
-        "path": str(path),
-        "bytes": path.stat().st_size,
-        "sha256": sha256_of(path),
-        "parameters": sum(parameter.numel() for parameter in prior.parameters()),
-        "config": config.to_dict(),
-    }
-    if arguments.json:
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
-        return 0
-    rows = [
-        ("file", f"{path} ({megabytes(facts['bytes'])})"),
-        ("sha256", facts["sha256"]),
-        ("network", f"the prior {config.prior} alone, {config.out_size} px, {facts['parameters']:,} parameters"),
-        ("channels", " ".join(f"{resolution}:{count}" for resolution, count in config.channels.items())),
-        ("latent", config.options.brief(config.style_dim)),
-        ("options", ", ".join(f"{name} {value}" for name, value in config.options.to_dict().items())),
-        ("use", f"gpen train RECIPE --prior {path.name}, with network.prior = {config.prior!r} and these channels"),
-    ]
+    latent = config.options.brief(config.style_dim)
+    rows = [("file", f"{path} ({megabytes(size)})"), ("sha256", sha256_of(path))]
+    if card is not None:
+        rows += [
+            ("tensors", f"{content}{'' if stated in (None, content) else f', but its header says {stated}'}"),
+            ("network", f"{config.prior}, {config.in_size} → {config.out_size} px, {parameters:,} parameters"),
+            ("channels", f"{channels} ({'concatenated' if config.options.concat else 'added'} features)"),
+            ("latent", latent),
+            ("name", card.name),
+            ("task", f"{card.task} (from the {card.details.get('card_from', 'header')})"),
+            ("range", f"[{card.value_range[0]:g}, {card.value_range[1]:g}]"),
+            ("template", f"{card.template}, border {card.border}"),
+            ("licence", card.licence),
+            ("origin", card.origin),
+        ]
+    else:
+        rows += [
+            ("network", f"the prior {config.prior} alone, {config.out_size} px, {parameters:,} parameters"),
+            ("channels", channels),
+            ("latent", latent),
+            ("options", ", ".join(f"{name} {value}" for name, value in config.options.to_dict().items())),
+            ("use", f"gpen train RECIPE --prior {path.name}, with network.prior = {config.prior!r} and these channels"),
+        ]
     print(table(("what", "value"), rows))
     return 0
