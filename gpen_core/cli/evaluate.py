@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..measures.catalogue import Call
     from ..measures.evaluation import Evaluation, FrechetReference
+    from ..measures.protocols import Protocol
 
 NAME = "evaluate"
 HELP = (
@@ -74,9 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--gate compares results with their inputs; give them with --degraded DIR")
     if chosen.originals and arguments.originals is None:
         raise InputError(f"protocol {arguments.protocol} needs the originals: gpen evaluate RESTORED ORIGINALS")
+    gate = chosen.gate if arguments.gate is None else arguments.gate
+    gated = bool(gate) and arguments.degraded is not None
     folders = {"restored": arguments.restored, "against": arguments.against, "degraded": arguments.degraded}
-    measures = _measures(arguments)
-    sides = {side: _judge(arguments, measures, folder) for side, folder in folders.items() if folder is not None}
+    measures = _measures(arguments, chosen, gated)
+    sides = {
+        # the inputs are not held against themselves
+        side: _judge(arguments, chosen, measures, folder, gated and side != "degraded")
+        for side, folder in folders.items()
+        if folder is not None
+    }
     complete = True
     for side, compared in sides.items():
         figures = "  ".join(f"{name} {value:.3f}" for name, value in compared.means.items())
@@ -94,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {arguments.protocol} has {chosen.count} pictures, not {len(sides['restored'].pictures)}")
     _say_differences(sides)
     _write(arguments, sides, folders)
-    failed = _failing(arguments, sides["restored"])
+    failed = _failing(gate, sides["restored"])
     return 0 if complete and len(failed) <= 10 else 1
 
 
@@ -106,16 +114,15 @@ def _list_measures() -> int:
     return 0
 
 
-def _measures(arguments: argparse.Namespace) -> dict[str, Call]:
+def _measures(arguments: argparse.Namespace, chosen: Protocol, gated: bool) -> dict[str, Call]:
     """What is asked for; of the protocol's own measures those whose weights are at hand, the others named."""
     from ..errors import HubError, MissingPackageError
     from ..measures.catalogue import Needs, make
-    from ..measures.protocols import protocol
 
     needs = Needs(weights=arguments.weights, arcface=arguments.identity)
     asked = [*arguments.metric, *["lpips"] * arguments.lpips, *["identity"] * (arguments.identity is not None)]
-    optional = list(protocol(arguments.protocol).measures)
-    (optional if arguments.gate is None else asked).extend(["identity_to_input"] * bool(_gated(arguments)))
+    optional = list(chosen.measures)
+    (optional if arguments.gate is None else asked).extend(["identity_to_input"] * gated)
     measures: dict[str, Call] = {}
     for name in optional:
         try:
@@ -125,14 +132,13 @@ def _measures(arguments: argparse.Namespace) -> dict[str, Call]:
     return measures | make(tuple(asked), needs)
 
 
-def _judge(arguments: argparse.Namespace, measures: dict[str, Call], folder: Path) -> Evaluation:
+def _judge(
+    arguments: argparse.Namespace, chosen: Protocol, measures: dict[str, Call], folder: Path, gated: bool
+) -> Evaluation:
     from tqdm import tqdm
 
     from ..measures.evaluation import Folders, evaluate
-    from ..measures.protocols import protocol
 
-    chosen = protocol(arguments.protocol)
-    gated = _gated(arguments) and folder != arguments.degraded  # the inputs are not held against themselves
     with tqdm(desc=folder.name, unit="picture", leave=False, disable=not sys.stderr.isatty()) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -148,16 +154,6 @@ def _judge(arguments: argparse.Namespace, measures: dict[str, Call], folder: Pat
             frechet=_frechet(arguments) if arguments.fid or (chosen.fid and arguments.fid_statistics) else None,
             progress=progress,
         )
-
-
-def _gated(arguments: argparse.Namespace) -> bool:
-    return bool(_gate(arguments)) and arguments.degraded is not None
-
-
-def _gate(arguments: argparse.Namespace) -> float:
-    from ..measures.protocols import protocol
-
-    return float(protocol(arguments.protocol).gate if arguments.gate is None else arguments.gate)
 
 
 def _frechet(arguments: argparse.Namespace) -> FrechetReference:
@@ -187,11 +183,9 @@ def _say_differences(sides: dict[str, Evaluation]) -> None:
             )
 
 
-def _failing(arguments: argparse.Namespace, restored: Evaluation) -> list[str]:
+def _failing(gate: float, restored: Evaluation) -> list[str]:
     """The results whose identity to the input is below the gate, printed."""
-    gate = _gate(arguments)
-    rows = restored.pictures.items()
-    failed = [stem for stem, row in rows if row.get("identity_to_input", 1.0) < gate]
+    failed = [stem for stem, row in restored.pictures.items() if row.get("identity_to_input", 1.0) < gate]
     if failed:
         print(
             f"below the gate of {gate:g}: {len(failed)} (ten fail a submission), for instance {', '.join(failed[:3])}"
