@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -89,21 +90,23 @@ def test_no_file_is_above_350_lines(folder: str) -> None:
     assert {path: length for path, length in lengths.items() if length > 350} == {}
 
 
-def parts_imported(path: Path) -> set[str]:
-    """The first-level parts of gpen_core that a module imports, also in functions, but not under TYPE_CHECKING."""
-    inside = path.relative_to(PACKAGE).with_suffix("").parts
-    package = inside[:-1]
+def imports_of(path: Path) -> list[ast.ImportFrom]:
+    """The relative imports of a module, also in functions, but not under TYPE_CHECKING."""
     tree = ast.parse(path.read_text())
-    found = set()
     skipped = {
         id(node)
         for block in ast.walk(tree)
         if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or not node.level or id(node) in skipped:
-            continue
+    return [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level and id(n) not in skipped]
+
+
+def parts_imported(path: Path) -> set[str]:
+    """The first-level parts of gpen_core that a module imports."""
+    package = path.relative_to(PACKAGE).with_suffix("").parts[:-1]
+    found = set()
+    for node in imports_of(path):
         base = package[: len(package) - (node.level - 1)]
         target = [*base, *(node.module.split(".") if node.module else [])]
         if target:
@@ -122,6 +125,24 @@ def test_imports_run_one_way(path: Path) -> None:
     part = path.relative_to(PACKAGE).with_suffix("").parts[0]
     imported = parts_imported(path) - {part}
     assert imported <= MAY_IMPORT[part], f"{part} may not import {imported - MAY_IMPORT[part]}"
+
+
+def modules_imported(path: Path, every: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """The modules of the core that one imports, also in functions, but not under TYPE_CHECKING."""
+    inside = path.relative_to(PACKAGE).with_suffix("").parts
+    found = set()
+    for node in imports_of(path):
+        base = inside[: len(inside) - node.level] + tuple((node.module or "").split(".") if node.module else ())
+        named = {(*base, alias.name) for alias in node.names}
+        found |= named & every or {base, (*base, "__init__")} & every
+    return found - {inside}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    paths = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in modules()}
+    graph = {name: modules_imported(path, set(paths)) for name, path in paths.items()}
+    assert ("images", "writing") in graph["images", "picture"]
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
