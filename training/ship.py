@@ -27,6 +27,7 @@ from gpen_core.measures.perceptual import DetectorFeatures, feature_distance
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.weights import GPEN, checkpoint, load_model
+from gpen_core.weights.hub_card import model_index
 from gpen_core.weights.tensors import read_tensors, save_tensors
 
 HERE = Path(__file__).parent
@@ -82,7 +83,9 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
         f"license: {licence.lower()}",
         "library_name: gpen",
         "tags: [face-restoration, gpen]",
-        *model_index(NAME, details["judged_on"], {damage: _own(row) for damage, row in details["figures"].items()}),
+        *model_index(
+            NAME, details["judged_on"], {f"{damage} damage": _own(row) for damage, row in details["figures"].items()}
+        ),
         "---",
         "",
         f"# {NAME}",

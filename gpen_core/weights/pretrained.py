@@ -8,21 +8,13 @@ from os import PathLike
 from pathlib import Path
 
 from ..architecture import Network
-from ..config import GPENConfig, ModelCard, Task
+from ..config import Task
 from ..errors import HubError, WeightsError
 from ..files import replacing
 from . import checkpoint
 from .entry import UNSETTLED
 from .hub import CONFIG_NAME, README_NAME, WEIGHTS_NAME, Located, Source, explain, locate, transport_errors
-
-# Licences that the Hub knows by an identifier; any other is called "other" there and named.
-_HUB_LICENCES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "bsd-3-clause"}
-_TASKS = {
-    "restoration": "restores a degraded photograph of a face",
-    "colorization": "colours a grey photograph of a face",
-    "inpainting": "fills the parts of a face that are painted white",
-    "segmentation": "makes a face from a map of its regions",
-}
+from .hub_card import model_card
 
 
 class GPEN(Network):
@@ -90,56 +82,3 @@ class GPEN(Network):
             except transport_errors() as error:
                 raise HubError(explain(error, repo)) from error
         return str(commit.commit_url)
-
-
-def model_card(config: GPENConfig, card: ModelCard, *, sha256: str | None = None) -> str:
-    """The README.md of a repository on the Hub: front matter, use, what the model expects, its limits."""
-    known = card.licence.lower() in _HUB_LICENCES
-    front = [
-        "---",
-        "library_name: gpen",
-        "pipeline_tag: image-to-image",
-        f"license: {card.licence.lower() if known else 'other'}",
-        *([] if known else [f"license_name: {json.dumps(card.licence, ensure_ascii=False)}"]),
-        "tags:",
-        *(f"  - {tag}" for tag in ("gpen", "face-restoration", "gan-prior", card.task)),
-        "---",
-    ]
-    low, high = card.value_range
-    rows = {
-        "task": card.task,
-        "input": f"{config.in_size} × {config.in_size} RGB in [{low:g}, {high:g}]",
-        "output": f"{config.out_size} × {config.out_size} RGB",
-        "face template": f"{card.template}, border {card.border}",
-        "prior": f"{config.prior}, channels {', '.join(f'{c} at {r}' for r, c in config.channels.items())}",
-        "licence": card.licence,
-        "origin": card.origin,
-        **({"sha256 of the tensors": f"`{sha256}`"} if sha256 else {}),
-    }
-    details = {key: value for key, value in card.details.items() if key not in ("card_from", "sha256")}
-    shown = json.dumps(details, indent=2, ensure_ascii=False)
-    lines = [
-        *front,
-        "",
-        f"# {card.name}",
-        "",
-        f"A GPEN network (GAN prior embedded in a U-shaped network) that {_TASKS[card.task]}.",
-        "",
-        "```python",
-        "from gpen_core import FaceRestorer, load_model",
-        "",
-        'model = load_model("OWNER/REPOSITORY")  # this repository',
-        'FaceRestorer(model).restore("photograph.jpg").save("restored.png")',
-        "```",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in rows.items()),
-        "",
-        *(["## Details", "", "```json", shown, "```", ""] if details else []),
-        "## Limits",
-        "",
-        "What it adds is plausible, not evidence: a restored face must not be used to identify anybody.",
-        "",
-    ]
-    return "\n".join(lines)
