@@ -23,7 +23,7 @@ OTHERS = {
     *("head", "head=$(scontrol", "ray", "sbatch", "srun"),
 }
 #: Flags of others that documents speak of.
-OTHER_FLAGS = {"--build-arg", "--data-binary", "--no-deps", "--world-size"}
+OTHER_FLAGS = {"--build-arg", "--data-binary", "--no-deps", "--strict", "--world-size"}
 
 
 @pytest.mark.parametrize(("command", "words"), OURS, ids=[str(one) for one, _ in OURS])
