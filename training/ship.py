@@ -125,20 +125,6 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def model_index(name: str, judged_on: str, figures: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Lines of the Hub's `model-index` for a card's front matter.
-
-    judged_on: which faces; figures: by damage, then by name of the figure.
-    """
-    lines = ["model-index:", f"- name: {name}", "  results:", "  - task:", "      type: image-to-image"]
-    lines += ["      name: face restoration", "    dataset:", "      type: aligned-faces"]
-    lines += [f"      name: {json.dumps(judged_on, ensure_ascii=False)}", "    metrics:"]
-    for damage, row in figures.items():
-        for figure, value in row.items():
-            lines += [f"    - type: {figure}", f"      value: {value}", f"      name: {figure}, {damage} damage"]
-    return lines
-
-
 def _own(row: Mapping[str, float]) -> dict[str, float]:
     """The figures of the results, without the inputs'."""
     return {name: value for name, value in row.items() if not name.startswith("input_")}
