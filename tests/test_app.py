@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -157,3 +158,14 @@ def test_others_are_let_in_by_a_token_of_some_length_only(verb, token, said, mon
         monkeypatch.setenv("GPEN_TOKEN", token)
     assert main([verb, "--host", "0.0.0.0", "--port", "0"]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["app", "serve"])
+def test_a_port_in_use_is_said_before_anything_is_loaded(verb, monkeypatch, capsys):
+    monkeypatch.delenv("GPEN_TOKEN", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main([verb, "--port", str(port)]) == 1
+    err = capsys.readouterr().err
+    assert f"port {port} of 127.0.0.1 is in use; choose another with --port" in err
+    assert err.count("\n") == 1

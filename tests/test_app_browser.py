@@ -32,10 +32,17 @@ EXAMPLE = ROOT / "gpen_core" / "examples" / "sent-around.jpg"
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the app keeps what it makes."""
+    return tmp_path_factory.mktemp("app")
+
+
+@pytest.fixture(scope="module")
+def address(scratch: Path) -> Iterator[str]:
     port = free_port()
     words = [sys.executable, "-m", "gpen_core.cli.main", "app", "--port", str(port), "--no-browser", "--device", "cpu"]
-    served = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    served = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
     assert served.stdout is not None
     served.stdout.readline()
     yield f"http://127.0.0.1:{port}"
@@ -153,6 +160,24 @@ def test_a_run_is_cancelled(visit: Visit, tmp_path: Path) -> None:
     playwright.expect(visit.page.get_by_text("cancelled; what was done").first).to_be_visible()
     visit.drop(EXAMPLE)
     assert visit.run().startswith("31 of 31 pictures")
+
+
+def test_whoever_goes_away_leaves_nothing(visit: Visit, scratch: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.jpg" for number in range(30)]
+    for file in files:
+        file.write_bytes(EXAMPLE.read_bytes())
+    visit.drop(*files)
+    visit.page.wait_for_selector("#faces img")
+    visit.page.click("#restore")
+    visit.page.get_by_text("of 30 pictures").first.wait_for()
+    results = {folder for folder in scratch.glob("gpen-app-*/*") if any(folder.rglob("*.jpg"))}
+    assert results
+    visit.page.close()
+    for _ in range(100):
+        if not any(folder.exists() for folder in results):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"left behind: {sorted(results)}")
 
 
 def test_a_film_comes_back_restored(visit: Visit, tmp_path: Path) -> None:

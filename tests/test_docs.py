@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,12 @@ def test_the_readme_keeps_to_a_screen():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) <= 45
     assert sum("![" in line for line in lines) == 1
+
+
+def test_the_page_of_options_is_what_the_fields_say():
+    page = runpy.run_path(str(ROOT / "docs" / "scripts" / "write_options.py"))["page"]()
+    said = "write it anew: python docs/scripts/write_options.py"
+    assert (ROOT / "docs" / "options.md").read_text() == page, said
 
 
 def test_every_page_is_in_the_contents():

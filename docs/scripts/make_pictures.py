@@ -1,8 +1,8 @@
 """Makes the pictures of README and docs anew: PYTHONPATH=.:tests python docs/scripts/make_pictures.py
 
-Before and after of the pictures that come with the package, by the model that ships. Where Gradio, Playwright and
-Chromium are, the app as it is driven by tests/test_app_browser.py; with COMFYUI_ROOT (and COMFYUI_PYTHON, where it runs
-in another environment) a template in a real ComfyUI, run.
+Before and after of the pictures that come with the package, by the model that ships; that model's
+training curves. Where Gradio, Playwright and Chromium are, the app as it is driven by tests/test_app_browser.py; with
+COMFYUI_ROOT (and COMFYUI_PYTHON, where it runs in another environment) a template in a real ComfyUI, run.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     restorer = FaceRestorer(load_model("gpen-open-256", device="cpu"), load_detector(device="cpu"))
     before_and_after(restorer).save(OUT / "before-after.jpg", quality=88)
+    save(ROOT / "training" / "open_model" / "curves.png", "curves")
     if shutil.which("chromium"):
         app()
     else:
