@@ -57,17 +57,8 @@ _FIRST = {
 #: Fields that nodes leave at their defaults, or for which they have other inputs or nodes.
 _WITHOUT = {
     *("max_size", "order", "indices", "largest", "longest_side", "rotations", "margin", "least_feather"),
-    *(
-        "face_strength",
-        "region_strength",
-        "overlap",
-        "smooth_below",
-        "keep_detail",
-        "keep_grey",
-        "border",
-        "fit",
-        *("keep_grey", "antialias"),
-    ),
+    *("face_strength", "region_strength", "overlap", "smooth_below", "keep_detail", "keep_grey", "border", "fit"),
+    "antialias",
     *("eight_bits", "batch_size", "keep_crops", "selection", "masking", "blending"),
 }
 #: Fields that came later, in their order, for saved graphs know inputs by their place. Not named here yet: the newest.

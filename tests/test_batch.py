@@ -86,6 +86,7 @@ def test_films_are_told_by_their_names_and_else_by_what_they_begin_with(tmp_path
     for name, head in {
         "module.ts": b"export const a = 'GGGGGGGG';\n" * 40,
         "sound.m4a": bytes(4) + b"ftypM4A ",
+        "sound": bytes(4) + b"ftypM4A ",
         "photo": bytes(4) + b"ftypheic",
         "empty.ts": b"",
     }.items():

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Generator, Tensor, nn
 
 from ..config import GPENConfig
@@ -81,9 +80,3 @@ class Discriminator(nn.Module):
         scores = self.features(x).scores
         assert isinstance(scores, Tensor)
         return scores
-
-
-def discriminator_shapes(config: GPENConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in the state dict of such a discriminator; nothing is allocated."""
-    with torch.device("meta"):
-        return {name: tuple(t.shape) for name, t in Discriminator(config).state_dict().items()}

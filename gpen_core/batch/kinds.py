@@ -19,20 +19,9 @@ _NOT_SURE = frozenset((".ts", ".mts", ".mod", ".tod", ".dat", ".dif"))
 _SOUND_SUFFIXES = frozenset((".m4a", ".m4b", ".m4p", ".mka", ".wma", ".ogg", ".oga", ".opus", ".aac", ".mp3", ".aa"))
 #: Brands of files that are built like MP4 and hold pictures or sound.
 _NOT_FILMS = (
-    b"heic",
-    b"heix",
-    b"hevc",
-    b"heim",
-    b"heis",
-    b"mif1",
-    b"msf1",
-    b"avif",
-    b"avis",
-    b"jxl ",
-    b"crx ",
-    b"jp2 ",
+    *(b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis", b"jxl ", b"crx ", b"jp2 "),
+    *(b"M4A ", b"M4B ", b"M4P "),
 )
-_SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
 _HEAD = 1024
 _PACKET = 188
 
