@@ -158,3 +158,11 @@ def in_the_engine(job: str, server: Server, *arguments: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def defaults(server: Server, name: str) -> dict[str, Any]:
+    """The values that the page gives a new node's widgets."""
+    known = server.get("/object_info")[name]["input"]["required"]
+    chosen = {part: (*said, {})[1].get("default") for part, said in known.items()}
+    chosen |= {part: said[1]["options"][0] for part, said in known.items() if said[0] == "COMBO" and not chosen[part]}
+    return {part: value for part, value in chosen.items() if value is not None}

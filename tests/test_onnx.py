@@ -34,7 +34,12 @@ CONFIGS = {
     "concatenated": GPENConfig.standard(8, **TINY),
     "added": GPENConfig.standard(8, concat=False, **TINY),
     "enlarging": GPENConfig.standard(8, out_size=16, **TINY),
+    "stylegan": GPENConfig.standard(8, prior="stylegan", concat=False, **TINY),
+    "pggan": GPENConfig.standard(16, prior="pggan", narrow=1 / 64, style_dim=8),
+    "biggan": GPENConfig.standard(16, prior="biggan", narrow=1 / 64, style_dim=9),
 }
+#: One of each kind of file is enough for every run.
+SLOW = {*CONFIGS} - {"concatenated", "enlarging"}
 
 
 def trained(config: GPENConfig) -> GPEN:
@@ -58,7 +63,7 @@ def plain(model: GPEN, given: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow if name == "added" else ()) for name in CONFIGS],
+    params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CONFIGS],
 )
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPEN, Path]:
     """A model and its export by the command."""
@@ -73,8 +78,9 @@ def test_an_export_takes_any_batch_and_gives_what_the_model_gives(exported: tupl
     model, path = exported
     session = onnx_model.open_session(path, ["cpu"])
     for count in (1, 5):
-        (found,) = session.run([OUTPUT], {INPUT: faces(count).numpy()})
-        np.testing.assert_allclose(found, plain(model, faces(count)), atol=1e-4)
+        given = faces(count, model.config.in_size)
+        (found,) = session.run([OUTPUT], {INPUT: given.numpy()})
+        np.testing.assert_allclose(found, plain(model, given), atol=1e-4)
 
 
 def test_an_export_says_what_it_is_and_has_its_certificate_beside_it(exported: tuple[GPEN, Path]) -> None:
@@ -87,6 +93,7 @@ def test_an_export_says_what_it_is_and_has_its_certificate_beside_it(exported: t
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert json.loads(metadata["gpen.card"])["licence"] == CARD.licence
     assert metadata["gpen.sha256"] == certificate["tensors_sha256"]
+    assert str(Path(__file__).parents[1]).encode() not in path.read_bytes()
 
 
 def test_converting_an_export_gives_the_weights_bit_by_bit(exported: tuple[GPEN, Path], tmp_path: Path) -> None:
@@ -103,11 +110,13 @@ def test_an_onnx_file_is_a_model_like_any_other(exported: tuple[GPEN, Path]) -> 
     loaded: Any = load_model(path)
     assert (loaded.config, loaded.card.name, loaded.file) == (model.config, CARD.name, path)
     assert loaded.form == load_model(path, device="cpu").form == "onnx CPU"
-    together = loaded(faces(5))
-    torch.testing.assert_close(together, plain(model, faces(5)), rtol=0, atol=1e-4)
-    assert torch.equal(together[3:4], loaded(faces(5)[3:4]))
-    with pytest.raises(InputError, match=r"float faces \(B, 3, 8, 8\)"):
-        loaded(faces(1, 16))
+    size = model.config.in_size
+    given = faces(5, size)
+    together = loaded(given)
+    torch.testing.assert_close(together, plain(model, given), rtol=0, atol=1e-4)
+    assert torch.equal(together[3:4], loaded(given[3:4]))
+    with pytest.raises(InputError, match=rf"float faces \(B, 3, {size}, {size}\)"):
+        loaded(faces(1, 2 * size))
     assert torch.equal(
         load_model(path, prepare=False, device="cpu").state_dict()["final_linear.0.weight"],
         model.state_dict()["final_linear.0.weight"],

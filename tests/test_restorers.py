@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 
 from gpen_core import FaceRestorer, RestoreOptions, load_model, load_parser
 from gpen_core.cli.main import main
+from gpen_core.config import ModelCard
 from gpen_core.errors import InputError, OtherNetworkError, WeightsError
 from gpen_core.faces.parse import BISENET_CLASSES
 from gpen_core.faces.types import Detection
+from gpen_core.formats.restorers import read_restorer
 from gpen_core.weights import zoo
 
 pytest.importorskip("spandrel")
@@ -92,6 +94,15 @@ def test_fidelity_changes_what_codeformer_gives(tmp_path: Path) -> None:
     assert not torch.allclose(*results)
     with pytest.raises(InputError, match="between 0 and 1"):
         load_model(tmp_path / "cf.pth", device="cpu", fidelity=2)
+
+
+def test_architectures_that_a_host_has_registered_already_are_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    import spandrel
+    import spandrel_extra_arches
+
+    monkeypatch.setattr(spandrel_extra_arches, "EXTRA_REGISTRY", spandrel.MAIN_REGISTRY)
+    with pytest.raises(WeightsError, match="no face restorer that spandrel knows"):
+        read_restorer({"ft_layers.0.weight": torch.zeros(1)}, ModelCard(), Path("cf.pth"))
 
 
 def test_a_damaged_restorer_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -64,6 +65,10 @@ class GeneratorPart(nn.Module, ABC):
         self.latent_dim = config.style_dim
         self.resolutions = config.resolutions
         self.channels = dict(config.channels)
+
+    def settled(self) -> AbstractContextManager[None]:
+        """Inside, nothing that it does depends on a tensor's value, for programs that trace it."""
+        return nullcontext()
 
     @property
     def prior_name(self) -> str | None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ def to_onnx(network: Network, path: Path, metadata: Mapping[str, str], *, half: 
 
     Any batch; weights under their own names (in float16 if `half`), metadata as in a file of weights.
 
-    Raises MissingPackageError without onnx and onnxscript.
+    Raises MissingPackageError without onnx and onnxscript, WeightsError for what torch cannot export.
     """
     try:
         import onnx
@@ -55,22 +56,30 @@ def to_onnx(network: Network, path: Path, metadata: Mapping[str, str], *, half: 
         raise MissingPackageError(f"writing ONNX needs more packages ({error}); install gpen[onnx]") from error
     with _exported(network, half=half) as (program, faces):
         batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-        made = torch.onnx.export(
-            program,
-            (faces,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={"input": {0: batch}},
-            # Runtimes fold constants themselves; unfolded, the file holds the weights bit by bit.
-            optimize=False,
-            verbose=False,
-        )
+        try:
+            made = torch.onnx.export(
+                program,
+                (faces,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes={"input": {0: batch}},
+                # Runtimes fold constants themselves; unfolded, the file holds the weights bit by bit.
+                optimize=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise WeightsError(
+                f"torch {torch.__version__} cannot export a network with the prior {network.config.prior}; "
+                "upgrade torch, or take the model as it is"
+            ) from error
     if made is None:
         raise WeightsError("torch's exporter gave no program; upgrade torch")
     model = made.model_proto
     _call_by_own_names(model)
+    if not half:  # which does not give the weights back bit by bit
+        _keep_what_is_unseen(model, network)
     onnx.helper.set_model_props(model, dict(metadata))
     if model.ByteSize() > _LARGEST:
         raise WeightsError(f"this network takes {model.ByteSize():,} bytes, and an ONNX file holds 2 GB; use --half")
@@ -122,16 +131,29 @@ def _exported(network: Network, *, half: bool = False) -> Iterator[tuple[nn.Modu
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's parts about each other
-            yield _OneInput(twin), faces
+            with twin.generator.settled():
+                yield _OneInput(twin), faces
     finally:
         exporter.setLevel(level)
 
 
+def _keep_what_is_unseen(model: Any, network: Network) -> None:
+    """Adds the parameters that no picture depends on (smaller outputs of a grown prior), for whoever converts back."""
+    import onnx
+
+    held = {initializer.name for initializer in model.graph.initializer}
+    for name, tensor in network.state_dict().items():
+        if name not in held:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.detach().cpu().numpy(), name))
+
+
 def _call_by_own_names(model: object) -> None:
-    """Gives the initializers the names of the network's parameters."""
+    """Gives the initializers the names of the network's parameters, and takes away where each node was written: lines
+    and paths of this machine, which are most of a small file."""
     graph = model.graph  # type: ignore[attr-defined]
     for initializer in graph.initializer:
         initializer.name = initializer.name.removeprefix(_PREFIX)
     for node in graph.node:
+        del node.metadata_props[:]
         for index, name in enumerate(node.input):
             node.input[index] = name.removeprefix(_PREFIX)

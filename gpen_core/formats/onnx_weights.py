@@ -47,7 +47,7 @@ def read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if _CONFIG in metadata:  # written by this program, under the parameters' own names
         named = {c.name: c.values for c in _constants(model, path) if c.name.startswith(_OWN)}
-        return named, metadata
+        return {**named, **_unseen(model)}, metadata
     constants = _without_sums(list(_constants(model, path)))
     return _matched(constants, _config_of(model, constants, path), path), metadata
 
@@ -106,6 +106,18 @@ def _constants(model: Any, path: Path) -> Iterator[Constant]:
             ):
                 values = values.T
             yield Constant(tensor.name, values, float(settings.get(("", "alpha", "beta")[min(place, 2)], 1)))
+
+
+def _unseen(model: Any) -> dict[str, Tensor]:
+    """Tensors that no node takes: kept for whoever converts back."""
+    from onnx import numpy_helper
+
+    taken = {name for node in model.graph.node for name in node.input}
+    return {
+        held.name: torch.from_numpy(np.array(numpy_helper.to_array(held)))
+        for held in model.graph.initializer
+        if held.name.startswith(_OWN) and held.name not in taken
+    }
 
 
 def _config_of(model: Any, constants: list[Constant], path: Path) -> GPENConfig:

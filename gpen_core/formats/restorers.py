@@ -87,7 +87,8 @@ def read_restorer(
             f"{file} is run by {needed}, which is missing; install gpen[restorers], or {installing(needed)}"
         ) from error
     registry = ArchRegistry()
-    registry.add(*(arch for known in registries for arch in known if arch.architecture.id in _CALLS))
+    wanted = [arch for known in registries for arch in known if arch.architecture.id in _CALLS]
+    registry.add(*wanted, ignore_duplicates=True)  # ComfyUI puts the extra ones among the others
     inner = {name.removeprefix("vqvae."): t for name, t in tensors.items() if name.startswith("vqvae.")}
     try:
         found = ModelLoader(registry=registry).load_from_state_dict(inner or dict(tensors))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comfyui_server import Server, in_the_engine
+from comfyui_server import Server, defaults, in_the_engine
 from real_graphs import example, frames_of, id_of, load_and_detect, pixels_of, read, restore_graph
 
 from gpen_core import FaceRestorer, load_model
@@ -34,14 +34,6 @@ def need(server: Server, *names: str) -> None:
 
 def node(kind: str, **values: Any) -> dict[str, Any]:
     return {"class_type": kind, "inputs": values}
-
-
-def defaults(server: Server, name: str) -> dict[str, Any]:
-    """The values that the page gives a new node's widgets."""
-    known = server.get("/object_info")[name]["input"]["required"]
-    chosen = {part: (*said, {})[1].get("default") for part, said in known.items()}
-    chosen |= {part: said[1]["options"][0] for part, said in known.items() if said[0] == "COMBO" and not chosen[part]}
-    return {part: value for part, value in chosen.items() if value is not None}
 
 
 def restored_by_python(path: Path, faces: list[Detection]) -> np.ndarray:

@@ -89,7 +89,7 @@ class BigGANPrior(Prior):
     def forward(self, latent: Tensor, features: Features) -> Tensor:
         """Pictures (B, 3, S, S) in [-1, 1] from the code `latent` (B, style_dim), of the classes' mean embedding."""
         embedding = self.shared.get_parameter("weight").mean(dim=0, keepdim=True)
-        return self.render_of(latent, embedding.expand(len(latent), -1), features)
+        return self.render_of(latent, embedding.expand(latent.shape[0], -1), features)
 
     def parts(self, index: int) -> tuple[Block, Attention | None]:
         """A block and the attention that follows it, if any does."""

@@ -107,7 +107,7 @@ class Attention(nn.Module):
         queries = self.theta(x).flatten(2).transpose(1, 2)
         keys, values = (F.max_pool2d(layer(x), 2).flatten(2).transpose(1, 2) for layer in (self.phi, self.g))
         seen = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
-        places: Tensor = self.o(seen.transpose(1, 2).reshape(len(x), -1, *x.shape[2:]))
+        places: Tensor = self.o(seen.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:]))
         return x + self.gamma * places
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,7 @@ class ProgressivePrior(Prior):
     def __init__(self, config: GPENConfig, *, generator: Generator | None = None) -> None:
         super().__init__(config, generator=generator)
         self.width = 2 if config.options.concat else 1
+        self._settled: float | None = None
 
     @property
     def feature_inputs(self) -> Mapping[int, int]:
@@ -76,7 +78,16 @@ class ProgressivePrior(Prior):
     @property
     def hidden(self) -> float:
         """`lod`."""
-        return float(self.stages.get_buffer("lod"))
+        return float(self.stages.get_buffer("lod")) if self._settled is None else self._settled
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Inside, `lod` is what it is now: a program that is traced takes no turns by a tensor's value."""
+        self._settled = self.hidden
+        try:
+            yield
+        finally:
+            self._settled = None
 
     def last_output(self) -> PictureOutput:
         """The output of the largest resolution."""

@@ -107,7 +107,7 @@ class StyleLayer(nn.Module):
         latent: (B, w_dim).
         feature: (B or 1, outputs, H, W); without concatenation it, or noise of one channel, is the noise.
         """
-        x = self.convolved(x, len(latent), feature.dtype)
+        x = self.convolved(x, latent.shape[0], feature.dtype)
         if self.concat:
             x = self.feature(self.apply_noise(x, self.apply_noise.noise), feature)
         else:
