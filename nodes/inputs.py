@@ -245,26 +245,34 @@ def counted(faces: int) -> str:
     return "no face found" if not faces else "1 face" if faces == 1 else f"{faces} faces"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The faces of one picture to those of them that the selection inputs leave, in the order that sort_by says."""
+
+    face_selection: str
+    sort_by: str
+    reverse_order: bool
+    take_start: int
+    take_count: int
+    numbers: tuple[int, ...]
+
+    def __call__(self, faces: Sequence[Detection]) -> list[Detection]:
+        """Those that are taken."""
+        ordered = sorted(faces, key=_SORT_KEYS[self.sort_by], reverse=self.reverse_order)
+        if self.numbers:
+            return [ordered[number] for number in self.numbers if number < len(ordered)]
+        if self.face_selection == "all" or not ordered:
+            return ordered
+        if self.face_selection == "largest":
+            return [max(ordered, key=lambda face: face.width * face.height)]
+        return ordered[self.take_start : self.take_start + self.take_count if self.take_count else None]
+
+
 def choice_of(
     face_selection: str, sort_by: str, reverse_order: bool, take_start: int, take_count: int, face_numbers: str = ""
-) -> Callable[[Sequence[Detection]], list[Detection]]:
-    """The faces of one picture to those of them that the selection inputs leave, in the order that sort_by says.
-
-    Raises ConfigError for numbers that are none.
-    """
-    numbers = _numbers(face_numbers)
-
-    def chosen(faces: Sequence[Detection]) -> list[Detection]:
-        ordered = sorted(faces, key=_SORT_KEYS[sort_by], reverse=reverse_order)
-        if numbers:
-            return [ordered[number] for number in numbers if number < len(ordered)]
-        if face_selection == "all" or not ordered:
-            return ordered
-        if face_selection == "largest":
-            return [max(ordered, key=lambda face: face.width * face.height)]
-        return ordered[take_start : take_start + take_count if take_count else None]
-
-    return chosen
+) -> Choice:
+    """What the selection inputs say. Raises ConfigError for numbers that are none."""
+    return Choice(face_selection, sort_by, reverse_order, take_start, take_count, tuple(_numbers(face_numbers)))
 
 
 def _numbers(text: str) -> list[int]:

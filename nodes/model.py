@@ -13,7 +13,7 @@ from ..gpen_core.config import GPENConfig, ModelCard, Task
 from ..gpen_core.errors import HubError, InputError, WeightsError
 from ..gpen_core.weights import load_detector, load_model, load_parser
 from . import adapter, files
-from .memory import MOST_PICTURES, Memory, Remembering
+from .memory import MOST_PICTURES, Latest, Memory, Remembering
 from .run import Watched
 
 # Bytes that one face takes on its way through the network, per pixel of its output (measured at 512, float32).
@@ -34,6 +34,7 @@ class FaceModel:
         self._choices = {"detector": detector, "parser": parser}
         self._parts: dict[str, tuple[Any, Any]] = {}
         self._memories = {kind: Memory() for kind in ("network", "detector", "parser")}
+        self.latest = Latest()
 
     @property
     def config(self) -> GPENConfig:

@@ -87,3 +87,29 @@ def test_a_model_that_is_not_connected_is_not_asked_for_and_one_that_is_only_whe
     assert ask(visibility=1.0, gpen_model=None) == ["gpen_model"]
     assert ask(visibility=0.0, gpen_model=None) == []
     assert ask(visibility=1.0, gpen_model="read") == []
+
+
+def test_a_moved_slider_mixes_what_was_made_and_everything_else_makes_it_anew(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, mask = photograph(), torch.rand(1, 150, 180, generator=torch.Generator().manual_seed(0))
+    model = stand_in_model(pack, gain=0.5)
+    made: list[object] = []
+    restore = pack.module("nodes.restore")
+    work = restore.prepared_restorer
+    monkeypatch.setattr(restore, "prepared_restorer", lambda *given, **more: made.append(1) or work(*given, **more))
+
+    def run(chosen: object, **values: object) -> tuple[torch.Tensor, ...]:
+        return pack.run("GPEN_RestoreFaces", **{"gpen_model": chosen, "image": image, "mask": mask, **values})
+
+    run(model)
+    for visibility in (0.7, 0.2, 1.0):
+        moved, fresh = run(model, visibility=visibility), run(stand_in_model(pack, gain=0.5), visibility=visibility)
+        for one, other in zip(moved[:4], fresh[:4], strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+        assert moved[4:] == fresh[4:]
+    assert len(made) == 1 + 3  # of the fresh models
+    for change in ({"image": image.clone()}, {"feather": 0.2}, {"mask": mask / 2}, {"blend": "laplacian"}):
+        before = len(made)
+        run(model, visibility=0.5, **change)
+        assert len(made) == before + 1, change
