@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 from small_pictures import smooth
 
 from gpen_core.images import Picture, colour, from_srgb, to_srgb
+from gpen_core.images.profile import Curve
 
 
 def matrix_profile_bytes(primaries: list[tuple[float, float, float]], curve: bytes) -> bytes:
@@ -101,3 +102,12 @@ def test_profiles_made_of_tables_are_sampled_finely_enough(monkeypatch):
     assert error.mean() < 0.7
     assert error.max() < 6
     assert (back[0] - crops).abs().amax(dim=0)[inside].mean() * 255 < 1.5
+
+
+@pytest.mark.parametrize("power", [1.0, 1.8, 2.4])
+def test_the_inverse_of_a_table_is_that_of_bisection_to_a_hundredth_of_a_level(power: float) -> None:
+    table = np.linspace(0, 1, 1024) ** power
+    light = np.random.default_rng(0).uniform(0, 1, (1, 100, 100))
+    exact = np.interp(light, table, np.linspace(0, 1, 1024))
+    stored = Curve(table=tuple(table.tolist())).stored(torch.from_numpy(light)).numpy()
+    assert np.abs(stored - exact).max() < 0.01 / 255
