@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -135,3 +136,38 @@ def test_moving_the_scores_makes_one_threshold_another_and_keeps_their_order() -
     at_threshold = torch.logit(torch.tensor(0.7))
     assert torch.allclose(torch.sigmoid(after - before + at_threshold), torch.tensor(0.9))
     assert torch.equal(moved["other"], state["other"])
+
+
+def test_a_second_look_ships_with_its_score_at_the_usual_threshold_where_it_was_asked_for() -> None:
+    export = _module("export")
+    state = {"judge.bias": torch.tensor([0.25]), "judge.weight": torch.zeros(1, 4), "count": torch.tensor(7)}
+    shipped = export.second_look(state, believed=0.5)
+    assert set(shipped) == {"second_look.judge.bias", "second_look.judge.weight", "second_look.count"}
+    logit = shipped["second_look.judge.bias"].float() - 0.25 + 0.5
+    assert torch.sigmoid(logit).item() == pytest.approx(0.9, abs=1e-3)
+
+
+def test_what_the_second_look_learns_from_is_half_faces_and_stays_a_picture(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    look = _module("second_look")
+    points = np.array([(96, 120), (160, 120), (128, 157), (100, 186), (156, 186)], np.float32)
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((256, 256, 3), 130, np.uint8))
+    np.savez(tmp_path / "labels.npz", names=np.array(["a.png"]), landmarks=points[None])
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (6, 3, 96, 96), dtype=np.uint8)
+    np.savez(tmp_path / "c.npz", crops=crops, label=np.array([1, 0] * 3), score=np.linspace(0.1, 1, 6))
+    examples = look.Examples(tmp_path / "c.npz", tmp_path, tmp_path / "labels.npz")
+    batch, wanted = look.make_batch(rng, examples, 200)
+    assert batch.shape == (200, 3, 64, 64)
+    assert 0 <= batch.min() < batch.max() <= 1
+    assert 0.35 < wanted.mean() < 0.6
+
+
+def test_shuffled_tiles_are_the_same_pixels_in_other_places() -> None:
+    pytest.importorskip("cv2")
+    looks = _module("looks")
+    crop = np.arange(64 * 64 * 3, dtype=np.int64).reshape(64, 64, 3)
+    mixed = looks.shuffled(np.random.default_rng(1), crop)
+    assert (mixed != crop).any()
+    assert sorted(mixed.ravel().tolist()) == crop.ravel().tolist()
+    assert (np.diff(mixed[:16, :16, 0], axis=1) == 3).all()

@@ -15,6 +15,7 @@ from .anchors import anchors, decode_boxes, decode_landmarks
 from .duplicates import distinct, strongest
 from .library import build, fold_batch_norms, library_class
 from .retinaface import MobileRetinaFace
+from .second_look import SecondLook, looked_at_again
 from .types import Detection
 
 #: Least confidence of what is reported: below it lies all manner of things, and hardly a face.
@@ -32,6 +33,10 @@ _WIDEST = 400.0
 _SEEN = 32.0
 #: ... with at least this score, in a box that overlaps by this (intersection over union).
 _CONFIRMED, _SAME = 0.3, 0.3
+#: From this score on a face is looked at again, where the weights bring what it takes. Below lies little that anybody
+#: would ask for, and much: ten times as many.
+_DOUBTFUL = 0.3
+_SECOND_LOOK = "second_look."
 #: Candidates of one look before duplicates are taken out; more would only cost time.
 _MOST = 5000
 
@@ -50,11 +55,11 @@ class RetinaFaceDetector(nn.Module):
     """A detector of faces with five landmarks; see `contracts.Detector` for what it guarantees.
 
     A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it, and for a second
-    opinion about the others.
-    state_dict: facexlib's names. backbone: None reads it off the weights. floor: least confidence of what is reported.
-    nms: boxes that overlap more than this (intersection over union) are one face. longest_side: at which pictures are
-    wanted. Raises WeightsError where the weights do not fit, for a ResNet-50 MissingPackageError or DeviceError where
-    facexlib or what it stands on does not load.
+    opinion about the others. Weights that hold a `SecondLook` as well, as those that ship do, have it judge each face.
+    state_dict: facexlib's names, and those of the second look after `second_look.`. backbone: None reads it off the
+    weights. floor: least confidence of what is reported. nms: boxes that overlap more than this (intersection over
+    union) are one face. longest_side: at which pictures are wanted. Raises WeightsError where the weights do not fit,
+    for a ResNet-50 MissingPackageError or DeviceError where facexlib or what it stands on does not load.
     """
 
     def __init__(
@@ -71,8 +76,11 @@ class RetinaFaceDetector(nn.Module):
         if self.backbone not in get_args(Backbone):
             raise WeightsError(f"the backbone is {backbone!r}; expected one of {', '.join(get_args(Backbone))}")
         self.floor, self.nms, self.longest_side = floor, nms, longest_side
-        built = build(f"RetinaFace {self.backbone}", _NETWORKS[self.backbone], state_dict)
+        again = {k.removeprefix(_SECOND_LOOK): v for k, v in state_dict.items() if k.startswith(_SECOND_LOOK)}
+        own = {k: v for k, v in state_dict.items() if not k.startswith(_SECOND_LOOK)}
+        built = build(f"RetinaFace {self.backbone}", _NETWORKS[self.backbone], own)
         self.network = convert_conv2d_weight_memory_format(fold_batch_norms(built), torch.channels_last)
+        self.second_look = fold_batch_norms(build("a second look", SecondLook, again)) if again else None
 
     def forward(self, images: Tensor) -> list[list[Detection]]:
         """For each of `images` (B, 3, H, W) RGB in [0, 1] its faces, best score first, in its pixels."""
@@ -85,9 +93,28 @@ class RetinaFaceDetector(nn.Module):
         found: list[list[Detection]] = []
         for index in range(len(images)):
             boxes, landmarks, scores = _confirmed([look[index] for look in looks], ratios)
-            kept = [entry for entry in distinct(boxes, scores, self.nms) if entry[1] >= self.floor]
-            found.append([Detection(box=boxes[i], landmarks=landmarks[i], score=score) for i, score in kept])
+            kept = self._judged(images[index], boxes, landmarks, distinct(boxes, scores, self.nms))
+            found.append(
+                [
+                    Detection(box=boxes[i], landmarks=landmarks[i], score=score)
+                    for i, score in kept
+                    if score >= self.floor
+                ]
+            )
         return found
+
+    def _judged(
+        self, image: Tensor, boxes: Tensor, landmarks: Tensor, kept: list[tuple[int, float]]
+    ) -> list[tuple[int, float]]:
+        """Indices and scores after the second look, best first."""
+        again = [entry for entry in kept if entry[1] >= _DOUBTFUL]
+        if not again or not isinstance(self.second_look, SecondLook):
+            return kept
+        index = torch.tensor([entry[0] for entry in again])
+        scores = torch.tensor([entry[1] for entry in again])
+        scores = looked_at_again(self.second_look, image, boxes[index], landmarks[index], scores)
+        judged = list(zip(index.tolist(), scores.tolist(), strict=True)) + kept[len(again) :]
+        return sorted(judged, key=lambda entry: -entry[1])
 
     def _look(self, images: Tensor, height: int, width: int, coarsest: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (K, 4), landmarks (K, 5, 2) and scores (K,) of each image, on the CPU, in the images' own pixels."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 #: Input and output channels and stride of each depthwise block, by stage; a plain convolution to 8 channels goes first.
-_BLOCKS = (
+BLOCKS = (
     ((8, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1)),
     ((64, 128, 2), *((128, 128, 1),) * 5),
     ((128, 256, 2), (256, 256, 1)),
@@ -22,25 +22,30 @@ _WIDTH = 64
 _ANCHORS = 2
 
 
-def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, *, groups: int = 1) -> list[nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False)
-    return [convolution, nn.BatchNorm2d(outputs)]
+def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, *, groups: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the size, but for its stride, and its batch norm."""
+    return [
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
 
 
-def _active(*convolution: nn.Module) -> list[nn.Module]:
-    return [*convolution, nn.LeakyReLU(0.1, inplace=True)]
+def active(*layers: nn.Module) -> list[nn.Module]:
+    """The layers and what comes after them everywhere here."""
+    return [*layers, nn.LeakyReLU(0.1, inplace=True)]
 
 
-def _separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    depthwise = _active(*_convolution(inputs, inputs, stride=stride, groups=inputs))
-    return nn.Sequential(*depthwise, *_active(*_convolution(inputs, outputs, 1)))
+def separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """A depthwise block, the unit of MobileNet."""
+    depthwise = active(*convolution(inputs, inputs, stride=stride, groups=inputs))
+    return nn.Sequential(*depthwise, *active(*convolution(inputs, outputs, 1)))
 
 
 class _Body(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        first = nn.Sequential(*_active(*_convolution(3, 8, stride=2)))
-        stages = [[_separable(*block) for block in blocks] for blocks in _BLOCKS]
+        first = nn.Sequential(*active(*convolution(3, 8, stride=2)))
+        stages = [[separable(*block) for block in blocks] for blocks in BLOCKS]
         self.stage1 = nn.Sequential(first, *stages[0])
         self.stage2 = nn.Sequential(*stages[1])
         self.stage3 = nn.Sequential(*stages[2])
@@ -56,9 +61,9 @@ class _Pyramid(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.output1, self.output2, self.output3 = (
-            nn.Sequential(*_active(*_convolution(blocks[-1][1], _WIDTH, 1))) for blocks in _BLOCKS
+            nn.Sequential(*active(*convolution(blocks[-1][1], _WIDTH, 1))) for blocks in BLOCKS
         )
-        self.merge1, self.merge2 = (nn.Sequential(*_active(*_convolution(_WIDTH, _WIDTH))) for _ in range(2))
+        self.merge1, self.merge2 = (nn.Sequential(*active(*convolution(_WIDTH, _WIDTH))) for _ in range(2))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The features, each with what the coarser ones know."""
@@ -76,11 +81,11 @@ class _Context(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         half, quarter = _WIDTH // 2, _WIDTH // 4
-        self.conv3X3 = nn.Sequential(*_convolution(_WIDTH, half))
-        self.conv5X5_1 = nn.Sequential(*_active(*_convolution(_WIDTH, quarter)))
-        self.conv5X5_2 = nn.Sequential(*_convolution(quarter, quarter))
-        self.conv7X7_2 = nn.Sequential(*_active(*_convolution(quarter, quarter)))
-        self.conv7x7_3 = nn.Sequential(*_convolution(quarter, quarter))
+        self.conv3X3 = nn.Sequential(*convolution(_WIDTH, half))
+        self.conv5X5_1 = nn.Sequential(*active(*convolution(_WIDTH, quarter)))
+        self.conv5X5_2 = nn.Sequential(*convolution(quarter, quarter))
+        self.conv7X7_2 = nn.Sequential(*active(*convolution(quarter, quarter)))
+        self.conv7x7_3 = nn.Sequential(*convolution(quarter, quarter))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 64, H, W)."""
@@ -108,7 +113,7 @@ class MobileRetinaFace(nn.Module):
         self.body, self.fpn = _Body(), _Pyramid()
         self.ssh1, self.ssh2, self.ssh3 = _Context(), _Context(), _Context()
         self.ClassHead, self.BboxHead, self.LandmarkHead = (
-            nn.ModuleList(_Head(values) for _ in _BLOCKS) for values in (2, 4, 10)
+            nn.ModuleList(_Head(values) for _ in BLOCKS) for values in (2, 4, 10)
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

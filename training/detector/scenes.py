@@ -190,7 +190,7 @@ def _body(rng: Generator, canvas: Picture, x: float, y: float, side: float) -> N
         cv2.ellipse(canvas, hand, size, rng.uniform(0, 180), 0, 360, skin.tolist(), -1, cv2.LINE_AA)
 
 
-def _age(rng: Generator, picture: Picture) -> Picture:
+def age(rng: Generator, picture: Picture) -> Picture:
     """The finished scene as a camera, a scanner or time would give it: grey, soft, grainy, compressed."""
     height, width = picture.shape[:2]
     kind = rng.random()
@@ -303,7 +303,7 @@ def compose(rng: Generator, height: int, width: int, faces: Faces, photographs: 
             points.append(landmarks)
             wanted.append(bool(visible > 0.6 and min(placed[2:] - placed[:2]) >= SMALLEST_LABELLED))
     return Scene(
-        picture=_age(rng, canvas),
+        picture=age(rng, canvas),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         landmarks=np.array(points, np.float32).reshape(-1, 5, 2),
         wanted=np.array(wanted, bool),

@@ -1,0 +1,152 @@
+"""Trains the detector's second look: python -m training.detector.second_look CANDIDATES.npz FACES LABELS.npz OUT.pt \\
+    --backbone mobilenetV1X0.25_pretrain.tar
+
+CANDIDATES are what `training.detector.candidates` gathered: faces and what was taken for one. To these come the aligned
+faces themselves, and parts of them, all turned, covered and damaged anew at every step. OUT gets a running mean of the
+weights, every minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gpen_core.faces.geometry import fit_similarity
+from gpen_core.faces.second_look import LANDMARKS, SIDE, SecondLook
+
+from .backgrounds import Generator, Picture
+from .candidates import MARGIN
+from .looks import covered, damaged, jittered, shuffled, turned
+
+#: How a batch is made up: candidates that are faces, aligned faces, candidates that are none, and parts of faces.
+SHARES = (0.25, 0.47, 0.90)
+SMOOTHING, FACE_WEIGHT = 0.01, 1.5
+_STORED = SIDE + 2 * MARGIN
+_WHOLE = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+
+
+class Examples:
+    """Crops to learn from. Of those that are no faces, the surer the detector was, the more often one is drawn."""
+
+    def __init__(self, candidates: Path, faces: Path, labels: Path) -> None:
+        stored = np.load(candidates)
+        crops, label, score = stored["crops"].transpose(0, 2, 3, 1), stored["label"], stored["score"]
+        self.faces, self.others = crops[label == 1], crops[label == 0]
+        chance = 0.1 + 2 * score[label == 0] ** 2
+        self.chance = np.cumsum(chance / chance.sum())
+        stored = np.load(labels)
+        self.aligned, self.affines = [], []
+        for name, points in zip(stored["names"], stored["landmarks"], strict=True):
+            face = cv2.cvtColor(cv2.imread(str(faces / name)), cv2.COLOR_BGR2RGB)
+            self.aligned.append(cv2.resize(face, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+            self.affines.append((points + 0.5) / 2 - 0.5)
+
+    def other(self, rng: Generator) -> Picture:
+        """A crop (96, 96, 3) of what is no face."""
+        return self.others[min(int(np.searchsorted(self.chance, rng.random())), len(self.others) - 1)]
+
+    def draw(self, rng: Generator) -> tuple[Picture, float]:
+        """A crop (64, 64, 3) and whether it shows a face."""
+        kind = rng.random()
+        if kind < SHARES[0]:
+            crop = jittered(rng, self.faces[rng.integers(len(self.faces))], _WHOLE, 0.5)
+            return damaged(rng, covered(rng, crop, self.other(rng)) if rng.random() < 0.15 else crop), 1.0
+        if kind < SHARES[1]:
+            face, affine = self._aligned(rng, 0.05)
+            crop = jittered(rng, face, affine, 0.8)
+            crop = turned(rng, crop, self.other(rng)) if rng.random() < 0.22 else crop
+            return damaged(rng, covered(rng, crop, self.other(rng)) if rng.random() < 0.35 else crop), 1.0
+        if kind < SHARES[2]:
+            crop = jittered(rng, self.other(rng), _WHOLE, 0.8)
+            crop = np.rot90(crop, rng.integers(1, 4)) if rng.random() < 0.3 else crop
+            return damaged(rng, crop[..., rng.permutation(3)] if rng.random() < 0.2 else crop), 0.0
+        return damaged(rng, self._part(rng)), 0.0
+
+    def _aligned(self, rng: Generator, error: float) -> tuple[Picture, np.ndarray]:
+        """A face and the map to its crop with a margin; error: of the landmarks, in eye distances."""
+        index = rng.integers(len(self.aligned))
+        points = self.affines[index]
+        points = points + rng.normal(0, error, (5, 2)) * np.linalg.norm(points[0] - points[1])
+        return self.aligned[index], fit_similarity(torch.tensor(points)[None], LANDMARKS + MARGIN)[0].numpy()
+
+    def _part(self, rng: Generator) -> Picture:
+        """What of a face is none: a part, one far off its place, its tiles in disorder."""
+        face, affine = self._aligned(rng, 0.0)
+        moved, kind, middle = np.eye(3), rng.random(), (_STORED - 1) / 2
+        if kind < 0.55:
+            scale, centre = rng.uniform(2.0, 4.0), middle + rng.uniform(-26, 26, 2)
+            moved[:2, :2] *= scale
+            moved[:2, 2] = middle - scale * centre
+        elif kind < 0.75:
+            angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(30, 45)
+            moved[:2, 2] = distance * np.cos(angle), distance * np.sin(angle)
+        crop = jittered(rng, face, (moved @ np.vstack([affine, (0, 0, 1)]))[:2], 0.5)
+        return crop if kind < 0.75 else shuffled(rng, crop)
+
+
+def make_batch(rng: Generator, examples: Examples, count: int) -> tuple[Tensor, Tensor]:
+    """Crops (N, 3, 64, 64) in [0, 1], and (N,) ones and zeros."""
+    crops, wanted = zip(*(examples.draw(rng) for _ in range(count)), strict=True)
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255, torch.tensor(wanted)
+
+
+def make_network(backbone: Path) -> SecondLook:
+    """The untrained network on ImageNet features."""
+    stored = torch.load(backbone, map_location="cpu", weights_only=True)["state_dict"]
+    state = {key.removeprefix("module."): value for key, value in stored.items()}
+    network = SecondLook()
+    network.load_state_dict({k: v for k, v in state.items() if k.startswith(("stage1.", "stage2."))}, strict=False)
+    return network
+
+
+def main() -> None:
+    """Trains until the minutes are over."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("candidates", type=Path)
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--backbone", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    examples, network = Examples(options.candidates, options.faces, options.labels), make_network(options.backbone)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=0.02)
+    mean = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
+    )
+    started, step, saved, cost = time.monotonic(), 0, 0.0, 0.0
+    while (spent := (time.monotonic() - started) / 60) < options.minutes:
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * min(1, (step + 1) / 50) * (1 + math.cos(math.pi * spent / options.minutes)) / 2
+        crops, wanted = make_batch(rng, examples, options.batch)
+        target = wanted * (1 - 2 * SMOOTHING) + SMOOTHING
+        each = F.binary_cross_entropy_with_logits(network(crops), target, reduction="none")
+        loss = (each * torch.where(wanted > 0, FACE_WEIGHT, 1.0)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        mean.update_parameters(network)
+        step, cost = step + 1, 0.98 * cost + 0.02 * loss.item()
+        if spent - saved > 1:
+            saved = spent
+            print(f"{spent:.0f} min, step {step}, loss {cost:.4f}", flush=True)
+            torch.save(mean.module.state_dict(), options.out)
+    torch.save(mean.module.state_dict(), options.out)
+
+
+if __name__ == "__main__":
+    main()
