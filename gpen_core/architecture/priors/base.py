@@ -82,12 +82,18 @@ class Prior(GeneratorPart):
         noise: as `draw_noise` gives it; None: the file's own where it keeps some, else drawn from `generator`.
         Raises InputError for codes of another length, ConfigError for what this prior cannot do.
         """
-        if truncation != 1:
+        if truncation != 1 or truncated_layers is not None:
             self.require("truncate")
         if classes is not None:
             self.require("choose classes")
         self.check_codes(z)
-        pictures: Tensor = self(z, self.noise_for(z, noise, generator))
+        return self.sampled(z, self.noise_for(z, noise, generator), truncation, truncated_layers, classes)
+
+    def sampled(
+        self, z: Tensor, noise: Features, truncation: float, layers: int | None, classes: Sequence[int] | None
+    ) -> Tensor:
+        """Pictures for `sample`, which asks for nothing that this prior cannot do."""
+        pictures: Tensor = self(z, noise)
         return pictures
 
     def check_codes(self, z: Tensor) -> None:

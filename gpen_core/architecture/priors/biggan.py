@@ -129,26 +129,15 @@ class BigGANPrior(Prior):
         out = picture(F.relu(norm(x, standing)))
         return torch.tanh(out.to(at_least_float32(out.dtype)))
 
-    def sample(
-        self,
-        z: Tensor,
-        *,
-        truncation: float = 1.0,
-        truncated_layers: int | None = None,
-        classes: Sequence[int] | None = None,
-        noise: Features | None = None,
-        generator: Generator | None = None,
+    def sampled(
+        self, z: Tensor, noise: Features, truncation: float, layers: int | None, classes: Sequence[int] | None
     ) -> Tensor:
-        """Pictures as `Prior.sample` makes them. Raises InputError for a class that there is not."""
-        if truncation != 1 or truncated_layers is not None:
-            self.require("truncate")
-        self.check_codes(z)
+        """Raises InputError for a class that there is not."""
         chosen = torch.as_tensor([0] * len(z) if classes is None else list(classes), device=z.device)
         count = self.options.classes
         if chosen.shape != (len(z),) or int(chosen.min()) < 0 or int(chosen.max()) >= count:
             raise InputError(f"classes are {chosen.tolist()}; give {len(z)} numbers from 0 to {count - 1}")
-        embedding = self.shared.get_parameter("weight")[chosen]
-        return self.render_of(z, embedding, self.noise_for(z, noise, generator))
+        return self.render_of(z, self.shared.get_parameter("weight")[chosen], noise)
 
     def draw(
         self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False

@@ -210,25 +210,15 @@ class StyleGANPrior(ProgressivePrior):
         """The inference form; None while it is half-grown."""
         return None if self.hidden else PreparedStyleGAN(self, dtype)
 
-    def sample(
-        self,
-        z: Tensor,
-        *,
-        truncation: float = 1.0,
-        truncated_layers: int | None = None,
-        classes: Sequence[int] | None = None,
-        noise: Features | None = None,
-        generator: Generator | None = None,
+    def sampled(
+        self, z: Tensor, noise: Features, truncation: float, layers: int | None, classes: Sequence[int] | None
     ) -> Tensor:
-        """Pictures as `Prior.sample` makes them; truncation is towards the average that the file keeps."""
-        if classes is not None:
-            self.require("choose classes")
-        self.check_codes(z)
+        """Truncation is towards the average that the file keeps."""
         latents = self.style_latents(z)
         if truncation != 1:
             average = self.truncation.get_buffer("w_avg").to(latents)
-            latents = truncated(latents, average[None], truncation, truncated_layers)
-        return self.render(latents, self.noise_for(z, noise, generator))
+            latents = truncated(latents, average[None], truncation, layers)
+        return self.render(latents, noise)
 
     def draw(
         self, like: Tensor, *, generator: Generator, mixing: float = 0.0, independent_noise: bool = False
