@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from free_port import free_port
+from free_port import accepts, free_port
 from PIL import Image
 
 pytest.importorskip("gradio", reason="no Gradio here: pip install 'gpen[app]'")
@@ -44,11 +44,21 @@ def address(scratch: Path) -> Iterator[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
     served = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
     assert served.stdout is not None
-    served.stdout.readline()
+    assert str(port) in served.stdout.readline()
+    until(lambda: accepts(port))
     yield f"http://127.0.0.1:{port}"
     served.terminate()
     served.stdout.close()
     assert served.wait(60) == 0
+
+
+def until(seen: Callable[[], bool]) -> None:
+    """Waits for it, two minutes at most."""
+    for _ in range(600):
+        if seen():
+            return
+        time.sleep(0.2)
+    raise AssertionError("it never came about")
 
 
 class Visit:
@@ -59,12 +69,7 @@ class Visit:
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.said.append(str(error)))
-        for _ in range(100):
-            try:
-                page.goto(address)
-                break
-            except playwright.Error:
-                time.sleep(0.3)
+        page.goto(address)
         page.wait_for_selector("#restore")
 
     def shoot(self, name: str) -> None:
@@ -173,11 +178,7 @@ def test_whoever_goes_away_leaves_nothing(visit: Visit, scratch: Path, tmp_path:
     results = {folder for folder in scratch.glob("gpen-app-*/*") if any(folder.rglob("*.jpg"))}
     assert results
     visit.page.close()
-    for _ in range(100):
-        if not any(folder.exists() for folder in results):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"left behind: {sorted(results)}")
+    until(lambda: not any(folder.exists() for folder in results))
 
 
 def test_a_film_comes_back_restored(visit: Visit, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,11 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from free_port import accepts
+from huggingface_hub import constants
 from PIL import Image
 from running_service import Gate, Running, encoded, restorer, running
 from small_restorers import face
 
 from gpen_core import FaceRestorer, RestoreOptions
+from gpen_core.cli.main import main
 from gpen_core.images.reading import decode_picture
 from gpen_core.option_texts import read, with_texts, written
 
@@ -120,10 +122,12 @@ def shell(*words: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=whole)
 
 
-def test_a_model_that_cannot_be_had_is_said_in_one_line():
-    ended = shell("--model", "nobody/no-such-model", "--port", "0", HF_HUB_OFFLINE="1")
-    out, err = ended.communicate(timeout=120)
-    assert (ended.returncode, out, err.count("\n")) == (1, "", 1)
+def test_a_model_that_cannot_be_had_is_said_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.delenv("GPEN_TOKEN", raising=False)
+    assert main(["serve", "--model", "nobody/no-such-model", "--port", "0"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
     assert "nobody/no-such-model" in err
 
 
@@ -144,8 +148,3 @@ def test_the_command_serves_until_it_is_told_to_end_and_answers_what_has_begun()
         assert (answer.status, len(answer.said["report"]["faces"])) == (200, 1)
         assert served.wait(60) == 0
         assert not accepts(service.port)
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
