@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "serve_options": {"errors", "fields"},
     "app": {
         *("errors", "fields", "options", "option_texts", "images", "faces", "weights", "restore", "tasks", "video"),
-        *("batch", "measures", "page", "report"),
+        *("batch", "measures", "page", "report", "serve"),
     },
     "serve": {
         *("errors", "fields", "contracts", "options", "option_texts", "serve_options", "images", "restore"),

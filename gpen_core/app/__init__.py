@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+import socket
 import threading
+import webbrowser
 from typing import TYPE_CHECKING
 
 from ..errors import MissingPackageError
@@ -15,6 +16,8 @@ __all__ = ["create_app", "run_app"]
 
 #: Who signs in where others can reach the app; the token is the password.
 USER = "gpen"
+#: Connections at a time; a page holds several. Pages that are open are waited for so many seconds at the end.
+_CONNECTIONS, _GRACE = 256, 2
 
 
 def create_app(
@@ -41,27 +44,24 @@ def create_app(
     return build(Studio(device=device, max_pixels=round(max_megapixels * 1e6)), list(models), any_model=any_model)
 
 
-def run_app(app: Blocks, host: str, port: int, *, token: str | None = None, browse: bool = False) -> None:
-    """Shows the app at this place until SIGINT or SIGTERM. token: what people sign in with, as `gpen`.
+def run_app(app: Blocks, at: socket.socket, *, token: str | None = None, browse: bool = False) -> None:
+    """Shows the app at a place of `gpen_core.serve.bound` until SIGINT or SIGTERM.
 
-    browse: opens a browser at it.
+    token: what people sign in with, as `gpen`. browse: opens a browser at it.
     """
-    from .page import launch_settings
+    from fastapi import FastAPI
+    from gradio import mount_gradio_app
 
-    told = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: told.set()) for number in signals]
-    try:
-        app.launch(
-            server_name=host,
-            server_port=port,
-            auth=None if token is None else (USER, token),
-            inbrowser=browse,
-            prevent_thread_lock=True,
-            **launch_settings(),
-        )
-        told.wait()
-        app.close(verbose=False)
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+    from ..serve import run_service
+    from .page import shown_settings
+
+    # (Gradio's own `launch` ends with a traceback where a busy machine does not answer itself within three seconds.)
+    served = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    auth = None if token is None else (USER, token)
+    mount_gradio_app(served, app, path="/", auth=auth, **shown_settings())
+    if browse:
+        host, port = at.getsockname()[:2]
+        opening = threading.Timer(1.0, webbrowser.open, [f"http://{host}:{port}"])
+        opening.daemon = True
+        opening.start()
+    run_service(served, at, queue=_CONNECTIONS, grace=_GRACE)

@@ -31,11 +31,9 @@ _LARGEST_UPLOAD = "2gb"
 _KEPT, _EVERY = 6 * 3600, 1800
 
 
-def launch_settings() -> dict[str, Any]:
-    """What `launch` is told wherever the app runs: nothing is fetched from elsewhere, nothing is shared."""
+def shown_settings() -> dict[str, Any]:
+    """What Gradio is told wherever the app runs: nothing is fetched from elsewhere, nothing is shared."""
     return {
-        "share": False,
-        "quiet": True,
         "show_error": True,
         "ssr_mode": False,
         "footer_links": [],

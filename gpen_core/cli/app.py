@@ -28,11 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..app import create_app, run_app
     from ..serve import LOOPBACK, bound
 
-    token = token_for(arguments)
+    token, local = token_for(arguments), arguments.host in LOOPBACK
     with bound(arguments.host, arguments.port) as at:  # before anything is loaded
-        port = at.getsockname()[1]
-    local = arguments.host in LOOPBACK
-    app = create_app(arguments.model, device=arguments.device, max_megapixels=arguments.max_pixels, any_model=local)
-    print(f"the page is at http://{arguments.host}:{port}", flush=True)
-    run_app(app, arguments.host, port, token=token, browse=local and not arguments.no_browser)
+        app = create_app(arguments.model, device=arguments.device, max_megapixels=arguments.max_pixels, any_model=local)
+        print(f"the page is at http://{arguments.host}:{at.getsockname()[1]}", flush=True)
+        run_app(app, at, token=token, browse=local and not arguments.no_browser)
     return 0

@@ -49,8 +49,11 @@ def bound(host: str, port: int) -> socket.socket:
     return made
 
 
-def run_service(app: FastAPI, at: socket.socket, *, queue: int, log: bool = False) -> None:
-    """Serves until SIGINT or SIGTERM; requests that have begun are answered first. log: a line for each request."""
+def run_service(app: FastAPI, at: socket.socket, *, queue: int, log: bool = False, grace: int = _GRACE) -> None:
+    """Serves until SIGINT or SIGTERM; requests that have begun are answered first.
+
+    queue: requests at a time. log: a line for each request. grace: seconds that what has begun may take to end.
+    """
     import uvicorn
 
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if log else logging.WARNING)
@@ -61,7 +64,7 @@ def run_service(app: FastAPI, at: socket.socket, *, queue: int, log: bool = Fals
         server_header=False,
         ws="none",
         limit_concurrency=queue + _BESIDE,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=grace,
     )
     # The server hands the signal on once it has ended; that it came is no failure.
     signals = (signal.SIGINT, signal.SIGTERM)
