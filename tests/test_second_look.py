@@ -62,10 +62,13 @@ def test_the_score_is_the_lower_of_both(portrait: torch.Tensor) -> None:
     assert found(judging(0.0), portrait)[0].score == pytest.approx(0.5)
 
 
-def test_what_scores_too_low_to_be_asked_for_is_not_looked_at_again(portrait: torch.Tensor) -> None:
-    low = [face.score for face in found(ALONE, portrait, 0.05) if face.score < 0.3]
+def test_what_scores_too_low_is_not_looked_at_again_and_what_is_denied_keeps_a_quarter(portrait: torch.Tensor) -> None:
+    before = [face.score for face in found(ALONE, portrait, 0.05)]
+    low, looked_at = [s for s in before if s < 0.3], [s for s in before if s >= 0.3]
     assert low
-    assert [face.score for face in found(judging(-100.0), portrait, 0.05)] == pytest.approx(low)
+    assert looked_at
+    after = [face.score for face in found(judging(-100.0), portrait, 0.05)]
+    assert after == pytest.approx(sorted([*low, *(0.25 * score for score in looked_at)], reverse=True))
 
 
 @pytest.mark.parametrize("side", [24.0, 90.0, 600.0])

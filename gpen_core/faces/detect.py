@@ -37,6 +37,9 @@ _CONFIRMED, _SAME = 0.3, 0.3
 #: would ask for, and much: ten times as many.
 _DOUBTFUL = 0.3
 _SECOND_LOOK = "second_look."
+#: What is no face by the second look keeps this much of its score: below every usual threshold, yet to be had by who
+#: asks for all that there is, as of faces that are turned so far that their landmarks are not where they belong.
+_DENIED = 0.25
 #: Candidates of one look before duplicates are taken out; more would only cost time.
 _MOST = 5000
 
@@ -112,7 +115,8 @@ class RetinaFaceDetector(nn.Module):
             return kept
         index = torch.tensor([entry[0] for entry in again])
         scores = torch.tensor([entry[1] for entry in again])
-        scores = looked_at_again(self.second_look, image, boxes[index], landmarks[index], scores)
+        second = looked_at_again(self.second_look, image, boxes[index], landmarks[index], scores)
+        scores = torch.maximum(second, _DENIED * scores)
         judged = list(zip(index.tolist(), scores.tolist(), strict=True)) + kept[len(again) :]
         return sorted(judged, key=lambda entry: -entry[1])
 
