@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_films import frames_of
 from small_restorers import Network, face, inverted
 from task_models import task_model
 from torch import Tensor
@@ -22,7 +21,6 @@ from gpen_core.measures.figures import face_figures
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.tasks import colorize, inpaint
-from gpen_core.video import restore_frames
 
 ONLY = RestoreOptions(blending=Blending(only_damaged=True))
 
@@ -116,7 +114,6 @@ def test_where_it_means_nothing_it_is_refused_by_name(portrait):
     for make in (
         lambda: colorize(portrait, task_model("colorization"), options=ONLY, detections=[]),
         lambda: inpaint(portrait, task_model("inpainting"), options=ONLY, mask=np.ones((256, 256)), detections=[]),
-        lambda: next(restore_frames(frames_of([(20, 15)] * 3), FaceRestorer(inverted()), ONLY)),
     ):
         with pytest.raises(ConfigError, match="only_damaged: "):
             make()

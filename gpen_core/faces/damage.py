@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -43,15 +44,31 @@ def features(crops: Tensor) -> Tensor:
     """(N, 8): logarithms of the power in six bands of the luma's spectrum, and of the median diagonal step from pixel
     to pixel, at full and half size, which noise decides."""
     inner = luma(resize(crops.float(), SIZE))[:, 0, _FIRST : _FIRST + _INNER, _FIRST : _FIRST + _INNER]
-    shade = F.avg_pool2d(inner[:, None], 33, 1, 16, count_include_pad=False)[:, 0]
+    mean = _means(inner.device)
+    shade = mean @ inner @ mean.T
     window = torch.hann_window(_INNER, periodic=False, device=inner.device)
     power = torch.fft.fft2((inner - shade) * window[:, None] * window).abs().square()
-    waves = torch.fft.fftfreq(_INNER, device=inner.device)
-    radius = (waves[:, None].square() + waves.square()).sqrt()
-    bands = [power[:, (radius >= low) & (radius < high)].mean(1) for low, high in pairwise(_BANDS)]
+    bands = list((power.flatten(1) @ _band_means(inner.device)).unbind(1))
     steps = [diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])]
     logs = [x.clamp_min(_LEAST_POWER).log10() for x in bands] + [x.clamp_min(_LEAST_STEP).log10() for x in steps]
     return torch.stack(logs, 1)
+
+
+@lru_cache(maxsize=4)
+def _means(device: torch.device) -> Tensor:
+    """(192, 192): a column, or a row, to its means over 33 neighbours, those that there are."""
+    place = torch.arange(_INNER, device=device)
+    near = ((place[:, None] - place).abs() <= 16).float()
+    return near / near.sum(1, keepdim=True)
+
+
+@lru_cache(maxsize=4)
+def _band_means(device: torch.device) -> Tensor:
+    """(192², 6): a spectrum's power to its means in the bands."""
+    waves = torch.fft.fftfreq(_INNER, device=device)
+    radius = (waves[:, None].square() + waves.square()).sqrt().flatten()
+    bands = [((radius >= low) & (radius < high)).float() for low, high in pairwise(_BANDS)]
+    return torch.stack([band / band.sum() for band in bands], 1)
 
 
 def quadratic(values: Tensor) -> Tensor:
