@@ -19,7 +19,7 @@ from gpen_core.images import (
     read_picture,
     write_picture,
 )
-from gpen_core.images.writing import replacing
+from gpen_core.images.writing import whole_file
 
 # ---- reading
 
@@ -150,7 +150,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"old")
 
     def fail_half_way() -> None:
-        with replacing(tmp_path / "a.bin") as file:
+        with whole_file(tmp_path / "a.bin") as file:
             file.write(b"new")
             raise RuntimeError("half way")
 
