@@ -31,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, once it was told to end."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from ..contracts import device_of
     from ..restore.provenance import provenance_of
     from ..serve import bound, create_service, run_service
@@ -38,9 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     from .restore import restorer_of
 
     options, token = with_flags(ServeOptions(), arguments), token_for(arguments)
-    with bound(arguments.host, arguments.port) as at:
-        restorer, model = restorer_of(arguments)
-        app = create_service(restorer, options, token=token, provenance=provenance_of(model, 1.0))
+    with bound(arguments.host, arguments.port) as at, ThreadPoolExecutor(1, "restore") as thread:
+        restorer, model = thread.submit(restorer_of, arguments).result()
+        app = create_service(restorer, options, token=token, provenance=provenance_of(model, 1.0), thread=thread)
         host, port = at.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(f"{restorer.model.card.name} on {device_of(restorer.model)} serves at {where}", flush=True)

@@ -8,6 +8,8 @@ from ..errors import MissingPackageError
 from .server import LOOPBACK, bound, run_service
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from fastapi import FastAPI
 
     from ..images.metadata import Provenance
@@ -23,11 +25,13 @@ def create_service(
     *,
     token: str | None = None,
     provenance: Provenance | None = None,
+    thread: Executor | None = None,
 ) -> FastAPI:
     """An ASGI application with POST /restore, GET /health and GET /metrics.
 
     token: what clients must show (`Authorization: Bearer …`); None: they must speak to the loopback, and pages of other
-    sites are refused. provenance: noted in results. Raises MissingPackageError without the extra `serve`.
+    sites are refused. provenance: noted in results. thread: an executor of one thread that the networks work in, best
+    the one that loaded them; None: one of its own. Raises MissingPackageError without the extra `serve`.
     """
     try:
         from .routes import application
@@ -35,4 +39,4 @@ def create_service(
         raise MissingPackageError(f"the service needs {error.name}; install gpen[serve]") from error
     from .service import Service
 
-    return application(Service(restorer, options, token=token, provenance=provenance))
+    return application(Service(restorer, options, token=token, provenance=provenance, thread=thread))

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 
 from ..errors import GPENError
@@ -38,20 +38,32 @@ class _Abandoned(GPENError):
 class Batcher:
     """Restores pictures in a thread of its own; those that wait, and are wanted alike, together.
 
-    most: pictures in one group. begun: told how many pictures a group has. It waits for nobody: a picture that comes
-    alone is done alone, and what comes meanwhile is the next group.
+    most: pictures in one group. begun: told how many pictures a group has. thread: an executor of one thread to work
+    in, best the one that loaded the networks: with teams of two threads OpenMP takes a CPU for overbooked, and half as
+    much again is waited for. It waits for nobody: a picture that comes alone is done alone, and what comes meanwhile is
+    the next group.
     """
 
-    def __init__(self, restorer: FaceRestorer, *, most: int, begun: Callable[[int], object] = int) -> None:
+    def __init__(
+        self,
+        restorer: FaceRestorer,
+        *,
+        most: int,
+        begun: Callable[[int], object] = int,
+        thread: Executor | None = None,
+    ) -> None:
         self._restorer, self._most, self._begun = restorer, most, begun
         self._asked: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="restore", daemon=True)
-        self._thread.start()
+        self._working: Future[None] = Future()
+        if thread is None:
+            threading.Thread(target=self._tell, name="restore", daemon=True).start()
+        else:
+            thread.submit(self._tell)
 
     @property
     def alive(self) -> bool:
         """Whether it works."""
-        return self._thread.is_alive()
+        return not self._working.done()
 
     def submit(self, job: Job) -> None:
         """Takes a job; its `future` gets the result, or the error."""
@@ -60,7 +72,13 @@ class Batcher:
     def close(self, seconds: float | None = None) -> None:
         """Ends the thread once it has done what it was given, and waits for that so long."""
         self._asked.put(None)
-        self._thread.join(seconds)
+        wait([self._working], seconds)
+
+    def _tell(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._working.set_result(None)
 
     def _work(self) -> None:
         waiting: deque[Job] = deque()

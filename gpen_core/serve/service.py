@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -56,17 +56,20 @@ class Service:
         *,
         token: str | None = None,
         provenance: Provenance | None = None,
+        thread: Executor | None = None,
     ) -> None:
         self.options = options or ServeOptions()
         self.metrics = Metrics()
-        self._restorer, self._token, self._provenance = restorer, token, provenance
+        self._restorer, self._token, self._provenance, self._thread = restorer, token, provenance, thread
         self._waiting = 0
 
     def start(self) -> None:
         """Starts its threads."""
         self._slots = asyncio.Semaphore(self.options.at_once)
         self._threads = ThreadPoolExecutor(2, "picture")
-        self._batcher = Batcher(self._restorer, most=self.options.at_once, begun=self.metrics.grouped)
+        self._batcher = Batcher(
+            self._restorer, most=self.options.at_once, begun=self.metrics.grouped, thread=self._thread
+        )
 
     def close(self) -> None:
         """Ends them, once they have done what they began."""
