@@ -97,10 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> tuple[Process, BatchOptions]:
     """In a worker: the networks, and how pictures are read and written."""
     from ..batch import restoring
-    from ..contracts import device_of
     from ..measures.figures import face_figures
     from ..restore.provenance import provenance_of
-    from .restore import GROUP_ON_DEVICE
+    from .restore import group_for
 
     within = read_masks(arguments)
     options = options_from(arguments)
@@ -112,5 +111,5 @@ def _build(arguments: argparse.Namespace) -> tuple[Process, BatchOptions]:
         settings={},
         provenance=None if arguments.no_provenance else provenance,
         figures=(face_figures,),
-        group=1 if device_of(restorer.model).type == "cpu" else GROUP_ON_DEVICE,
+        group=group_for(model),
     )

@@ -43,7 +43,7 @@ HELP = (
 EXAMPLE = "gpen restore holiday/ -o restored/ --strength 0.8 --compare"
 
 #: Pictures whose faces go through the network together on a device that gains by it.
-GROUP_ON_DEVICE = 8
+_GROUP_ON_DEVICE = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..contracts import device_of
     from ..errors import InputError
     from ..measures.figures import face_figures
     from ..restore.provenance import provenance_of
@@ -112,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings["masks"] = masks_said(arguments)
         process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
         figures = (face_figures, *(part.figures for part in (identity, person) if part is not None))
-        group = 1 if device_of(restorer.model).type == "cpu" else GROUP_ON_DEVICE
+        group = group_for(model)
     status, report = run_pictures(
         arguments,
         items,
@@ -165,6 +164,13 @@ def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
     for name in ("aligned", "compare", "save_faces", "format", "min_identity"):
         if getattr(arguments, name):
             raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
+
+
+def group_for(model: AnyModel) -> int:
+    """How many pictures' faces go through the network together."""
+    from ..contracts import device_of
+
+    return 1 if device_of(model).type == "cpu" else _GROUP_ON_DEVICE
 
 
 def restorer_of(arguments: argparse.Namespace) -> tuple[FaceRestorer, AnyModel]:

@@ -31,16 +31,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status, once it was told to end."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from ..contracts import device_of
     from ..restore.provenance import provenance_of
-    from ..serve import bound, create_service, run_service
+    from ..serve import OneThread, bound, create_service, run_service
     from ..serve_options import ServeOptions
     from .restore import restorer_of
 
     options, token = with_flags(ServeOptions(), arguments), token_for(arguments)
-    with bound(arguments.host, arguments.port) as at, ThreadPoolExecutor(1, "restore") as thread:
+    with bound(arguments.host, arguments.port) as at:
+        thread = OneThread()
         restorer, model = thread.submit(restorer_of, arguments).result()
         app = create_service(restorer, options, token=token, provenance=provenance_of(model, 1.0), thread=thread)
         host, port = at.getsockname()[:2]

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import MissingPackageError
+from .batching import OneThread
 from .server import LOOPBACK, bound, run_service
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from fastapi import FastAPI
 
     from ..images.metadata import Provenance
     from ..restore import FaceRestorer
     from ..serve_options import ServeOptions
 
-__all__ = ["LOOPBACK", "bound", "create_service", "run_service"]
+__all__ = ["LOOPBACK", "OneThread", "bound", "create_service", "run_service"]
 
 
 def create_service(
@@ -25,13 +24,13 @@ def create_service(
     *,
     token: str | None = None,
     provenance: Provenance | None = None,
-    thread: Executor | None = None,
+    thread: OneThread | None = None,
 ) -> FastAPI:
     """An ASGI application with POST /restore, GET /health and GET /metrics.
 
     token: what clients must show (`Authorization: Bearer …`); None: they must speak to the loopback, and pages of other
-    sites are refused. provenance: noted in results. thread: an executor of one thread that the networks work in, best
-    the one that loaded them; None: one of its own. Raises MissingPackageError without the extra `serve`.
+    sites are refused. provenance: noted in results. thread: that the networks work in, best the one that loaded them;
+    None: one of its own. Raises MissingPackageError without the extra `serve`.
     """
     try:
         from .routes import application

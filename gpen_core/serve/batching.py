@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from ..errors import GPENError
 from ..images import Picture
@@ -35,11 +37,34 @@ class _Abandoned(GPENError):
     """Nobody waits for any picture of a group."""
 
 
+class OneThread(Executor):
+    """Runs what it is given in one thread, in that order; what still runs does not keep the process from ending."""
+
+    def __init__(self) -> None:
+        self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="restore", daemon=True).start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """The future of what `fn` gives or raises."""
+        future: Future[Any] = Future()
+        self._asked.put((future, partial(fn, *args, **kwargs)))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, call = self._asked.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # Whoever waits for the result is told, whatever it is.
+                    future.set_exception(error)
+
+
 class Batcher:
     """Restores pictures in a thread of its own; those that wait, and are wanted alike, together.
 
-    most: pictures in one group. begun: told how many pictures a group has. thread: an executor of one thread to work
-    in, best the one that loaded the networks: with teams of two threads OpenMP takes a CPU for overbooked, and half as
+    most: pictures in one group. begun: told how many pictures a group has. thread: to work in, None: one of its own;
+    best the one that loaded the networks: with teams of two threads OpenMP takes a CPU for overbooked, and half as
     much again is waited for. It waits for nobody: a picture that comes alone is done alone, and what comes meanwhile is
     the next group.
     """
@@ -50,15 +75,13 @@ class Batcher:
         *,
         most: int,
         begun: Callable[[int], object] = int,
-        thread: Executor | None = None,
+        thread: OneThread | None = None,
     ) -> None:
         self._restorer, self._most, self._begun = restorer, most, begun
         self._asked: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._working: Future[None] = Future()
-        if thread is None:
-            threading.Thread(target=self._tell, name="restore", daemon=True).start()
-        else:
-            thread.submit(self._tell)
+        self._working = (thread or OneThread()).submit(self._work)
+        # What ends it before its time is told on stderr, with where it was.
+        self._working.add_done_callback(lambda working: working.result())
 
     @property
     def alive(self) -> bool:
@@ -73,12 +96,6 @@ class Batcher:
         """Ends the thread once it has done what it was given, and waits for that so long."""
         self._asked.put(None)
         wait([self._working], seconds)
-
-    def _tell(self) -> None:
-        try:
-            self._work()
-        finally:
-            self._working.set_result(None)
 
     def _work(self) -> None:
         waiting: deque[Job] = deque()

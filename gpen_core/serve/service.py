@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,7 +33,7 @@ from ..measures.figures import face_figures
 from ..report import FaceReport, PictureReport, Status
 from ..restore import FaceRestorer, RestoredPicture
 from ..serve_options import ServeOptions
-from .batching import Batcher, Job
+from .batching import Batcher, Job, OneThread
 from .metrics import Metrics
 from .request import Wish, gone, read_body
 from .server import LOOPBACK
@@ -56,7 +56,7 @@ class Service:
         *,
         token: str | None = None,
         provenance: Provenance | None = None,
-        thread: Executor | None = None,
+        thread: OneThread | None = None,
     ) -> None:
         self.options = options or ServeOptions()
         self.metrics = Metrics()

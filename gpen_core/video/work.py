@@ -92,10 +92,10 @@ class FilmWork:
         try:
             if state is None or not state[1]["ended"]:
                 self._all_frames()
-        except BaseException:
+        finally:
+            # A segment that is whole has no writer any more.
             if self._writer is not None:
                 self._writer.abandon()
-            raise
         notes += tuple(self._segments.notes)
         report: list[FilmReport] = []
 
