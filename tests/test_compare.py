@@ -107,6 +107,17 @@ def test_a_stopped_comparison_goes_on_and_what_changed_is_made_anew(faces):
     assert asked == [3, 2, 3]
 
 
+def test_a_comparison_whose_results_all_stand_loads_no_model(faces, monkeypatch):
+    small_model().save_pretrained(faces / "small")
+    model = str(faces / "small" / "model.safetensors")
+    given = ["--inputs", str(faces / "damaged"), "--originals", str(faces / "clean"), "-o", str(faces / "out")]
+    assert main(["compare", model, *given, "--device", "cpu"]) == 0
+    table = (faces / "out" / "table.md").read_text()
+    monkeypatch.setattr("gpen_core.measures.comparing.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert main(["compare", model, *given, "--device", "cpu"]) == 0
+    assert (faces / "out" / "table.md").read_text() == table
+
+
 def test_models_of_one_name_are_refused():
     assert names_of(["a/x.pth", "owner/repo"]) == {"x": "a/x.pth", "owner-repo": "owner/repo"}
     with pytest.raises(InputError, match=r"a/x.pth and b/x.onnx would both be called x"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, get_args
 
 from ..errors import ConfigError, PictureError
+from ..files import json_lines
 from ..images.writing import whole_file
 from ..report import PictureReport, Status, as_line, write_report
 from .inputs import Item
@@ -48,7 +49,7 @@ class Journal:
     def _earlier(self) -> list[dict[str, Any]]:
         """Settings, then rows, of the run that was cut short, or else of the finished one."""
         if self.path.exists():
-            where, rows = self.path, list(_lines(self.path.read_bytes()))
+            where, rows = self.path, list(json_lines(self.path.read_bytes()))
         elif self.report.exists():
             where, rows = self.report, _rows_of_report(self.report.read_bytes())
         else:
@@ -128,17 +129,6 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _lines(data: bytes) -> Iterator[Any]:
-    """What each whole line holds; None for one that is no JSON."""
-    for line in data.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            return
-        try:
-            yield json.loads(line)
-        except ValueError:
-            yield None
 
 
 def _rows_of_report(data: bytes) -> list[Any]:

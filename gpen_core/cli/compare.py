@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 NAME = "compare"
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..measures.catalogue import Needs, make
-    from ..measures.comparing import contact_sheet, load_restorer, markdown, names_of, restore_folder
+    from ..measures.comparing import contact_sheet, load_restorer, markdown, names_of, restore_folder, when_needed
     from ..measures.evaluation import Folders, evaluate
     from ..measures.page import write_page
     from ..measures.pairs import pictures_in
@@ -42,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     shared = [stem for stem in pictures_in(arguments.inputs) if stem in pictures_in(arguments.originals)]
     folders = {"input": arguments.inputs}
     for name, source in names_of(arguments.models).items():
-        restorer = load_restorer(source, device=arguments.device, trust_pickle=arguments.trust_pickle)
+        load = partial(load_restorer, source, device=arguments.device, trust_pickle=arguments.trust_pickle)
         folders[name] = out / "results" / name
         made_by = sha256_of(locate(source).path)
-        restore_folder(restorer, arguments.inputs, folders[name], made_by=made_by)
+        restore_folder(when_needed(load), arguments.inputs, folders[name], made_by=made_by)
     sides = {
         name: evaluate(
             Folders(results=folder, originals=arguments.originals),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..images.planes import resize
 from ..restore import FaceRestorer
 from ..weights.load import load_model
 from .catalogue import better
+from .kept import Kept
 from .pairs import load, pictures_in
 from .tables import Sides, summary
 
@@ -39,6 +40,12 @@ def load_restorer(source: str, *, device: str = "auto", trust_pickle: bool = Fal
         model = load_model(source, device=device, trust_pickle=trust_pickle)
     restorer, size = FaceRestorer(model), model.config.in_size
     return lambda faces: restorer.run(resize(faces, size))
+
+
+def when_needed(load: Callable[[], Restorer]) -> Restorer:
+    """What `load` gives, loaded by the first faces that come: results that stand need no network."""
+    loaded = functools.cache(load)
+    return lambda faces: loaded()(faces)
 
 
 def names_of(sources: Sequence[str]) -> dict[str, str]:
@@ -67,37 +74,24 @@ def restore_folder(
     """
     paths = list(pictures_in(inputs).items())
     results.mkdir(parents=True, exist_ok=True)
-    journal = results / "made.jsonl"
-    made = _made(journal) if made_by else set()
-    for first in range(0, len(paths), _AT_ONCE):
-        part = [(stem, path, load(path)) for stem, path in paths[first : first + _AT_ONCE]]
-        left = [one for one in part if (made_by, one[2].sha256, _hash(results / f"{one[0]}.png")) not in made]
-        for _, path, face in left:
-            if face.pixels.shape[-1] != face.pixels.shape[-2]:
-                width, height = face.pixels.shape[-1], face.pixels.shape[-2]
-                raise InputError(f"{path} has {width}×{height} px; aligned faces are square")
-        faces = [face.pixels for _, _, face in left]
-        alike = len({face.shape for face in faces}) == 1
-        outputs = restorer(torch.cat(faces)) if alike else [restorer(face)[0] for face in faces]
-        with journal.open("a", encoding="utf-8") as file:
+    with Kept(results / "made.jsonl" if made_by else None, 3) as kept:
+        made = {tuple(row) for row in kept.rows}
+        for first in range(0, len(paths), _AT_ONCE):
+            part = [(stem, path, load(path)) for stem, path in paths[first : first + _AT_ONCE]]
+            left = [one for one in part if (made_by, one[2].sha256, _hash(results / f"{one[0]}.png")) not in made]
+            for _, path, face in left:
+                if face.pixels.shape[-1] != face.pixels.shape[-2]:
+                    width, height = face.pixels.shape[-1], face.pixels.shape[-2]
+                    raise InputError(f"{path} has {width}×{height} px; aligned faces are square")
+            faces = [face.pixels for _, _, face in left]
+            alike = len({face.shape for face in faces}) == 1
+            outputs = restorer(torch.cat(faces)) if alike else [restorer(face)[0] for face in faces]
             for (stem, _, face), output in zip(left, outputs, strict=True):
                 target = results / f"{stem}.png"
                 write_picture(Picture(pixels=_levels(output)), target, overwrite=True)
-                file.write(json.dumps([made_by, face.sha256, _hash(target)]) + "\n")
-        if done is not None:
-            done(min(first + _AT_ONCE, len(paths)), len(paths))
-
-
-def _made(journal: Path) -> set[tuple[str, str, str]]:
-    """Restorer, picture and result, by their hashes; a line that a kill cut short says nothing."""
-    made = set()
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines() if journal.is_file() else ():
-        try:
-            restorer, picture, result = json.loads(line)
-        except ValueError:
-            continue
-        made.add((restorer, picture, result))
-    return made
+                kept.add([made_by, face.sha256, _hash(target)])
+            if done is not None:
+                done(min(first + _AT_ONCE, len(paths)), len(paths))
 
 
 def _hash(path: Path) -> str:

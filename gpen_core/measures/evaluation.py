@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor
 from ..errors import InputError, PictureError
 from .catalogue import MEASURES, Call
 from .frechet import Features, Gathering, Statistics, frechet_distance
+from .kept import Kept
 from .pairs import Loaded, fitted, load, paired_names, pictures_in
 
 #: Pictures of one size judged at once.
@@ -89,18 +88,18 @@ def evaluate(
         shared = paired_names(results, held, (folders.results, folder))
         missing += [stem for stem in held if stem not in results and stem not in missing]
         stems = [stem for stem in stems if stem in shared]
-    kept = _Kept(cache, revision)
     gathering = Gathering() if frechet is not None else None
     rows: dict[str, dict[str, float]] = {}
     notes: list[str] = []
-    with kept:
+    with Kept(cache, 5) as kept:
+        figures = _Figures(kept, revision)
         for batch in _batches(stems, results, partners, notes):
             if size and batch.pixels.shape[-2:] != (size, size):
                 height, width = batch.pixels.shape[-2:]
                 raise PictureError(f"{results[batch.stems[0]]} has {width}×{height} px; this protocol judges at {size}")
             if gathering is not None and frechet is not None:
                 gathering.add(frechet.features(batch.pixels))
-            rows.update(_judged(batch, measures, kept))
+            rows.update(_judged(batch, measures, figures))
             if progress is not None:
                 progress(len(rows), len(stems))
     fid = None
@@ -160,61 +159,38 @@ def _batch(held: Sequence[tuple[str, Tensor, dict[str, Tensor], dict[str, str]]]
     )
 
 
-def _judged(batch: _Batch, measures: Mapping[str, Call], kept: _Kept) -> dict[str, dict[str, float]]:
+def _judged(batch: _Batch, measures: Mapping[str, Call], figures: _Figures) -> dict[str, dict[str, float]]:
     rows: dict[str, dict[str, float]] = {stem: {} for stem in batch.stems}
     for name, call in measures.items():
         side = _partner(name)
         keys = [(hashes["nothing"], hashes[side]) for hashes in batch.hashes]
-        values = [kept.figure(key, name) for key in keys]
+        values = [figures.get(key, name) for key in keys]
         if any(value is None for value in values):
             taken = call(batch.pixels, batch.pixels if side == "nothing" else batch.partners[side])
             values = [float(value) for value in taken]
             for key, value in zip(keys, values, strict=True):
-                kept.keep(key, name, float(value))  # type: ignore[arg-type]
+                figures.add(key, name, float(value))  # type: ignore[arg-type]
         for stem, value in zip(batch.stems, values, strict=True):
             rows[stem][name] = math.nan if value is None else value
     return rows
 
 
-class _Kept:
-    """Figures that were taken before, one a line of a file; a line that a kill cut short is taken again."""
+class _Figures:
+    """Figures that were taken before, and those taken now, by the hashes of what they were taken of."""
 
-    def __init__(self, path: Path | None, revision: str) -> None:
-        self._path, self._revision = path, revision
-        self._known: dict[tuple[str, str, str], float] = {}
-        self._file: IO[str] | None = None
+    def __init__(self, kept: Kept, revision: str) -> None:
+        self._kept, self._revision = kept, revision
+        self._known = {
+            (result, partner, name): math.nan if value is None else float(value)
+            for result, partner, name, told, value in kept.rows
+            if told == revision
+        }
 
-    def __enter__(self) -> None:
-        if self._path is None:
-            return
-        whole = True
-        if self._path.exists():
-            text = self._path.read_text(encoding="utf-8", errors="replace")
-            whole = text.endswith("\n") or not text
-            for line in text.splitlines():
-                try:
-                    result, partner, name, revision, value = json.loads(line)
-                except ValueError:
-                    continue
-                if revision == self._revision:
-                    self._known[result, partner, name] = math.nan if value is None else float(value)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a", encoding="utf-8")
-        if not whole:
-            self._file.write("\n")
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def figure(self, key: tuple[str, str], name: str) -> float | None:
+    def get(self, key: tuple[str, str], name: str) -> float | None:
         return self._known.get((*key, name))
 
-    def keep(self, key: tuple[str, str], name: str, value: float) -> None:
-        if self._file is not None:
-            line = [*key, name, self._revision, value if math.isfinite(value) else None]
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+    def add(self, key: tuple[str, str], name: str, value: float) -> None:
+        self._kept.add([*key, name, self._revision, value if math.isfinite(value) else None])
 
 
 def _mean(values: Sequence[float]) -> float:
