@@ -33,8 +33,16 @@ _EXTRAS = {
     "gradio": ("the page in the browser", "app"),
     "fastapi": ("the service", "serve"),
     "pillow_heif": ("HEIF pictures", "heif"),
+    "imagecodecs": ("AVIF of more than 8 bits", "avif"),
+    "pillow_jxl": ("JPEG XL pictures", "jxl"),
+    "rawpy": ("camera RAW", "raw"),
 }
-_DISTRIBUTIONS = {"pillow_heif": "pillow-heif", "cv2": "opencv-python", "PIL": "pillow"}
+_DISTRIBUTIONS = {
+    "pillow_heif": "pillow-heif",
+    "pillow_jxl": "pillow-jxl-plugin",
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

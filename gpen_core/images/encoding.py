@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 from ..errors import PictureError
 from .bare import png_chunk
 from .damage import DamageError, guarded
+from .deep import heif_of
 from .directory import DirectoryError, read_directory
 from .metadata import ORIENTATION, PHOTOSHOP, PREFIX, Provenance, with_provenance
 from .opening import load, open_image
@@ -59,7 +60,7 @@ def encode(
         elif deep and file_format == "PNG":
             write_png16(picture, file, exif, texts)
         else:
-            if deep:
+            if deep and file_format != "HEIF":
                 notes.append(f"{file_format} holds 8 bits a channel; the picture was rounded to them")
             if picture.alpha is not None and file_format in _NO_ALPHA:
                 notes.append(f"{file_format} holds no transparency; it was dropped")
@@ -147,8 +148,13 @@ def _write_by_pillow(
     texts: Mapping[str, str],
     notes: list[str],
 ) -> None:
-    image = _image(picture, with_alpha=file_format not in _NO_ALPHA)
     settings = _settings(picture, file_format, quality, exif, notes)
+    if file_format == "HEIF" and picture.pixels.dtype != np.uint8:
+        heif_of(replace(picture, grey=False).interleaved(np.uint16)).save(file, **settings)
+        if picture.format != "HEIF":
+            notes.append("HEIF was written in 10 bits a channel; the picture was rounded to them")
+        return
+    image = _image(picture, with_alpha=file_format not in _NO_ALPHA)
     Image.init()
     if file_format not in Image.SAVE:
         raise PictureError(f"{path}: this Pillow writes no {file_format}; choose another format (--format png)")

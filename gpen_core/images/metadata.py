@@ -88,6 +88,8 @@ def read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
     if image.format == "TIFF":
         return _exif_of_tiff(image, notes)
     block = image.info.get("exif") or b""
+    if image.format == "JXL" and block:  # its own header turns the picture, and its reader has done so
+        return without_orientation(block, None)[0], 1
     try:
         if not block and "Raw profile type exif" in image.info:  # PNG's old form
             with guarded("no EXIF"):

@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from ..errors import MissingPackageError, PictureError
 from .damage import DamageError, guarded
+from .jpeg_xl import is_jpeg_xl, open_jpeg_xl
 
 #: Pillow's names, tried in this order. Its other formats (EPS, PDF, FITS …) run programs or hold no photographs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF", "GIF", "PPM", "JPEG2000")
@@ -43,9 +44,12 @@ def open_image(source: bytes | IO[bytes], path: Path, page: int = 0) -> ImageFil
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         with guarded(f"{path} is damaged or cut short before its first pixels"):
             return _open_heif(stream, path)
+    if is_jpeg_xl(head):
+        with guarded(f"{path} is damaged or cut short before its first pixels"):
+            return open_jpeg_xl(stream, path)
     raise PictureError(
         f"{path} is not a picture (it starts with {head[:8]!r}); "
-        "expected JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIF, GIF, PPM or JPEG 2000"
+        "expected JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIF, GIF, PPM, JPEG 2000 or JPEG XL"
     )
 
 

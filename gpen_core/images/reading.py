@@ -1,6 +1,6 @@
 """Files to pictures.
 
-PNG and TIFF keep 16 bits a channel, TIFF floats; AVIF and HEIF of 10 bits, PPM and JPEG 2000 of 16 are read in 8, as by
+PNG, TIFF and JPEG XL keep 16 bits a channel, HEIF and AVIF their 10 or 12; PPM and JPEG 2000 of 16 are read in 8, as by
 Pillow. Damage of what stands beside the pixels (EXIF, texts, profiles) costs those parts, never the picture.
 """
 
@@ -11,18 +11,21 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from PIL import ImageFile
+from numpy.typing import NDArray
 
 from ..errors import GPENError, MissingPackageError, PictureError
 from .bare import bare_forms
 from .damage import DamageError, guarded
+from .deep import deep_samples
 from .deep_tiff import find_deep_tiff
 from .directory import TIFF_MAGIC, count_directories, read_directory
+from .jpeg_xl import is_jpeg_xl, size_of_jpeg_xl
 from .memory import refuse_what_does_not_fit
 from .opening import load, load_forgivingly, open_image, pages_of
 from .picture import Picture
+from .raw import RAW_SUFFIXES, develop, open_raw, size_of_raw
 from .samples import picture_from_pil
 from .sixteen import read_sixteen_bits, sixteen_bit_mode
 
@@ -34,7 +37,8 @@ _PIXELS_A_BYTE, _CHEAP = 10_000, 50_000_000
 READABLE_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".avif"),
-        *(".heic", ".heif", ".hif", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
+        *(".heic", ".heif", ".hif", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jxl"),
+        *RAW_SUFFIXES,
     )
 )
 
@@ -51,8 +55,8 @@ def read_picture(
     page: which one of a file that holds several, from 0; None: the first, with a note where there are others.
     max_pixels: None for no limit. allow_truncated: a file cut short gives what decodes (the rest grey or black) and a
     note instead of an error.
-    Raises PictureError for a file that is missing, no picture, damaged or too large; MissingPackageError for HEIF
-    without its reader.
+    Raises PictureError for a file that is missing, no picture, damaged or too large; MissingPackageError for HEIF,
+    JPEG XL or camera RAW without its reader.
     """
     path = Path(path)
     return decode_picture(_bytes_of(path), path, max_pixels=max_pixels, allow_truncated=allow_truncated, page=page)
@@ -75,6 +79,13 @@ def claims_of(path: Path) -> Claims:
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                     first = read_directory(data)
                     return Claims(first.number(256, 0), first.number(257, 0), count_directories(data))
+            file.seek(0)
+            if path.suffix.lower() in RAW_SUFFIXES:
+                with open_raw(path.read_bytes(), path) as raw:
+                    return Claims(*size_of_raw(raw), 1)
+            if is_jpeg_xl(file.read(12)):
+                file.seek(0)
+                return Claims(*size_of_jpeg_xl(file.read(1 << 20), path), 1)
             file.seek(0)
             image = open_image(file, path)
             return Claims(image.width, image.height, pages_of(image))
@@ -139,11 +150,11 @@ def _closed(data: bytes) -> bytes:
     return data + b"\xff\xd9" if data.startswith(b"\xff\xd8") else data
 
 
-def _refuse_size(image: ImageFile.ImageFile, size: int, path: Path, max_pixels: int | None) -> None:
-    pixels = image.width * image.height
+def _refuse_size(width: int, height: int, size: int, path: Path, max_pixels: int | None) -> None:
+    pixels = width * height
     if max_pixels is None:
         return
-    claim = f"{path} claims {image.width}×{image.height} pixels ({pixels / 1e6:.0f} million)"
+    claim = f"{path} claims {width}×{height} pixels ({pixels / 1e6:.0f} million)"
     if pixels > max_pixels:
         raise PictureError(
             f"{claim}; the limit is {max_pixels / 1e6:g} million; "
@@ -155,21 +166,28 @@ def _refuse_size(image: ImageFile.ImageFile, size: int, path: Path, max_pixels: 
 
 
 def _picture(data: bytes, path: Path, page: int | None, max_pixels: int | None, *, forgiving: bool = False) -> Picture:
+    if path.suffix.lower() in RAW_SUFFIXES:
+        with open_raw(data, path) as raw:
+            _refuse_size(*size_of_raw(raw), len(data), path, max_pixels)
+            return replace(develop(raw, path), path=path)
     notes: list[str] = []
     decode = load_forgivingly if forgiving else load
+    if is_jpeg_xl(data):
+        _refuse_size(*size_of_jpeg_xl(data, path), len(data), path, max_pixels)
     deep = find_deep_tiff(data, path, page or 0)
     image = open_image(data, path, page or 0) if deep is None else open_image(deep.plain(), path)
-    _refuse_size(image, len(data), path, max_pixels)
+    _refuse_size(image.width, image.height, len(data), path, max_pixels)
     pages = pages_of(image)
     if page is None and (pages > 1 or image.format == "MPO"):
         notes.append(f"the file holds {max(pages, 2)} pictures; the first was used")
+    samples: NDArray[Any] | None = None
     with guarded(f"{path} is damaged or cut short"):
         raw_mode = sixteen_bit_mode(image) if deep is None else None
         if deep is not None:
             samples = deep.samples(decode)
         elif raw_mode is None:
             decode(image)
-            samples = None
+            samples = None if page else deep_samples(image, data, path, notes)
         else:
             samples = read_sixteen_bits(lambda: open_image(data, path, page or 0), raw_mode, decode)
             decode(image)  # for the metadata that stands behind the pixels
