@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from small_films import HEIGHT, WIDTH, KnownFaces, Sharpener, decoded, frames_of, sound_packets, write_film
+from small_films import HEIGHT, SIDE, WIDTH, KnownFaces, Sharpener, decoded, frames_of, sound_packets, write_film
+from task_models import face_at
 
 from gpen_core.errors import PictureError
 from gpen_core.restore import FaceRestorer
@@ -226,3 +227,43 @@ def test_each_encoder_gets_its_own_scale_of_quality_and_none_one_that_it_ignores
     assert quality_options("prores_ks", 18, "slow") == ()
     better, worse = (dict(quality_options("h264_videotoolbox", q, "slow"))["global_quality"] for q in (0, 51))
     assert int(better) > int(worse)
+
+
+def shown_wide(left: float, top: float) -> list[np.ndarray]:
+    """Ten frames whose face is stored at half its width."""
+    return [frame.reshape(HEIGHT, -1, 2, 3).mean(2).round().astype(np.uint8) for frame in frames_of([(left, top)] * 10)]
+
+
+def test_a_face_in_wide_pixels_comes_to_the_network_as_it_is_seen(tmp_path):
+    seen = {}
+
+    class Noting(Sharpener):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def __call__(self, x):
+            seen.setdefault(self.name, x.clone())
+            return x
+
+    def finding(pictures):
+        assert abs(pictures.shape[-1] / pictures.shape[-2] - WIDTH / HEIGHT) < 0.01
+        scale = pictures.shape[-1] / WIDTH
+        return [[face_at(30, 20, SIDE).scaled(scale, scale)] for _ in pictures]
+
+    for name, frames, aspect in (
+        ("square", frames_of([(30, 20)] * 10), Fraction(1)),
+        ("wide", shown_wide(30, 20), Fraction(2)),
+    ):
+        film = tmp_path / f"{name}.mkv"
+        with av.open(str(film), "w") as container:
+            stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt, stream.codec_context.sample_aspect_ratio = "yuv444p", aspect
+            for pixels in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(None))
+        restore_film(film, tmp_path / f"{name}.mp4", FaceRestorer(Noting(name), finding))
+    assert probe(tmp_path / "wide.mp4").pixel_aspect == 2
+    difference = (seen["square"] - seen["wide"]).abs()
+    assert float(difference.mean()) < 0.02 < float(seen["square"].std())

@@ -132,6 +132,12 @@ def resize_affine(affine: Tensor, before: int, after: int) -> Tensor:
     return resized
 
 
+def of_wide_pixels(affine: Tensor, aspect: float) -> Tensor:
+    """(..., 2, 3): maps of square pixels, for pixels `aspect` times as wide (see `Detection.scaled`)."""
+    across = affine[..., :1]
+    return torch.cat([across * aspect, affine[..., 1:2], affine[..., 2:] + across * (aspect - 1) / 2], -1)
+
+
 def moved_origin(affine: Tensor, x: int, y: int) -> Tensor:
     """(2, 3): the map `affine` for pixels counted from (x, y) of the picture."""
     moved = affine.clone()
@@ -140,7 +146,7 @@ def moved_origin(affine: Tensor, x: int, y: int) -> Tensor:
 
 
 def scale_of(affine: Tensor) -> float:
-    """Length of one pixel under a similarity (2, 3)."""
+    """Length of one pixel under a similarity (2, 3); the mean of both ways where pixels are wide."""
     (a, b, _), (c, d, _) = affine.tolist()
     return math.sqrt(abs(a * d - b * c))
 

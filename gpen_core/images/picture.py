@@ -40,6 +40,7 @@ class Picture:
     icc_profile, exif (a TIFF block, orientation reset to 1), xmp, iptc (Photoshop's resources, which hold it),
     comments: the file's own bytes; text: PNG's text chunks; png_colour: PNG's that say what its numbers look like.
     compression: TIFF's scheme by Pillow's name; lossless: of a WebP or AVIF.
+    pixel_aspect: width of a pixel over its height, as films have it; faces are found and straightened in square ones.
     pages: how many pictures the file holds. notes: what could not be kept, in sentences for the report.
     Raises InputError when the arrays do not fit together.
     """
@@ -59,6 +60,7 @@ class Picture:
     jpeg: JpegSettings | None = None
     lossless: bool = False
     compression: str | None = None
+    pixel_aspect: float = 1.0
     pages: int = 1
     notes: tuple[str, ...] = ()
     path: Path | None = None
@@ -69,6 +71,8 @@ class Picture:
             raise InputError(f"a picture's pixels have shape {shape}; expected (H, W, 3), at least 1×1")
         if kind not in FULL_SCALE:
             raise InputError(f"a picture's pixels are {kind}; expected one of {', '.join(FULL_SCALE)}")
+        if not 0 < self.pixel_aspect < float("inf"):
+            raise InputError(f"a picture's pixels are {self.pixel_aspect:g} times as wide as high; expected above 0")
         if self.alpha is not None and (self.alpha.shape != shape[:2] or self.alpha.dtype.name != kind):
             raise InputError(
                 f"alpha is {self.alpha.dtype.name} {self.alpha.shape}; "

@@ -37,6 +37,13 @@ def shrunk_planes(pixels: NDArray[Any], longest_side: int | None) -> Tensor:
     return planes.float().div(255) if planes.dtype == torch.uint8 else planes
 
 
+def with_square_pixels(planes: Tensor, aspect: float) -> Tensor:
+    """`planes` (C, H, W), whose pixels are `aspect` times as wide as high, with square ones, no fewer."""
+    height, width = planes.shape[-2:]
+    size = (height, round(width * aspect)) if aspect > 1 else (round(height / aspect), width)
+    return F.interpolate(planes[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
+
+
 def resize(faces: Tensor, size: int, *, mode: str = "bilinear", antialias: bool = True) -> Tensor:
     """`faces` (N, C, S, S) at `size` px; antialias: with a filter where they shrink, else as OpenCV does."""
     return faces if faces.shape[-1] == size else F.interpolate(faces, (size, size), mode=mode, antialias=antialias)

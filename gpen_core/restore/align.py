@@ -9,7 +9,7 @@ import torch
 from ..config import ModelCard
 from ..errors import ConfigError, InputError
 from ..faces import levels
-from ..faces.geometry import fit_similarity, template
+from ..faces.geometry import fit_similarity, of_wide_pixels, template
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import crop_faces
 from ..fields import changed
@@ -28,7 +28,8 @@ def align_faces(
         empty = torch.zeros(0, 2, 3, dtype=torch.float64)
         return FaceCrops(crops=torch.zeros(0, 3, size, size), affines=empty, detections=(), picture_size=picture_size)
     target = template(options.template or card.template, size)
-    affines = fit_similarity([face.landmarks for face in detections], target, options.fit)
+    square = [face.scaled(picture.pixel_aspect, 1).landmarks for face in detections]
+    affines = of_wide_pixels(fit_similarity(square, target, options.fit), picture.pixel_aspect)
     crops = crop_faces(
         planes_of(picture.pixels),
         affines,

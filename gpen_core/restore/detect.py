@@ -9,7 +9,7 @@ from ..faces.duplicates import distinct
 from ..faces.select import select
 from ..faces.types import Detection
 from ..images import Picture
-from ..images.planes import shrunk_planes
+from ..images.planes import shrunk_planes, with_square_pixels
 from ..options import Selection
 
 #: Boxes found in different turns that overlap more than this are one face.
@@ -22,6 +22,8 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
     The picture is shrunk to `selection.longest_side`, else to the detector's, before it becomes floats.
     """
     small = shrunk_planes(picture.pixels, selection.longest_side or longest_side_of(detector))
+    if picture.pixel_aspect != 1:
+        small = with_square_pixels(small, picture.pixel_aspect)
     image = small.to(device_of(detector))[None]
     height, width = image.shape[-2:]
     faces = list(detector(image)[0])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import PictureError
 from ..film_options import BLOCK, FilmOptions
+from ..images import Picture
 from .colours import from_rgb, put_back, to_rgb, upright
 from .encoding import Encoding
 from .figures import TrackFigures
@@ -26,6 +27,9 @@ from .report import FilmProgress, FilmReport
 from .segments import Segments
 from .streams import Carriage
 from .writing import SegmentWriter, join
+
+#: Pixels are at most so many times as wide as high: anamorphic ones are twice.
+_WIDEST = 4.0
 
 
 class Frames(Protocol):
@@ -71,6 +75,9 @@ class FilmWork:
     ) -> None:
         self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
         self._frames, self._carriage, self._masks, self._progress = frames, carriage, masks, progress
+        aspect = float(info.pixel_aspect or 1)
+        # What no camera makes is a file's mistake.
+        self._aspect = aspect if 1 / _WIDEST <= aspect <= _WIDEST else 1.0
         # Frames of one size come and go: used again, they do not leave the memory between them in pieces.
         self._spare: list[NDArray[Any]] = []
         self._done, self._last_duration = 0, 1
@@ -146,9 +153,10 @@ class FilmWork:
             self._seconds["decode"] += time.perf_counter() - began
             yield frame
 
-    def _opened(self, frame: FilmFrame) -> tuple[int, float, NDArray[Any]]:
+    def _opened(self, frame: FilmFrame) -> tuple[int, float, Picture]:
         self._waiting[frame.index] = frame
-        return frame.index, float(frame.pts * self._info.time_base), self._pixels(frame)
+        picture = Picture(pixels=self._pixels(frame), pixel_aspect=self._aspect)
+        return frame.index, float(frame.pts * self._info.time_base), picture
 
     def _pixels(self, frame: FilmFrame) -> NDArray[Any]:
         return to_rgb(frame.frame, into=self._spare.pop() if self._spare else None)
