@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .weights import GPEN as GPEN
     from .weights import load_detector as load_detector
     from .weights import load_model as load_model
+    from .weights import load_occluder as load_occluder
     from .weights import load_parser as load_parser
     from .weights import load_prior as load_prior
 
@@ -71,7 +72,7 @@ _ROOMS = {
     ".restore": "CropMasks FaceRestorer RestoredFace RestoredPicture",
     ".tasks": "colorize edit_faces inpaint parse_faces synthesize_face",
     ".video": "FilmReport restore_film restore_frames",
-    ".weights": "GPEN load_detector load_model load_parser load_prior",
+    ".weights": "GPEN load_detector load_model load_occluder load_parser load_prior",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from small_models import small_model
 from small_restorers import Network, face, inverted
 from task_models import task_model
 from torch import Tensor
 
-from gpen_core.errors import ConfigError
+from gpen_core.cli.main import main
+from gpen_core.errors import ConfigError, WeightsError
+from gpen_core.faces.occluder import OcclusionNetwork
 from gpen_core.faces.occlusion import contradicted
+from gpen_core.images import Picture, read_picture, write_picture
 from gpen_core.options import Blending, Masking, RestoreOptions
 from gpen_core.report import FaceReport
 from gpen_core.restore import FaceRestorer
 from gpen_core.tasks import colorize
+from gpen_core.weights import load_model, load_occluder
+from gpen_core.weights.tensors import save_tensors
 
 PLAIN = RestoreOptions(blending=Blending(keep_detail=False))
 KEEP = replace(PLAIN, masking=Masking(occlusion=True))
@@ -105,3 +112,44 @@ def test_photographs_of_many_faces_and_the_report_know_what_was_covered() -> Non
 def test_colouring_refuses_it_by_name() -> None:
     with pytest.raises(ConfigError, match="occlusion: what is grey"):
         colorize(portrait(), task_model("colorization"), options=KEEP, detections=[])
+
+
+def test_an_occlusion_network_is_read_from_its_file_and_another_is_refused_by_name(tmp_path) -> None:
+    torch.manual_seed(0)
+    save_tensors(tmp_path / "occluder.safetensors", OcclusionNetwork().eval().state_dict(), {})
+    occluder = load_occluder(tmp_path / "occluder.safetensors", device="cpu")
+    found = occluder(torch.rand(2, 3, 100, 100))
+    assert found.shape == (2, 64, 64)
+    assert 0 <= float(found.min()) <= float(found.max()) <= 1
+    small_model().save_pretrained(tmp_path / "model")
+    with pytest.raises(WeightsError, match="is no occlusion network"):
+        load_occluder(tmp_path / "model" / "model.safetensors", device="cpu")
+    with pytest.raises(WeightsError, match="is an occlusion network, not a GPEN network"):
+        load_model(tmp_path / "occluder.safetensors", device="cpu")
+
+
+def test_the_shell_takes_an_occluder_where_something_is_to_be_kept(tmp_path, capsys) -> None:
+    state = OcclusionNetwork().eval().state_dict()
+    state["judge.bias"] += 20  # sure that all is covered
+    save_tensors(tmp_path / "occluder.safetensors", state, {})
+    small_model().save_pretrained(tmp_path / "model")
+    pixels = (portrait() * 255).round().astype(np.uint8)
+    write_picture(Picture(pixels=pixels), tmp_path / "in.png")
+    asked = [
+        "restore",
+        str(tmp_path / "in.png"),
+        "-o",
+        str(tmp_path / "out"),
+        "--aligned",
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
+    asked += ["--model", str(tmp_path / "model"), "--occluder", str(tmp_path / "occluder.safetensors")]
+    assert main(asked) != 0
+    assert "--occluder MODEL needs --occlusion" in capsys.readouterr().err
+    assert main([*asked, "--occlusion"]) == 0
+    np.testing.assert_array_equal(read_picture(tmp_path / "out" / "in.png").pixels, pixels)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["pictures"][0]["faces"][0]["covered"] == pytest.approx(1)
+    assert report["settings"]["occluder"].endswith("occluder.safetensors")

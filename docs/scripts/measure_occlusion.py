@@ -1,9 +1,11 @@
 """Covers faces with things of a known shape, and measures how far restoring changes these and the face around them.
 
-python docs/scripts/measure_occlusion.py FACES [--count 20]
+python docs/scripts/measure_occlusion.py FACES [--count 20] [--occluder MODEL]
 
 FACES: a folder of aligned faces. Every fourth scene has a microphone, a cloth mask, a finger, or a piece of another
-photograph before the face; every scene is restored as it is and damaged, without and with `Masking.occlusion`.
+photograph before the face; every scene is restored as it is and damaged, without `Masking.occlusion`, with it by
+contradiction, by the network that --occluder names, and by the scene's own mask, which no network can do better than.
+The rest of the face is looked at within the ellipse that goes back, where nothing covers it.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from torch import Tensor
 
 from gpen_core import FaceRestorer, RestoreOptions, load_model
 from gpen_core.data.degradation import Degradation
+from gpen_core.faces.mask import ellipse_mask
 from gpen_core.images import read_picture
 from gpen_core.images.planes import resize
 from gpen_core.options import Masking
+from gpen_core.weights import load_occluder
 
 SIZE = 256
 
@@ -49,27 +53,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", type=Path)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--occluder", help="an occlusion network: a path, or a name in `gpen models`")
     arguments = parser.parse_args()
     files = sorted(path for path in arguments.faces.iterdir() if path.suffix.lower() in (".jpg", ".png"))
     files = files[:: max(1, len(files) // arguments.count)][: arguments.count]
     faces = [
         resize(torch.from_numpy(read_picture(p).pixels.copy()).permute(2, 0, 1)[None] / 255, SIZE)[0] for p in files
     ]
-    restorer, generator = FaceRestorer(load_model()), np.random.default_rng(5)
+    model, generator, inner = load_model(), np.random.default_rng(5), ellipse_mask(SIZE)
     places = [(generator.uniform(80, 176), generator.uniform(130, 215)) for _ in faces]
+    network = None if arguments.occluder is None else load_occluder(arguments.occluder)
     for damage in ("none", "balanced"):
-        for keep in (False, True):
+        for way in ("nothing", "contradiction", *(() if network is None else ("the network",)), "the mask itself"):
             changes = []
             for index, (face, place) in enumerate(zip(faces, places, strict=True)):
                 scene, mask = covered(face, faces[index - 1], index % 4, *place)
                 if damage != "none":
                     scene = Degradation(damage).degrade(scene[None], 1, [index])[0]
-                options = RestoreOptions(masking=Masking(occlusion=keep))
+                known = {
+                    "the network": network,
+                    "the mask itself": lambda crops, mask=mask: mask.expand(len(crops), -1, -1),
+                }
+                restorer = FaceRestorer(model, occluder=known.get(way))
+                options = RestoreOptions(masking=Masking(occlusion=way != "nothing"))
                 change = (restorer.restore(scene, options, aligned=True).picture - scene).abs().mean(0)
-                changes.append([255 * float((change * part).sum() / part.sum()) for part in (mask, 1 - mask)])
+                parts = (mask, (1 - mask) * inner)
+                changes.append([255 * float((change * part).sum() / part.sum()) for part in parts])
             before, around = np.mean(changes, 0)
-            said = "with" if keep else "without"
-            print(f"damage {damage}, {said} occlusion: what covers changes by {before:.2f}, the rest by {around:.2f}")
+            print(f"damage {damage}, kept by {way}: what covers changes by {before:.2f}, the face by {around:.2f}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     items = items_of(arguments)
     settings = {"options": plain(options), "quality": arguments.quality, "detector": arguments.detector}
-    _, model = restorer_of(arguments)
+    _, model = restorer_of(arguments, options)
     settings |= model_settings(arguments, model, provenance_of(model, options.blending.strength))
     settings["masks"] = masks_said(arguments)
     with tqdm(total=len(items), unit="picture", disable=arguments.quiet, dynamic_ncols=True, file=sys.stderr) as bar:
@@ -103,7 +103,7 @@ def _build(arguments: argparse.Namespace) -> tuple[Process, BatchOptions]:
 
     within = read_masks(arguments)
     options = options_from(arguments)
-    restorer, model = restorer_of(arguments)
+    restorer, model = restorer_of(arguments, options)
     provenance = provenance_of(model, options.blending.strength)
     return restoring(restorer, options, within=within), batch_options(
         arguments,

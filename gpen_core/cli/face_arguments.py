@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..architecture.prepared import PreparedGPEN
     from ..batch import Process
     from ..config import Task
-    from ..contracts import Detector, Parser
+    from ..contracts import Detector, Occluder, Parser
     from ..formats.onnx_model import OnnxModel
     from ..formats.restorers import OtherRestorer
     from ..images.metadata import Provenance
@@ -82,9 +82,23 @@ def detector_and_parser(arguments: argparse.Namespace) -> tuple[Detector | None,
     return detector, parser
 
 
+def occluder_of(arguments: argparse.Namespace, options: RestoreOptions) -> Occluder | None:
+    """What tells what covers a face, where the command line names it. Raises InputError where nobody would ask it."""
+    from ..errors import InputError
+    from ..weights import load_occluder
+
+    if not arguments.occluder:
+        return None
+    if not options.masking.occlusion:
+        raise InputError("--occluder MODEL needs --occlusion: it tells what covers a face and stays")
+    return load_occluder(arguments.occluder, device=arguments.device)
+
+
 def model_settings(arguments: argparse.Namespace, model: AnyModel, told: Provenance) -> dict[str, Any]:
     """What results depend on, as the report has it, of the model."""
     about = {"model": told.model, "sha256": told.sha256, "precision": arguments.precision}
+    if getattr(arguments, "occluder", None):
+        about["occluder"] = arguments.occluder
     return {**about, "fidelity": arguments.fidelity, "form": model.form}
 
 
@@ -104,6 +118,9 @@ def add_blending(parser: argparse.ArgumentParser) -> None:
     add_masks(group)
     add_flags(group, Masking, but=("kind",))
     add_flags(group, RestoreOptions)
+    group.add_argument(
+        "--occluder", metavar="MODEL", help="the network that tells --occlusion what covers a face, instead of labels"
+    )
     group.add_argument(
         "--reference", action="store_true", help="as GPEN's own program does; what is said beside it still counts"
     )

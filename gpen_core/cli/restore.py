@@ -16,6 +16,7 @@ from .face_arguments import (
     finding_more,
     load_for,
     model_settings,
+    occluder_of,
     options_from,
 )
 from .file_arguments import add_files, items_of, plain, run_pictures
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if films:
         _refuse_for_films(arguments, masked=within is not None)
         if not inputs:
-            status = _films(arguments, films, restorer_of(arguments)[0], options)
+            status = _films(arguments, films, restorer_of(arguments, options)[0], options)
             if arguments.page:
                 reports = film_reports(arguments, films)
                 alone = len(films) == 1
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings["dry_run"] = True
         process, provenance, group = find_process(arguments, options.selection), None, 1
     else:
-        restorer, model = restorer_of(arguments)
+        restorer, model = restorer_of(arguments, options)
         provenance = provenance_of(model, options.blending.strength)
         settings |= model_settings(arguments, model, provenance)
         settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
@@ -126,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         group=group,
     )
     if films:
-        used = restorer_of(arguments)[0] if arguments.dry_run else restorer
+        used = restorer_of(arguments, options)[0] if arguments.dry_run else restorer
         status = max(status, _films(arguments, films, used, options, alone=False))
     if arguments.page:
         _page(report.with_suffix(".html"), report, film_reports(arguments, films, alone=False))
@@ -173,12 +174,13 @@ def group_for(model: AnyModel) -> int:
     return 1 if device_of(model).type == "cpu" else _GROUP_ON_DEVICE
 
 
-def restorer_of(arguments: argparse.Namespace) -> tuple[FaceRestorer, AnyModel]:
+def restorer_of(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, AnyModel]:
     """The networks that the command line names, and the one among them that restores."""
     from ..restore import FaceRestorer
 
     model = load_for(arguments, "restoration")
-    return FaceRestorer(model, *detector_and_parser(arguments)), model
+    occluder = occluder_of(arguments, options)
+    return FaceRestorer(model, *detector_and_parser(arguments), occluder=occluder), model
 
 
 def _strength_of(arguments: argparse.Namespace, identity: Identity | None, person: Person | None) -> StrengthOf | None:

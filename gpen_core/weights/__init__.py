@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .load import load_detector, load_model, load_parser, load_prior
+    from .load import load_detector, load_model, load_occluder, load_parser, load_prior
     from .pretrained import GPEN
 
-__all__ = ["GPEN", "load_detector", "load_model", "load_parser", "load_prior"]
+__all__ = ["GPEN", "load_detector", "load_model", "load_occluder", "load_parser", "load_prior"]
 
 
 def __getattr__(name: str) -> Any:

@@ -148,6 +148,7 @@ _FOREIGN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a ParseNet parser", ("out_mask_conv.",)),
     ("a BiSeNet parser", ("cp.resnet.", "ffm.")),
     ("an ArcFace recognition network", ("input_layer.", "output_layer.")),
+    ("an occlusion network", ("down.0.", "narrow.0.", "judge.")),
 )
 #: Of those, what `load_model` runs all the same (see `formats.restorers`).
 OTHER_RESTORERS = ("a GFPGAN restorer", "a CodeFormer restorer", "a RestoreFormer restorer")

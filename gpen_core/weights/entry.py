@@ -9,7 +9,7 @@ from typing import Literal
 from ..config import GPENConfig, ModelCard, Task
 from ..errors import ConfigError
 
-Kind = Literal["restorer", "discriminator", "detector", "parser", "recognition", "upscaler"]
+Kind = Literal["restorer", "discriminator", "detector", "parser", "occluder", "recognition", "upscaler"]
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", *PICKLES)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..architecture.prepared import PreparedGPEN
     from ..contracts import Sizes
     from ..faces.detect import RetinaFaceDetector
+    from ..faces.occluder import FaceOccluder
     from ..faces.parse import BiSeNetParser, ParseNetParser
     from ..formats.onnx_model import OnnxModel
     from ..formats.restorers import OtherRestorer
@@ -156,6 +157,21 @@ def load_parser(source: Source | None = None, *, device: Device = "auto") -> Par
 
     kind = ParseNetParser if known == "a ParseNet parser" else BiSeNetParser
     return kind(_float32(state_dict)).to(target)
+
+
+def load_occluder(source: Source, *, device: Device = "auto") -> FaceOccluder:
+    """What tells what covers a face: of a path, a name in the zoo, or "owner/repo/file" on the Hub.
+
+    Raises WeightsError, HubError.
+    """
+    target = choose_device(device)
+    located = locate(source, kind="occluder")
+    state_dict = read_state_dict(located)
+    if foreign(shapes_of(state_dict)) != "an occlusion network":
+        raise WeightsError(f"{located.path} is no occlusion network; `python -m training.occluder.train` makes one")
+    from ..faces.occluder import FaceOccluder
+
+    return FaceOccluder(_float32(state_dict)).to(target)
 
 
 def choose_device(device: Device) -> torch.device:
