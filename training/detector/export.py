@@ -1,5 +1,5 @@
 """Ships a trained detector: python -m training.detector.export RUN/state.pt OUT.safetensors --threshold 0.7 \\
-    --second-look LOOK.pt --believed 0.45
+    --second-look LOOK.pt --believed 1.75
 
 Its scores are moved so that --threshold, where it was found to make no false detections, becomes 0.9, the threshold
 that every detector here has by default; so does the second look's logit --believed. In place of a state, a file that
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--threshold", type=float, default=0.7)
     parser.add_argument("--second-look", type=Path, required=True)
-    parser.add_argument("--believed", type=float, default=0.45)
+    parser.add_argument("--believed", type=float, default=1.75)
     options = parser.parse_args()
     about = json.loads(ABOUT.read_text(encoding="utf-8"))
     if options.state.suffix == ".safetensors":
