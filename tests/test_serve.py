@@ -7,6 +7,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -148,3 +149,23 @@ def test_the_command_serves_until_it_is_told_to_end_and_answers_what_has_begun()
         assert (answer.status, len(answer.said["report"]["faces"])) == (200, 1)
         assert served.wait(60) == 0
         assert not accepts(service.port)
+
+
+def test_told_twice_to_end_the_command_waits_for_nobody():
+    with shell("--port", "0", GPEN_TOKEN=TOKEN) as served:
+        assert served.stdout is not None
+        where = re.search(r"http://127\.0\.0\.1:(\d+)$", served.stdout.readline().strip())
+        assert where is not None
+        service = Running(int(where[1]))
+        service.until(lambda: accepts(service.port))
+        with socket.create_connection(("127.0.0.1", service.port)) as client:
+            client.sendall(
+                f"POST /restore HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {TOKEN}\r\n"
+                "Content-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode()
+            )
+            assert b" 100 " in client.recv(100)  # it reads, and waits for a body that never comes
+            served.send_signal(signal.SIGINT)
+            service.until(lambda: not accepts(service.port))
+            assert served.poll() is None
+            served.send_signal(signal.SIGINT)
+            served.wait(20)

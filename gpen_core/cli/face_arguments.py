@@ -82,14 +82,17 @@ def detector_and_parser(arguments: argparse.Namespace) -> tuple[Detector | None,
     return detector, parser
 
 
-def occluder_of(arguments: argparse.Namespace, options: RestoreOptions) -> Occluder | None:
-    """What tells what covers a face, where the command line names it. Raises InputError where nobody would ask it."""
+def occluder_of(arguments: argparse.Namespace, options: RestoreOptions | None) -> Occluder | None:
+    """What tells what covers a face, where the command line names it. options: None where each request has its own.
+
+    Raises InputError where nobody would ask it.
+    """
     from ..errors import InputError
     from ..weights import load_occluder
 
     if not arguments.occluder:
         return None
-    if not options.masking.occlusion:
+    if options is not None and not options.masking.occlusion:
         raise InputError("--occluder MODEL needs --occlusion: it tells what covers a face and stays")
     return load_occluder(arguments.occluder, device=arguments.device)
 
@@ -118,11 +121,16 @@ def add_blending(parser: argparse.ArgumentParser) -> None:
     add_masks(group)
     add_flags(group, Masking, but=("kind",))
     add_flags(group, RestoreOptions)
-    group.add_argument(
-        "--occluder", metavar="MODEL", help="the network that tells --occlusion what covers a face, instead of labels"
-    )
+    add_occluder(group)
     group.add_argument(
         "--reference", action="store_true", help="as GPEN's own program does; what is said beside it still counts"
+    )
+
+
+def add_occluder(group: argparse._ActionsContainer) -> None:
+    """Adds the network that `occluder_of` loads."""
+    group.add_argument(
+        "--occluder", metavar="MODEL", help="the network that tells --occlusion what covers a face, instead of labels"
     )
 
 

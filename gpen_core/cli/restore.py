@@ -174,7 +174,7 @@ def group_for(model: AnyModel) -> int:
     return 1 if device_of(model).type == "cpu" else _GROUP_ON_DEVICE
 
 
-def restorer_of(arguments: argparse.Namespace, options: RestoreOptions) -> tuple[FaceRestorer, AnyModel]:
+def restorer_of(arguments: argparse.Namespace, options: RestoreOptions | None) -> tuple[FaceRestorer, AnyModel]:
     """The networks that the command line names, and the one among them that restores."""
     from ..restore import FaceRestorer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .access import add_access, token_for
-from .face_arguments import add_networks
+from .face_arguments import add_networks, add_occluder
 from .flags import add_flags, with_flags
 
 NAME = "serve"
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_access(parser, port=8000)
     parser.add_argument("--log", action="store_true", help="a line on stderr for each request")
     add_networks(parser)
+    add_occluder(parser)
     add_flags(parser.add_argument_group("bounds"), ServeOptions)
 
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     options, token = with_flags(ServeOptions(), arguments), token_for(arguments)
     with bound(arguments.host, arguments.port) as at:
         thread = OneThread()
-        restorer, model = thread.submit(restorer_of, arguments).result()
+        restorer, model = thread.submit(restorer_of, arguments, None).result()
         app = create_service(restorer, options, token=token, provenance=provenance_of(model, 1.0), thread=thread)
         host, port = at.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from ..errors import GPENError
 from ..images import Picture
 from ..images.damage import guarded
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -44,9 +47,9 @@ class OneThread(Executor):
         self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="restore", daemon=True).start()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The future of what `fn` gives or raises."""
-        future: Future[Any] = Future()
+        future: Future[T] = Future()
         self._asked.put((future, partial(fn, *args, **kwargs)))
         return future
 
