@@ -10,7 +10,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,9 +160,9 @@ def _is(file: int, path: Path) -> bool:
         return False
 
 
-def json_lines(data: bytes) -> Iterator[Any]:
+def json_lines(lines: Iterable[bytes]) -> Iterator[Any]:
     """What each whole line holds, None for one that is no JSON; a last one that a kill cut short is left out."""
-    for line in data.splitlines(keepends=True):
+    for line in lines:
         if not line.endswith(b"\n"):
             return
         try:

@@ -201,10 +201,10 @@ if {before}:
     os.replace = replace
 else:
     really = journal.Journal.add
-    def add(self, report):
+    def add(self, report, stamps):
         if report.input.endswith("1.png"):
             os._exit(9)
-        really(self, report)
+        really(self, report, stamps)
     journal.Journal.add = add
 run(items, folder, overwrite=True)
 """

@@ -5,7 +5,8 @@ from .journal import Journal
 from .kinds import is_film
 from .processes import finding, restoring
 from .results import BatchOptions
-from .run import BatchSummary, Process, run_batch
+from .run import BatchSummary, run_batch
+from .steps import Process
 
 __all__ = [
     "BatchOptions",

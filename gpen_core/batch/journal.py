@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO, Any, Protocol, get_args
 
 from ..errors import ConfigError, PictureError
 from ..files import json_lines
 from ..images.writing import whole_file
 from ..report import PictureReport, Status, as_line, write_report
-from .inputs import Item
 
 Key = tuple[str, int | None]
+#: Size and time of change of a file (or what tells its versions apart elsewhere); None where it is gone.
+Stamp = list[int] | None
+
+
+class Task(Protocol):
+    """One picture to do: `Item` is one."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others of a run: its input as reports name it, and the page."""
+
+    @property
+    def target(self) -> Path | str:
+        """Where the result goes."""
+
+
+def stamp(path: str | Path) -> Stamp:
+    """Size and time of change of a file, None when it is gone."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]
 
 
 class Journal:
@@ -25,42 +48,62 @@ class Journal:
     settings: everything that a result depends on; a run is resumed only with the same. resume False forgets an
     earlier run; rows of its results elsewhere, of results that are gone or cut short, and of inputs that have changed
     do not count either. A line cut short by a kill does not count: its picture is done again. A journal that cannot be
-    read is a fresh start, and a warning says so.
+    read is a fresh start, and a warning says so. stamp: of an input or result, by the name that rows have of it.
+    done: of what an earlier run has done.
     Raises ConfigError when `resume` is asked with other settings than the earlier run's.
     """
 
-    def __init__(self, report: Path, settings: Mapping[str, Any], items: Sequence[Item] = (), *, resume: bool) -> None:
+    def __init__(
+        self,
+        report: Path,
+        settings: Mapping[str, Any],
+        items: Sequence[Task] = (),
+        *,
+        resume: bool,
+        stamp: Callable[[str], Stamp] = stamp,
+    ) -> None:
         self.report = report
         self.path = report.with_name(report.name + ".part")
         self._settings = json.loads(json.dumps(settings))
+        self._items = items
         self._order = {item.key: index for index, item in enumerate(items)}
-        self._targets = {item.key: str(item.target) for item in items}
+        self._stamp = stamp
         self._file: IO[bytes] | None = None
         self._writing = threading.Lock()
-        earlier = self._earlier() if resume else []
-        if earlier:
-            self._refuse_other_settings(earlier[0])
-        self.done: dict[Key, dict[str, Any]] = {_key(row): row for row in earlier[1:] if self._still_valid(row)}
+        self.done: set[Key] = set()
+        earlier = self._earlier() if resume else iter(())
+        header = next(earlier, None)
+        if header is not None:
+            self._refuse_other_settings(header)
         with whole_file(self.path) as file:
-            for row in ({"settings": self._settings}, *self.done.values()):
-                file.write(as_line(row) + b"\n")
+            file.write(as_line({"settings": self._settings}) + b"\n")
+            for row in earlier:
+                if self._still_valid(row):
+                    file.write(as_line(row) + b"\n")
+                    self.done.add(_key(row))
         self._file = self.path.open("ab")
 
-    def _earlier(self) -> list[dict[str, Any]]:
+    def _earlier(self) -> Iterator[Mapping[str, Any]]:
         """Settings, then rows, of the run that was cut short, or else of the finished one."""
         if self.path.exists():
-            where, rows = self.path, list(json_lines(self.path.read_bytes()))
+            where, rows = self.path, _lines(self.path)
         elif self.report.exists():
-            where, rows = self.report, _rows_of_report(self.report.read_bytes())
+            where, rows = self.report, iter(_rows_of_report(self.report.read_bytes()))
         else:
-            return []
-        if rows and isinstance(rows[0], Mapping) and isinstance(rows[0].get("settings"), Mapping):
-            kept = [row for row in rows[1:] if _is_row(row)]
-            if len(kept) < len(rows) - 1:
-                warnings.warn(f"{where} is damaged in places; those pictures are done again", stacklevel=4)
-            return [rows[0], *kept]
-        warnings.warn(f"{where} is damaged and cannot be gone on from; every picture is done anew", stacklevel=4)
-        return []
+            return
+        header = next(rows, None)
+        if not (isinstance(header, Mapping) and isinstance(header.get("settings"), Mapping)):
+            warnings.warn(f"{where} is damaged and cannot be gone on from; every picture is done anew", stacklevel=4)
+            return
+        yield header
+        damaged = False
+        for row in rows:
+            if _is_row(row):
+                yield row
+            else:
+                damaged = True
+        if damaged:
+            warnings.warn(f"{where} is damaged in places; those pictures are done again", stacklevel=4)
 
     def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
         theirs, ours = _flat(header["settings"]), _flat(self._settings)
@@ -69,24 +112,31 @@ class Journal:
             changes = "; ".join(f"{name} was {theirs.get(name)!r}, now {ours.get(name)!r}" for name in names[:3])
             raise ConfigError(
                 f"the run of {self.report} had other settings ({changes}); "
-                "resume with the same, or start anew without --resume"
+                "resume with the same, or start anew: in another folder, or without --resume"
             )
 
     def _still_valid(self, row: Mapping[str, Any]) -> bool:
         """A picture counts as done when it did not fail, its result is where it belongs and as it was written, and its
         file is the one that was read."""
         output = row["output"]
-        if row["status"] == "failed" or output is None or self._targets.get(_key(row), output) != output:
+        if row["status"] == "failed" or output is None:
             return False
-        there = stamp(Path(output))
+        place = self._order.get(_key(row))
+        if place is not None and str(self._items[place].target) != output:
+            return False
+        there = self._stamp(output)
         if there is None or there[0] == 0 or there[0] != row.get("bytes", there[0]):
             return False
-        return bool(row.get("file") == stamp(Path(row["input"])))
+        return bool(row.get("file") == self._stamp(row["input"]))
 
-    def add(self, report: PictureReport) -> None:
-        """Notes that a picture is finished; to be called after its result has its final name."""
-        result = stamp(Path(report.output)) if report.output else None
-        self._append(report, stamp(Path(report.input)), result)
+    def add(self, report: PictureReport, stamps: tuple[Stamp, Stamp] | None = None) -> None:
+        """Notes that a picture is finished; to be called after its result has its final name.
+
+        stamps: of input and result, where the caller knows them.
+        """
+        if stamps is None:
+            stamps = self._stamp(report.input), self._stamp(report.output) if report.output else None
+        self._append(report, *stamps)
 
     def foresee(self, report: PictureReport, result: Path) -> None:
         """Notes that `result` is about to take the place of the input itself: killed just after, the picture is done;
@@ -94,7 +144,7 @@ class Journal:
         """
         self._append(report, stamp(result), stamp(result))
 
-    def _append(self, report: PictureReport, file: list[int] | None, result: list[int] | None) -> None:
+    def _append(self, report: PictureReport, file: Stamp, result: Stamp) -> None:
         row = {**report.to_dict(), "file": file, "bytes": None if result is None else result[0]}
         with self._writing:
             if self._file is None:
@@ -107,6 +157,11 @@ class Journal:
 
     def finish(self) -> None:
         """Writes report.json from the lines, the last of each picture, and removes them."""
+        write_report(self.report, self.rows(), self._settings)
+        self.path.unlink()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The last row of each picture, in the order of `items`; nothing is added from then on."""
         self.close()
         places: dict[Key, int] = {}
         with self.path.open("rb") as file:
@@ -114,21 +169,21 @@ class Journal:
             for line in file:
                 places[_key(json.loads(line))] = at
                 at += len(line)
-
-        def rows() -> Iterator[dict[str, Any]]:
-            with self.path.open("rb") as file:
-                for key in sorted(places, key=lambda key: (self._order.get(key, -1), places[key])):
-                    file.seek(places[key])
-                    yield json.loads(file.readline())
-
-        write_report(self.report, rows(), self._settings)
-        self.path.unlink()
+        with self.path.open("rb") as file:
+            for key in sorted(places, key=lambda key: (self._order.get(key, -1), places[key])):
+                file.seek(places[key])
+                yield json.loads(file.readline())
 
     def close(self) -> None:
         """Lets go of the file; what was noted stays for a resume."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    with path.open("rb") as file:
+        yield from json_lines(file)
 
 
 def _rows_of_report(data: bytes) -> list[Any]:
@@ -161,12 +216,3 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
     return flat
-
-
-def stamp(path: Path) -> list[int] | None:
-    """Size and time of change of a file, None when it is gone."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return [status.st_size, status.st_mtime_ns]

@@ -19,7 +19,7 @@ from ..restore.detect import find_faces
 from ..restore.paste import StrengthOf
 from .masks import Masks
 from .results import Processed
-from .run import Process
+from .steps import Process
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,11 +64,12 @@ def write_result(
     result: Processed,
     options: BatchOptions,
     report: PictureReport,
-    journal: Journal,
+    journal: Journal | None = None,
 ) -> PictureReport:
     """The report of one picture, whose result, and all that goes beside it, has been written.
 
-    report: what is known already. Raises GPENError, or OSError of the disk.
+    report: what is known already. journal: told of a result that takes its input's place. Raises GPENError, or OSError
+    of the disk.
     """
     faces = (FaceReport.of(face, k, result.picture, options.figures) for k, face in enumerate(result.faces))
     report = replace(report, faces=tuple(faces), output=str(item.target))
@@ -95,7 +96,11 @@ def write_result(
         provenance=options.provenance if changed else None,
         overwrite=options.overwrite,
         # a result in its input's place would be taken for an input by a resumed run
-        sealed=None if item.target != item.source else lambda temporary: journal.foresee(report, temporary),
+        sealed=(
+            None
+            if journal is None or item.target != item.source
+            else lambda temporary: journal.foresee(report, temporary)
+        ),
     )
     return replace(report, notes=(*report.notes, *said))
 

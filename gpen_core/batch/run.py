@@ -6,32 +6,28 @@ three windows are bounded, so memory does not depend on the number of pictures.
 
 from __future__ import annotations
 
-import errno
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from ..errors import GPENError, PictureError
+from ..errors import PictureError
 from ..files import claimed, sweep
-from ..images import Picture, read_picture
-from ..images.damage import guarded
 from ..images.reading import claims_of
 from ..report import PictureReport
 from .inputs import Item
-from .journal import Journal
-from .results import BatchOptions, Processed, beside, write_result
+from .journal import Journal, Stamp, Task
+from .results import BatchOptions, beside
+from .steps import Decoded, Process, decode, processed, write
+
+T = TypeVar("T", bound=Task)
 
 _AHEAD, _BEHIND = 3, 3
 #: Decoders pause while more pixels than this wait for the network (the picture at hand excepted).
 _WAITING_PIXELS = 100_000_000
-
-
-#: Pictures to results, in their order. Raises GPENError when it cannot; then each picture of the group is tried alone.
-Process = Callable[[Sequence[Picture]], Sequence[Processed]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +45,6 @@ class BatchSummary:
     faces_left: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Decoded:
-    item: Item
-    picture: Picture | None
-    error: GPENError | None
-    seconds: float
-
-
 def run_batch(
     items: Sequence[Item],
     process: Process,
@@ -72,26 +60,49 @@ def run_batch(
     Raises PictureError when the disk is full, or nothing can be written beside the report; InputError while another run
     has this report.
     """
-    with _place_of(options.report):
+    with place_of(options.report):
         journal = Journal(options.report, options.settings, items, resume=options.resume)
         _forget_leftovers(items, options)
-        todo = [item for item in items if item.key not in journal.done]
-        if skipped is not None:
-            skipped(len(items) - len(todo))
-        done, faces, left, faceless, pages, failed = 0, 0, 0, 0, 0, []
         with closing(journal):
-            for report in _reports(todo, process, options, journal):
-                journal.add(report)
-                if finished is not None:
-                    finished(report)
-                done, faces = done + (report.status != "failed"), faces + len(report.faces)
-                left += sum(face.left for face in report.faces)
-                pages += report.page is None and report.pages > 1
-                if report.status == "failed":
-                    failed.append(report)
-                elif not report.faces:
-                    faceless += 1
+            summary = do_what_is_left(
+                items,
+                journal,
+                lambda todo: ((report, None) for report in _reports(todo, process, options, journal)),
+                finished=finished,
+                skipped=skipped,
+            )
             journal.finish()
+    return summary
+
+
+def do_what_is_left(
+    items: Sequence[T],
+    journal: Journal,
+    work: Callable[[Sequence[T]], Iterator[tuple[PictureReport, tuple[Stamp, Stamp] | None]]],
+    *,
+    finished: Callable[[PictureReport], None] | None = None,
+    skipped: Callable[[int], object] | None = None,
+) -> BatchSummary:
+    """Does those of `items` that the journal has not seen done, and notes each in it.
+
+    work: does what it is given, and yields a report of each, and the stamps of its input and result where it knows
+    them.
+    """
+    todo = [item for item in items if item.key not in journal.done]
+    if skipped is not None:
+        skipped(len(items) - len(todo))
+    done, faces, left, faceless, pages, failed = 0, 0, 0, 0, 0, []
+    for report, stamps in work(todo):
+        journal.add(report, stamps)
+        if finished is not None:
+            finished(report)
+        done, faces = done + (report.status != "failed"), faces + len(report.faces)
+        left += sum(face.left for face in report.faces)
+        pages += report.page is None and report.pages > 1
+        if report.status == "failed":
+            failed.append(report)
+        elif not report.faces:
+            faceless += 1
     return BatchSummary(
         done=done,
         skipped=len(items) - len(todo),
@@ -104,7 +115,7 @@ def run_batch(
 
 
 @contextmanager
-def _place_of(report: Path) -> Iterator[None]:
+def place_of(report: Path) -> Iterator[None]:
     """Keeps other runs from the report's place. Raises PictureError where nothing can be written there."""
     with ExitStack() as stack:
         try:
@@ -133,8 +144,8 @@ def _reports(
     with ThreadPoolExecutor(2, "decode") as decoders, ThreadPoolExecutor(2, "encode") as encoders:
         try:
             for group in _groups(_decoded(items, options, decoders), options.group):
-                for decoded, result, seconds in _processed(group, process):
-                    writing.append(encoders.submit(_write, decoded, result, seconds, options, journal))
+                for decoded, result, seconds in processed(group, process):
+                    writing.append(encoders.submit(write, decoded, result, seconds, options, journal))
                 del group
                 while len(writing) > _BEHIND or (writing and writing[0].done()):
                     yield writing.popleft().result()
@@ -145,8 +156,8 @@ def _reports(
             encoders.shutdown(wait=False, cancel_futures=True)
 
 
-def _decoded(items: Sequence[Item], options: BatchOptions, decoders: ThreadPoolExecutor) -> Iterator[_Decoded]:
-    ahead: deque[tuple[Future[_Decoded], int]] = deque()
+def _decoded(items: Sequence[Item], options: BatchOptions, decoders: ThreadPoolExecutor) -> Iterator[Decoded]:
+    ahead: deque[tuple[Future[Decoded], int]] = deque()
     rest = deque(items)
     while rest or ahead:
         while rest and len(ahead) < _AHEAD:
@@ -154,26 +165,12 @@ def _decoded(items: Sequence[Item], options: BatchOptions, decoders: ThreadPoolE
             pixels = claims.width * claims.height
             if ahead and pixels + sum(waiting for _, waiting in ahead) > _WAITING_PIXELS:
                 break
-            ahead.append((decoders.submit(_decode, rest.popleft(), options), pixels))
+            ahead.append((decoders.submit(decode, rest.popleft(), options), pixels))
         yield ahead.popleft()[0].result()
 
 
-def _decode(item: Item, options: BatchOptions) -> _Decoded:
-    start = time.perf_counter()
-    try:
-        picture, error = (
-            read_picture(
-                item.source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated, page=item.page
-            ),
-            None,
-        )
-    except GPENError as refused:
-        picture, error = None, refused
-    return _Decoded(item=item, picture=picture, error=error, seconds=time.perf_counter() - start)
-
-
-def _groups(decoded: Iterator[_Decoded], size: int) -> Iterator[list[_Decoded]]:
-    group: list[_Decoded] = []
+def _groups(decoded: Iterator[Decoded], size: int) -> Iterator[list[Decoded]]:
+    group: list[Decoded] = []
     for one in decoded:
         group.append(one)
         if len(group) == size:
@@ -181,52 +178,3 @@ def _groups(decoded: Iterator[_Decoded], size: int) -> Iterator[list[_Decoded]]:
             group = []
     if group:
         yield group
-
-
-def _processed(group: Sequence[_Decoded], process: Process) -> Iterator[tuple[_Decoded, Processed | GPENError, float]]:
-    """Each decoded picture with its result or its error, and the seconds that took (a group's are shared out
-    evenly)."""
-    readable = [one for one in group if one.picture is not None]
-    start = time.perf_counter()
-    try:
-        with guarded(f"{readable[0].item.source} cannot be done" if readable else "nothing to do"):
-            results: list[Processed | GPENError] = list(
-                process([one.picture for one in readable if one.picture is not None])
-            )
-    except GPENError as error:
-        results = [error] if len(readable) == 1 else [_alone(one, process) for one in readable]
-    seconds = (time.perf_counter() - start) / max(1, len(readable))
-    by_item = dict(zip(map(id, readable), results, strict=True))
-    for one in group:
-        yield one, by_item.get(id(one)) or one.error or GPENError("not decoded"), seconds
-
-
-def _alone(one: _Decoded, process: Process) -> Processed | GPENError:
-    assert one.picture is not None
-    try:
-        with guarded(f"{one.item.source} cannot be done"):
-            (result,) = process([one.picture])
-    except GPENError as error:
-        return error
-    return result
-
-
-def _write(
-    decoded: _Decoded, result: Processed | GPENError, seconds: float, options: BatchOptions, journal: Journal
-) -> PictureReport:
-    item, picture = decoded.item, decoded.picture
-    seconds_of = {"decode": decoded.seconds, "restore": seconds}
-    about = {} if picture is None else {name: getattr(picture, name) for name in ("width", "height", "notes", "pages")}
-    report = PictureReport(input=str(item.source), page=item.page, seconds=seconds_of, **about)
-    start = time.perf_counter()
-    try:
-        if isinstance(result, GPENError) or picture is None:
-            raise result if isinstance(result, GPENError) else GPENError(f"{item.source} was not decoded")
-        with guarded(f"{item.source} cannot be done", disk=True):
-            report = write_result(item, picture, result, options, report, journal)
-    except (GPENError, OSError) as error:
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return replace(report, output=None, status="failed", reason=str(error))
-    return replace(report, seconds={**report.seconds, "encode": time.perf_counter() - start})
