@@ -49,8 +49,8 @@ def test_another_reader_finds_them_too(tmp_path):
 
 def test_with_an_index_no_shard_is_opened_at_the_start(tmp_path, monkeypatch):
     shards = sharded(tmp_path)
-    monkeypatch.setattr("gpen_core.data.shards.tarfile.open", None)
-    monkeypatch.setattr("gpen_core.data.shards.Entry.read", lambda entry: entry.file.read_bytes())
+    monkeypatch.setattr("gpen_core.archives.tarfile.open", None)
+    monkeypatch.setattr("gpen_core.archives.Entry.read", lambda entry: entry.file.read_bytes())
     assert len(FaceFolder(shards, 16)) == 12
 
 

@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..archives import Entry, listed
 from ..errors import PictureError, TrainingError
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
-from .shards import INDEX, SUFFIXES, Entry, Index, listed, scan
+from .shards import INDEX, SUFFIXES, Index, faces_in
 
 _SHOWN = 5
 # Headers of every file in a folder are read at the start; of shards, which may hold millions, this many.
@@ -155,7 +156,7 @@ def _entries(root: Path | str) -> Iterator[Entry]:
             if folder not in indices:
                 indices[folder] = _index(root, folder)
             known = indices[folder].entries(file, name, size)
-            yield from scan(file, name) if known is None else known
+            yield from faces_in(file, name) if known is None else known
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str, int]]:

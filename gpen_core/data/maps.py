@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..archives import Entry
 from ..errors import FaceError, PictureError, TrainingError
 from ..faces.palette import mirror_labels, paint, picture_labels, resize_labels
 from ..images.reading import decode_picture
 from .folder import FaceFolder
-from .shards import Entry
 
 #: Maps that are decoded and checked at the start; of all others it is looked only whether they are there.
 _CHECKED = 1000

@@ -6,59 +6,19 @@ fsspec, from an object store. Shards without an index are read through once.
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from ..errors import MissingPackageError, TrainingError
+from ..archives import Entry, scan
+from ..errors import InputError, TrainingError
 from ..files import replacing
 
 INDEX = "shards.json"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A picture: a file, or a stretch of a tar archive. name: its path below the root, for messages and weights.
-
-    file: a path, or an address that fsspec knows. size: width and height, where an index tells them.
-    """
-
-    name: str
-    file: Path | str
-    offset: int = 0
-    length: int | None = None
-    size: tuple[int, int] | None = None
-
-    def read(self) -> bytes:
-        """The encoded picture."""
-        end = None if self.length is None else self.offset + self.length
-        if isinstance(self.file, str):
-            system, path = remote(self.file)
-            content: bytes = system.cat_file(path, start=self.offset, end=end)
-            return content
-        with self.file.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(-1 if self.length is None else self.length)
-
-    def picture_size(self) -> tuple[int, int] | None:
-        """Width and height; None where it is no picture."""
-        if self.size is not None:
-            return self.size
-        try:
-            whole = isinstance(self.file, str) or self.length is not None
-            with Image.open(io.BytesIO(self.read()) if whole else self.file) as picture:
-                width, height = picture.size
-                return width, height
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-            return None
 
 
 def write_shards(root: Path, out: Path, *, shard_bytes: int, name: str = "faces") -> int:
@@ -93,7 +53,7 @@ def write_index(folder: Path) -> int:
     shards, count = {}, 0
     for path in sorted(folder.glob("*.tar")):
         members = []
-        for entry in scan(path, path.name):
+        for entry in faces_in(path, path.name):
             size = entry.picture_size()
             members.append([entry.name.removeprefix(f"{path.name}/"), entry.offset, entry.length, *(size or (0, 0))])
         shards[path.name] = {"bytes": path.stat().st_size, "pictures": members}
@@ -130,38 +90,9 @@ class Index:
         ]
 
 
-def scan(path: Path | str, name: str) -> Iterator[Entry]:
-    """The pictures of a shard, by reading all its headers. Raises TrainingError where it cannot be read."""
+def faces_in(path: Path | str, name: str) -> Iterator[Entry]:
+    """The pictures of a shard without an index. Raises TrainingError where it cannot be read."""
     try:
-        with _opened(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                if member.isfile() and PurePosixPath(member.name).suffix.lower() in SUFFIXES:
-                    yield Entry(name=f"{name}/{member.name}", file=path, offset=member.offset_data, length=member.size)
-    except (tarfile.TarError, OSError) as error:
-        raise TrainingError(f"the shard {path} cannot be read ({error}); make it anew or leave it out") from error
-
-
-def listed(root: str) -> Iterable[tuple[str, str, int]]:
-    """(address, path below `root`, bytes) of every file below an address."""
-    system, base = remote(root)
-    for path, about in sorted(system.find(base, detail=True).items()):
-        below = PurePosixPath(path.lstrip("/")).relative_to(base.lstrip("/")).as_posix()
-        yield system.unstrip_protocol(path), below, int(about["size"] or 0)
-
-
-def remote(address: str) -> tuple[Any, str]:
-    """(fsspec's file system, path in it). Raises MissingPackageError where its package is not installed."""
-    import fsspec
-
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        raise MissingPackageError(f"{address} cannot be reached: {error}") from error
-    return system, path
-
-
-def _opened(path: Path | str) -> Any:
-    if isinstance(path, Path):
-        return path.open("rb")
-    system, inner = remote(path)
-    return system.open(inner, "rb")
+        yield from scan(path, name, SUFFIXES)
+    except InputError as error:
+        raise TrainingError(str(error)) from error
