@@ -56,7 +56,7 @@ def scan(path: Path | str, name: str, suffixes: Container[str]) -> Iterator[Entr
     read.
     """
     try:
-        with _opened(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with opened(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 if member.isfile() and PurePosixPath(member.name).suffix.lower() in suffixes:
                     yield Entry(name=f"{name}/{member.name}", file=path, offset=member.offset_data, length=member.size)
@@ -67,6 +67,7 @@ def scan(path: Path | str, name: str, suffixes: Container[str]) -> Iterator[Entr
 def listed(root: str) -> Iterable[tuple[str, str, int]]:
     """(address, path below `root`, bytes) of every file below an address."""
     system, base = remote(root)
+    system.invalidate_cache()  # others write there
     for path, about in sorted(system.find(base, detail=True).items()):
         below = PurePosixPath(path.lstrip("/")).relative_to(base.lstrip("/")).as_posix()
         yield system.unstrip_protocol(path), below, int(about["size"] or 0)
@@ -83,7 +84,19 @@ def remote(address: str) -> tuple[Any, str]:
     return system, path
 
 
-def _opened(path: Path | str) -> Any:
+def is_address(name: str | Path) -> bool:
+    """Whether it is for fsspec to reach, and no path."""
+    return "://" in str(name)
+
+
+def canonical(address: str) -> str:
+    """The address as listings of its file system spell it."""
+    system, path = remote(address)
+    return str(system.unstrip_protocol(path))
+
+
+def opened(path: Path | str) -> Any:
+    """An open file, to be read as bytes."""
     if isinstance(path, Path):
         return path.open("rb")
     system, inner = remote(path)

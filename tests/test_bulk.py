@@ -9,53 +9,194 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
-import torch
 from PIL import Image
+from small_batches import OPTIONS, RESTORER, photograph
+from test_bulk_inputs import tar
 from training_runs import ROOT
 
-from gpen_core.errors import InputError, MissingPackageError
+from gpen_core.batch import BatchOptions, collect, restoring, run_batch
+from gpen_core.bulk import Workers, collect_archive, restore_archive
+from gpen_core.errors import ConfigError, InputError, MissingPackageError, PictureError
 
-# Inverts pictures in two workers; the first that takes a block after "kill" was written ends itself with SIGKILL.
-BULK = """
-import json, os, signal, sys
-from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from gpen_core.batch import BatchOptions, collect
-from gpen_core.bulk import Workers, restore_archive
-
-source, out, kill = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-
-def build():
-    def process(pictures):
-        if kill.exists():
-            kill.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return [SimpleNamespace(picture=replace(p, pixels=255 - p.pixels), faces=[], changed=True) for p in pictures]
-    return process, BatchOptions(report=out / "report.json")
-
-summary = restore_archive(
-    collect([source], out), build, out, Workers(count=2, block=2), settings={"kind": sys.argv[4]}
-)
-print(json.dumps({"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}))
-"""
+HAS_RAY = importlib.util.find_spec("ray") is not None
+HAS_ARROW = importlib.util.find_spec("pyarrow") is not None
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    for number in range(7):
-        Image.new("RGB", (24, 16), (30 * number, 10, 200)).save(folder / f"{number}.png")
-    (folder / "broken.png").write_bytes(b"no picture")
-    return folder
+    for number in range(5):
+        photograph(tmp_path / "archive" / f"{number}.png", number, bright=number != 3)
+    photograph(tmp_path / "archive" / "deep" / "5.jpg", 5)
+    (tmp_path / "archive" / "broken.png").write_bytes(b"no picture")
+    return tmp_path / "archive"
 
 
-def bulk(archive: Path, out: Path, kind: str = "a") -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def plain(archive: Path, tmp_path: Path) -> dict[str, bytes]:
+    """The results of the plain command by their names."""
+    run_batch(collect([archive], tmp_path / "plain"), restoring(RESTORER, OPTIONS), options_of(tmp_path / "plain"))
+    return pictures(tmp_path / "plain")
+
+
+@pytest.fixture
+def in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three stages one after the other in this process, in the place of Ray."""
+    pytest.importorskip("pyarrow")
+    from gpen_core.bulk import run
+    from gpen_core.bulk.stages import Networks, Reader, Writer, packed, unpacked
+
+    def stages(todo, build, workers, options):
+        networks = Networks(build)
+        for item in todo:
+            for read in Reader(options)(packed([item])):
+                for done in networks(read):
+                    for table in Writer(options)(done):
+                        (one,) = unpacked(table)
+                        if one.fatal:
+                            raise PictureError(one.fatal)
+                        yield one.report, one.stamps
+
+    monkeypatch.setattr(run, "_on_ray", stages)
+    monkeypatch.setattr(run, "_ray_data", lambda: None)
+
+
+def options_of(folder: Path, **settings) -> BatchOptions:
+    return BatchOptions(report=folder / "report.json", settings=settings)
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    found = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(("report", ".")))
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
+
+
+def bulk(inputs: list[str], out: str, **settings):
+    items = collect_archive(inputs, out)
+    build = lambda: restoring(RESTORER, OPTIONS, pasted=False)  # noqa: E731
+    return restore_archive(items, build, out, Workers(), options_of(Path("unused"), **settings))
+
+
+def rows_of(report: Path) -> list[dict]:
+    from pyarrow import parquet
+
+    return list(parquet.read_table(report).to_pylist())
+
+
+def test_the_stages_write_what_the_plain_command_writes(archive, plain, tmp_path, in_turns):
+    out = tmp_path / "out"
+    summary = bulk([str(archive)], str(out))
+    assert (summary.done, summary.faces, summary.faceless) == (6, 5, 1)
+    assert pictures(out) == plain
+    rows = {Path(row["input"]).name: row for row in rows_of(out / "report.parquet")}
+    assert len(rows) == 7
+    assert "broken.png is not a picture" in rows["broken.png"]["reason"]
+    assert (rows["0.png"]["face"], rows["0.png"]["left"]) == (0, 25.0)
+    assert rows["3.png"]["status"] == "copied"
+    assert rows["3.png"]["face"] is None
+
+
+def test_the_same_run_again_does_what_is_broken_gone_or_new(archive, tmp_path, in_turns):
+    out = tmp_path / "out"
+    bulk([str(archive)], str(out))
+    (out / "2.png").unlink()
+    photograph(archive / "1.png", 77)
+    photograph(archive / "broken.png", 8)
+    photograph(archive / "new.png", 9)
+    kept = (out / "0.png").stat().st_mtime_ns
+    summary = bulk([str(archive)], str(out))
+    assert (summary.done, summary.skipped, summary.failed) == (4, 4, ())
+    assert (out / "0.png").stat().st_mtime_ns == kept
+    assert len(rows_of(out / "report.parquet")) == 8
+    with pytest.raises(ConfigError, match=r"strength was None, now 0\.5"):
+        bulk([str(archive)], str(out), strength=0.5)
+
+
+def test_archives_and_object_stores_give_the_same_files(archive, plain, tmp_path, in_turns):
+    members = {p.relative_to(archive).as_posix(): p.read_bytes() for p in archive.rglob("*") if p.is_file()}
+    shard = tar(tmp_path / "shard.tar", members)
+    assert bulk([str(shard)], str(tmp_path / "from-tar")).done == 6
+    assert pictures(tmp_path / "from-tar" / "shard") == plain
+    far = fsspec.filesystem("memory")
+    far.put(str(archive), "/in/album", recursive=True)
+    assert bulk(["memory://in/album"], "memory://out/album").done == 6
+    found = {path.removeprefix("/out/album/"): far.cat_file(path) for path in far.find("/out/album")}
+    assert {name: data for name, data in found.items() if not name.startswith("report")} == plain
+    rows = {row["input"]: row for row in rows_of_bytes(found["report.parquet"], tmp_path)}
+    assert "memory:///in/album/broken.png is not a picture" in rows["memory:///in/album/broken.png"]["reason"]
+    assert rows["memory:///in/album/0.png"]["output"] == "memory:///out/album/0.png"
+    # From anywhere the same command goes on: what is gone or has changed is done, nothing else.
+    far.rm_file("/out/album/4.png")
+    far.pipe("/in/album/broken.png", members["1.png"])
+    summary = bulk(["memory://in/album"], "memory://out/album")
+    assert (summary.done, summary.skipped, summary.failed) == (2, 5, ())
+
+
+def rows_of_bytes(data: bytes, folder: Path) -> list[dict]:
+    (folder / "rows.parquet").write_bytes(data)
+    return rows_of(folder / "rows.parquet")
+
+
+def test_a_run_into_an_object_store_goes_on_from_what_was_sent(archive, plain, tmp_path, in_turns, monkeypatch):
+    from gpen_core.bulk import afar
+
+    monkeypatch.setattr(afar, "_EVERY", 0.0)
+    items = collect_archive([str(archive)], "memory://cut")
+    seen = []
+
+    def stop(report):
+        seen.append(report.input)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    parts = (lambda: restoring(RESTORER, OPTIONS, pasted=False), "memory://cut", Workers(), options_of(Path("unused")))
+    with pytest.raises(KeyboardInterrupt):
+        restore_archive(items, *parts, finished=stop)
+    # The fourth was noted, and not yet sent.
+    assert restore_archive(items, *parts, finished=stop).skipped == 3
+    pieces = fsspec.filesystem("memory").find("/cut/report.parquet.parts")
+    assert sum(b'"settings": {}' in fsspec.filesystem("memory").cat_file(piece) for piece in pieces) == 1
+
+
+def test_a_row_that_is_no_picture_is_told_in_a_line_and_the_others_are_done(archive, tmp_path, in_turns):
+    (tmp_path / "list.csv").write_text(
+        "input,output\narchive/0.png,a.png\n,b.png\nmemory://gone/x.png,c.png\narchive/none.png,d.png\n"
+        "archive/1.png,../e.png\narchive/2.png,f.xyz\n"
+    )
+    summary = bulk([str(tmp_path / "list.csv")], str(tmp_path / "out"))
+    assert summary.done == 1
+    said = [report.reason for report in summary.failed]
+    assert [text.split(" (")[0].split(";")[0] for text in said] == [
+        f"{tmp_path}/list.csv, row 2: input is ''",
+        "memory://gone/x.png cannot be fetched",
+        f"{tmp_path}/archive/none.png: no such file",
+        f"{tmp_path}/archive/1.png: its name leads out of the folder of results",
+        f"{tmp_path}/out/f.xyz: no format has the suffix '.xyz'",
+    ]
+    assert not any("\n" in text for text in said)
+    assert sorted(pictures(tmp_path / "out")) == ["a.png"]
+
+
+@pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")
+def test_what_travels_of_a_face_is_what_it_shows():
+    import torch
+
+    from gpen_core.bulk.stages import packed, unpacked
+
+    batch = torch.rand(64, 3, 32, 32)
+    table = packed([batch[7], batch[8].t() if batch[8].ndim == 2 else batch[8, :, ::2]])
+    assert table.nbytes < 3 * batch[7].nbytes
+    first, second = unpacked(table)
+    assert torch.equal(first, batch[7])
+    assert torch.equal(second, batch[8, :, ::2])
+
+
+def child(archive: Path, out: Path, kind: str = "a") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "RAY_AUTH_MODE": "disabled"}
-    command = [sys.executable, "-c", BULK, str(archive), str(out), str(out.parent / "kill"), kind]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, str(ROOT / "tests" / "bulk_run.py"), str(archive), str(out), str(out.parent / "kill")]
+    return subprocess.run(
+        [*command, "0", kind], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def said(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
@@ -66,72 +207,33 @@ def said(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray; install gpen[ray]")
+@pytest.mark.skipif(not HAS_RAY, reason="needs Ray; install gpen[ray]")
 def test_a_killed_worker_loses_nothing_and_the_same_command_does_what_is_left(archive, tmp_path):
-    from pyarrow import parquet
-
     out = tmp_path / "out"
     (tmp_path / "kill").touch()
-    first = said(bulk(archive, out))
+    first = said(child(archive, out))
     assert not (tmp_path / "kill").exists()
-    assert (first["done"], first["skipped"], len(first["failed"])) == (7, 0, 1)
-    rows = parquet.read_table(out / "report.parquet").to_pylist()
-    assert sorted(Path(row["input"]).name for row in rows) == sorted(p.name for p in archive.iterdir())
-    (broken,) = [row for row in rows if row["status"] == "failed"]
-    assert "broken.png is not a picture" in broken["reason"]
-    with Image.open(out / "3.png") as picture:
-        assert picture.getpixel((0, 0)) == (255 - 90, 245, 55)
-    # Of what is there nothing is done again; what is broken, gone or new is.
-    (out / "2.png").unlink()
-    Image.new("RGB", (24, 16)).save(archive / "broken.png")
+    assert (first["done"], first["skipped"], len(first["failed"])) == (6, 0, 1)
+    rows = rows_of(out / "report.parquet")
+    names = sorted(p.name for p in archive.rglob("*") if p.is_file())
+    assert sorted(Path(row["input"]).name for row in rows) == names
+    with Image.open(out / "3.png") as ours, Image.open(archive / "3.png") as theirs:
+        assert ours.getpixel((0, 0)) == tuple(255 - value for value in theirs.getpixel((0, 0)))
     stamps = {p.name: p.stat().st_mtime_ns for p in out.glob("*.png")}
-    second = said(bulk(archive, out))
-    assert (second["done"], second["skipped"], second["failed"]) == (2, 6, [])
-    assert {name: (out / name).stat().st_mtime_ns for name in stamps} == stamps
-    refused = bulk(archive, out, kind="b")
-    assert "holds results made with other options" in refused.stderr
+    (out / "2.png").unlink()
+    second = said(child(archive, out))
+    assert (second["done"], second["skipped"], len(second["failed"])) == (1, 5, 1)
+    assert {p.name for p in out.glob("*.png") if p.stat().st_mtime_ns != stamps[p.name]} == {"2.png"}
+    assert "had other settings (kind was 'a', now 'b')" in child(archive, out, kind="b").stderr
 
 
 def test_workers_that_make_no_sense_are_refused():
-    from gpen_core.bulk import Workers
-
     with pytest.raises(InputError, match="count and block must be at least 1"):
         Workers(count=0)
 
 
 def test_without_ray_the_extra_is_named(archive, tmp_path, monkeypatch):
-    from gpen_core.batch import collect
-    from gpen_core.bulk import Workers, restore_archive
-
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(MissingPackageError, match=r"gpen\[ray\]"):
-        restore_archive(collect([archive], tmp_path / "out"), lambda: None, tmp_path / "out", Workers(), settings={})
-
-
-def test_a_worker_does_what_the_plain_command_does(archive, tmp_path):
-    pytest.importorskip("pyarrow")
-    from gpen_core.batch import BatchOptions, collect, restoring, run_batch
-    from gpen_core.bulk import _Worker
-    from gpen_core.options import RestoreOptions
-
-    class Nothing:
-        """Finds no face, so a picture is copied."""
-
-        def restore_many(self, pictures, options, **parts):
-            for picture in pictures:
-                yield type("Result", (), {"picture": picture, "faces": []})()
-
-        model = type("M", (), {"parameters": lambda self: iter([torch.zeros(1)])})()
-
-    process = restoring(Nothing(), RestoreOptions())
-    plain, ours = tmp_path / "plain", tmp_path / "ours"
-    run_batch(collect([archive], plain), process, BatchOptions(report=plain / "report.json"))
-    (tmp_path / "parts").mkdir()
-    items = collect([archive], ours)
-    block = {"source": [str(i.source) for i in items], "target": [str(i.target) for i in items]}
-    rows = _Worker(lambda: (process, BatchOptions(report=ours / "report.json")), tmp_path / "parts", "{}")(block)
-    assert rows["status"].count("failed") == 1
-    assert len(list((tmp_path / "parts").iterdir())) == 1
-    for path in plain.glob("*.png"):
-        assert path.read_bytes() == (ours / path.name).read_bytes()
+        bulk([str(archive)], str(tmp_path / "out"))

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import InputError
 from ..images.reading import claims_of
@@ -138,9 +139,21 @@ def _say_what_is_passed_over(error: OSError) -> None:
     warnings.warn(f"{error.filename} cannot be read and is passed over: {error.strerror}", stacklevel=2)
 
 
-def refuse_collisions(items: Sequence[Item]) -> None:
+class HasTarget(Protocol):
+    """Something whose result has a name."""
+
+    @property
+    def source(self) -> Path | str:
+        """Where it comes from."""
+
+    @property
+    def target(self) -> Path | str:
+        """Where its result goes."""
+
+
+def refuse_collisions(items: Sequence[HasTarget]) -> None:
     """Raises InputError where two results would have the same name."""
-    seen: dict[str, Path] = {}
+    seen: dict[str, Path | str] = {}
     for item in items:
         key = spelt_alike(os.path.abspath(item.target))
         if key in seen:

@@ -40,11 +40,13 @@ def restoring(
     aligned: bool = False,
     strength_of: StrengthOf | None = None,
     within: Masks | None = None,
+    pasted: bool = True,
 ) -> Process:
     """Restores every face. scale: results so many times as wide and high, by `upscaler`, or bilinearly without one.
 
     aligned, strength_of: as `FaceRestorer.restore_many` takes them. within: what of each picture may change. Faces are
-    found in the larger picture; the least and largest size of the options are those in the picture that came. Raises
+    found in the larger picture; the least and largest size of the options are those in the picture that came. pasted:
+    False leaves pasting to who asks for the result's picture or faces, which may be in another process. Raises
     ConfigError at once for an option that aligned faces cannot honour.
     """
     if aligned:
@@ -57,16 +59,10 @@ def restoring(
     def restored(pictures: Sequence[Picture]) -> Sequence[Processed]:
         plain = pictures if aligned else map(larger.plain, pictures)
         may_change = None if within is None else (_larger(within(picture), scale) for picture in pictures)
-        return list(
-            restorer.restore_many(
-                plain,
-                options,
-                within=may_change,
-                canvases=map(larger.canvas, pictures) if apart else None,
-                aligned=aligned,
-                strength_of=strength_of,
-            )
-        )
+        canvases = map(larger.canvas, pictures) if apart else None
+        parts = (None, None, may_change, canvases)
+        unpasted = restorer.unpasted(plain, options, parts, aligned=aligned, strength_of=strength_of)
+        return [one.result if pasted else one for one in unpasted]
 
     return restored
 

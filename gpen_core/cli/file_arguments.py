@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,22 +112,30 @@ def run_pictures(
 
     settings: what results depend on. remedy: what might find faces where none was found. other: of BatchOptions.
     """
+    from ..batch import run_batch
+
     report = _report_path(arguments, items)
     batch = batch_options(arguments, report=report, settings={**settings, "quality": arguments.quality}, **other)
-    summary = _run_with_progress(items, process, batch, quiet=arguments.quiet)
+
+    def run(**told: Any) -> BatchSummary:
+        return run_batch(items, process, batch, **told)
+
+    summary = with_progress(run, len(items), quiet=arguments.quiet)
     return conclude(summary, report, aligned=getattr(arguments, "aligned", False), remedy=remedy), report
 
 
-def _run_with_progress(items: Sequence[Item], process: Process, options: BatchOptions, *, quiet: bool) -> BatchSummary:
-    """Does the run with a progress bar on stderr: pictures done, time left, faces a second; failures as they happen."""
+def with_progress(run: Callable[..., BatchSummary], total: int, *, quiet: bool) -> BatchSummary:
+    """Does a run with a progress bar on stderr: pictures done, time left, faces a second; failures as they happen.
+
+    run: takes `finished` and `skipped`, as `run_batch` does.
+    """
     from tqdm import tqdm
 
-    from ..batch import run_batch
     from ..report import PictureReport
 
     faces = 0
     said = Unread(sys.stderr)
-    with tqdm(total=len(items), unit="picture", disable=quiet, dynamic_ncols=True, file=said) as bar:
+    with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True, file=said) as bar:
 
         def finished(report: PictureReport) -> None:
             nonlocal faces
@@ -138,10 +146,10 @@ def _run_with_progress(items: Sequence[Item], process: Process, options: BatchOp
             if report.status == "failed":
                 bar.write(f"gpen: {report.reason}", file=said)
 
-        return run_batch(items, process, options, finished=finished, skipped=bar.update)
+        return run(finished=finished, skipped=bar.update)
 
 
-def conclude(summary: BatchSummary, report: Path, *, aligned: bool = False, remedy: str = "") -> int:
+def conclude(summary: BatchSummary, report: Path | str, *, aligned: bool = False, remedy: str = "") -> int:
     """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face.
     remedy: what might find faces where none was found."""
     done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..archives import Entry, listed
+from ..archives import Entry, is_address, listed
 from ..errors import PictureError, TrainingError
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
@@ -41,7 +41,7 @@ class FaceFolder:
     def __init__(
         self, root: str | Path, size: int, *, upscale: bool = False, weights: Mapping[str, float] | None = None
     ) -> None:
-        self.root, self.size = root if isinstance(root, str) and "://" in root else Path(root), size
+        self.root, self.size = root if isinstance(root, str) and is_address(root) else Path(root), size
         if isinstance(self.root, Path) and not self.root.is_dir():
             raise TrainingError(f"{self.root} is not a folder; training takes a folder of aligned face pictures")
         self.entries = list(_entries(self.root))

@@ -28,7 +28,8 @@ class Kept:
             self._file = self._path.open("a+b")
             self._file.seek(0)
             data = self._file.read()
-            self.rows = [row for row in json_lines(data.splitlines(keepends=True)) if isinstance(row, list) and len(row) == self._width]
+            rows = json_lines(data.splitlines(keepends=True))
+            self.rows = [row for row in rows if isinstance(row, list) and len(row) == self._width]
             if data and not data.endswith(b"\n"):
                 self._file.write(b"\n")
         return self

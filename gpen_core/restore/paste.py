@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -199,6 +199,29 @@ class PictureWork:
         )
         decoded = self._canvas.with_pixels(pixels)
         return RestoredPicture(picture=convert_like(decoded, self._given), faces=faces, decoded=decoded)
+
+
+@dataclass(frozen=True, eq=False)
+class Unpasted:
+    """A picture whose faces are restored, and put back when it is first asked for, wherever that is."""
+
+    work: PictureWork
+    options: RestoreOptions
+
+    @cached_property
+    def result(self) -> RestoredPicture:
+        """The picture with all faces put back."""
+        return self.work.result(self.options)
+
+    @property
+    def picture(self) -> Any:
+        """That of the result."""
+        return self.result.picture
+
+    @property
+    def faces(self) -> tuple[RestoredFace, ...]:
+        """Those of the result."""
+        return self.result.faces
 
 
 def _over_all(face: Tensor | None, mask: Tensor, strength: Tensor | None, side: int, *, antialias: bool) -> Window:

@@ -19,7 +19,7 @@ from ..options import Masking, RestoreOptions, Selection
 from .align import align_faces, check_aligned, take_whole, whole_face
 from .detect import find_faces
 from .masks import CropMasks, masks_for
-from .paste import PictureWork, StrengthOf
+from .paste import PictureWork, StrengthOf, Unpasted
 from .result import RestoredPicture
 from .run import BatchSizer, Prepare, run_faces
 
@@ -166,15 +166,34 @@ class FaceRestorer:
         where pictures are aligned faces. aligned, strength_of: as `restore` takes them, for all. Only the pictures of
         one batch, and a few without faces between them, are held at a time.
         """
+        parts = (detections, masks, within, canvases)
+        for work in self.unpasted(
+            pictures, options, parts, aligned=aligned, strength_of=strength_of, progress=progress
+        ):
+            yield work.result
+
+    def unpasted(
+        self,
+        pictures: Iterable[PictureLike],
+        options: RestoreOptions | None = None,
+        parts: Sequence[Iterable[Any] | None] = (),
+        *,
+        aligned: bool = False,
+        strength_of: StrengthOf | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Unpasted]:
+        """What `restore_many` gives, with pasting left to whoever asks for a result, in whatever process.
+
+        parts: detections, masks, within and canvases, as `restore_many` takes them.
+        """
         options = options or RestoreOptions()
         if aligned:
             check_aligned(options)
         size, sizer = self.model.config.in_size, self._sizer(options)
         held: deque[PictureWork] = deque()
         waiting: deque[tuple[PictureWork, int]] = deque()
-        parts = (detections, masks, within, canvases)
         found = done = 0
-        works = self._works(pictures, [iter(part or ()) for part in parts], options, aligned, strength_of)
+        works = self._works(pictures, parts, options, aligned, strength_of)
         for work in chain(works, [None]):
             if work is not None:
                 held.append(work)
@@ -191,12 +210,13 @@ class FaceRestorer:
     def _works(
         self,
         pictures: Iterable[PictureLike],
-        parts: Sequence[Iterator[Any]],
+        given_parts: Sequence[Iterable[Any] | None],
         options: RestoreOptions,
         aligned: bool,
         strength_of: StrengthOf | None,
     ) -> Iterator[PictureWork]:
-        """parts: detections, masks, what may change, and canvases, as far as they go."""
+        """given_parts: detections, masks, what may change, and canvases, as far as they go."""
+        parts = [iter(part or ()) for part in (*given_parts, *[None] * 4)[:4]]
         for given in pictures:
             picture = as_picture(given)
             faces, masks, within, canvas = (next(part, None) for part in parts)
@@ -252,7 +272,7 @@ class FaceRestorer:
         return self.parser
 
 
-def _completed(held: deque[PictureWork], options: RestoreOptions) -> Iterator[RestoredPicture]:
-    """The results of the first of `held`, as far as their faces are done; they are held no more."""
+def _completed(held: deque[PictureWork], options: RestoreOptions) -> Iterator[Unpasted]:
+    """The first of `held`, as far as their faces are done; they are held no more."""
     while held and held[0].complete:
-        yield held.popleft().result(options)
+        yield Unpasted(held.popleft(), options)

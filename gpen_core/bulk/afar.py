@@ -1,0 +1,81 @@
+"""Results that go to an object store: what is there, and the journal of the run beside it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ..archives import listed, remote
+from ..batch.journal import Stamp
+from ..errors import PictureError
+
+_PIECES = "report.parquet.parts"
+#: Seconds between two pieces; a run that is killed does again what it did since the last.
+_EVERY = 30.0
+
+
+def sizes_below(address: str) -> dict[str, Stamp]:
+    """Address → size of everything below one."""
+    try:
+        return {file: [size] for file, _, size in listed(address)}
+    except FileNotFoundError:
+        return {}
+
+
+class Mirror:
+    """A journal kept below an address, in pieces: object stores append to nothing.
+
+    report: of the run, on this machine; its journal is fetched at once, so that a run anywhere goes on from it.
+    Raises PictureError where the store cannot be read or written.
+    """
+
+    def __init__(self, address: str, report: Path) -> None:
+        self._system, self._root = remote(f"{address.rstrip('/')}/{_PIECES}")
+        self._address, self._report = address.rstrip("/"), report
+        self._journal = report.with_name(report.name + ".part")
+        self._sent, self._at = 0, time.monotonic()
+        self._before = sorted(self._system.find(self._root)) if self._system.exists(self._root) else []
+        header = b""
+        with self._journal.open("wb") as file:
+            for piece in self._before:
+                for line in self._system.cat_file(piece).splitlines(keepends=True):
+                    # A run that was killed just after it had sent all anew left both.
+                    if line.startswith(b'{"settings"'):
+                        if header:
+                            continue
+                        header = line
+                    file.write(line)
+        if not self._before:
+            self._journal.unlink()
+
+    def begin(self) -> None:
+        """Sends the journal as it is now, in the place of what was there."""
+        self._send()
+        for piece in self._before:
+            self._system.rm_file(piece)
+
+    def follow(self) -> None:
+        """Sends what is new, every now and then."""
+        if time.monotonic() - self._at >= _EVERY:
+            self._send()
+
+    def finish(self) -> None:
+        """Sends what is new, and the report."""
+        self._send()
+        name = f"{self._address}/{self._report.name}"
+        self._put(self._report.read_bytes(), remote(name)[1])
+
+    def _send(self) -> None:
+        with self._journal.open("rb") as file:
+            file.seek(self._sent)
+            new = file.read()
+        if new:
+            self._put(new, f"{self._root}/{time.time_ns():020d}")
+        self._sent, self._at = self._sent + len(new), time.monotonic()
+
+    def _put(self, data: bytes, path: str) -> None:
+        try:
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._system.pipe_file(path, data)
+        except OSError as error:
+            raise PictureError(f"{self._address} cannot be written: {error}") from error

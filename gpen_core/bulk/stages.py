@@ -1,0 +1,193 @@
+"""The three stages of a run on Ray Data, each a function or an actor over tables of one column: what it is given of
+each picture, pickled. So a picture of any size, depth and kind travels as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..archives import is_address, remote
+from ..batch import BatchOptions, Item
+from ..batch.journal import Stamp, stamp
+from ..batch.results import Processed
+from ..batch.steps import Decoded, Process, decode, processed, write
+from ..errors import GPENError, PictureError
+from ..images.damage import guarded
+from ..report import PictureReport
+from .inputs import ArchiveItem
+
+COLUMN = "picture"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """A picture on its way. data: the bytes of one that is no file of its own here; stamp: of what was read."""
+
+    item: ArchiveItem
+    decoded: Decoded
+    stamp: Stamp
+    data: bytes | None = None
+    result: Processed | GPENError | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The end of it. stamps: of input and result. fatal: why the run cannot go on."""
+
+    report: PictureReport
+    stamps: tuple[Stamp, Stamp]
+    fatal: str = ""
+
+
+class Reader:
+    """Items → pictures."""
+
+    def __init__(self, options: BatchOptions) -> None:
+        self._options = options
+
+    def __call__(self, table: Any) -> Iterator[Any]:
+        """One table for each picture."""
+        for item in unpacked(table):
+            yield packed([self._read(item)])
+
+    def _read(self, item: ArchiveItem) -> Carried:
+        nothing = Item(source=Path(), target=Path())
+        if item.fault:
+            fault = Decoded(item=nothing, picture=None, error=PictureError(item.fault), seconds=0.0)
+            return Carried(item=item, decoded=fault, stamp=item.stamp)
+        if item.is_file:
+            file = Path(item.source)
+            found = item.stamp or stamp(file)
+            decoded = decode(Item(source=file, target=Path()), self._options)
+            return Carried(item=item, decoded=decoded, stamp=found)
+        try:
+            with guarded(f"{item.source} cannot be fetched"):
+                data = item.entry.read()
+        except GPENError as error:
+            gone = Decoded(item=nothing, picture=None, error=PictureError(str(error)), seconds=0.0)
+            return Carried(item=item, decoded=gone, stamp=item.stamp)
+        with tempfile.TemporaryDirectory() as place:
+            file = _local(item, data, place)
+            decoded = decode(Item(source=file, target=Path()), self._options)
+        if decoded.error is not None:
+            decoded = replace(decoded, error=PictureError(str(decoded.error).replace(str(file), item.source)))
+        return Carried(item=item, decoded=decoded, data=data, stamp=item.stamp or [len(data)])
+
+
+class Networks:
+    """Pictures → results whose faces are yet to be pasted; an actor, whose networks are loaded once."""
+
+    def __init__(self, build: Any) -> None:
+        self._process: Process = build()
+
+    def __call__(self, table: Any) -> Iterator[Any]:
+        """One table for each picture; those of a table share batches of faces."""
+        group: list[Carried] = unpacked(table)
+        done = processed([carried.decoded for carried in group], self._process)
+        for carried, (_, result, seconds) in zip(group, done, strict=True):
+            told = PictureError(str(result)) if isinstance(result, GPENError) else result
+            yield packed([replace(carried, result=told, seconds=seconds)])
+
+
+class Writer:
+    """Results → files, and what became of each picture."""
+
+    def __init__(self, options: BatchOptions) -> None:
+        self._options = options
+
+    def __call__(self, table: Any) -> Iterator[Any]:
+        """One table for each picture, whose file has its final name by then."""
+        for carried in unpacked(table):
+            yield packed([self._written(carried)])
+
+    def _written(self, carried: Carried) -> Done:
+        item = carried.item
+        far = is_address(item.target)
+        with ExitStack() as stack:
+            place = stack.enter_context(tempfile.TemporaryDirectory()) if far or carried.data is not None else ""
+            source = Path(item.source) if carried.data is None else _local(item, carried.data, place)
+            target = Path(place, "result", PurePosixPath(item.target).name) if far else Path(item.target)
+            decoded = replace(carried.decoded, item=Item(source=source, target=target))
+            result = carried.result or PictureError(f"{item.source} came without a result")
+            fatal = ""
+            try:
+                report = write(decoded, result, carried.seconds, self._options)
+                if far and report.status != "failed":
+                    with guarded(f"{item.target} cannot be written"):
+                        system, path = remote(item.target)
+                        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+                        system.put_file(str(target), path)
+            except (GPENError, OSError) as error:
+                report = PictureReport(input=item.source, status="failed", reason=str(error))
+                fatal = str(error) if not far else ""
+            size = target.stat().st_size if report.status != "failed" else 0
+        words = {name: item.source for name in (str(source),) if name != item.source}
+        words |= {str(target): item.target} if far else {}
+        report = replace(
+            report,
+            input=item.source,
+            output=item.target if report.status != "failed" else None,
+            reason=report.reason and _said(report.reason, words),
+            notes=tuple(_said(note, words) for note in report.notes),
+        )
+        result_stamp = None if report.status == "failed" else [size]
+        return Done(report=report, stamps=(carried.stamp, result_stamp), fatal=fatal)
+
+
+def _said(text: str, words: dict[str, str]) -> str:
+    for ours, theirs in words.items():
+        text = text.replace(ours, theirs)
+    return text
+
+
+def _local(item: ArchiveItem, data: bytes, place: str) -> Path:
+    """A file that holds `data`, of the picture's own name."""
+    file = Path(place, PurePosixPath(item.source).name)
+    file.write_bytes(data)
+    return file
+
+
+def _fixed(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(values)
+
+
+class _Pickler(pickle.Pickler):
+    """Tensors as arrays: of a view only what it shows, and nothing of a device. Options' mappings as what they hold."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """How one of these is made again; NotImplemented for all else."""
+        if isinstance(value, MappingProxyType):
+            return _fixed, (dict(value),)
+        if type(value) is Tensor and value.dtype != torch.bfloat16:
+            return torch.from_numpy, (value.detach().cpu().contiguous().numpy(),)
+        return NotImplemented
+
+
+def packed(values: Iterable[Any]) -> Any:
+    """A table of `values`."""
+    import pyarrow
+
+    rows = []
+    for value in values:
+        buffer = io.BytesIO()
+        _Pickler(buffer, protocol=5).dump(value)
+        rows.append(buffer.getbuffer())
+    # Columns of ordinary binary end at 2 GB.
+    return pyarrow.table({COLUMN: pyarrow.array(rows, pyarrow.large_binary())})
+
+
+def unpacked(table: Any) -> list[Any]:
+    """The values of a table."""
+    return [pickle.loads(value.as_buffer()) for value in table.column(COLUMN)]

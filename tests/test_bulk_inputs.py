@@ -1,0 +1,141 @@
+"""What a bulk run takes: folders, tar archives, listings, here and far away; and what it says of rows that are none."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import fsspec
+import pytest
+from small_batches import photograph
+
+from gpen_core.bulk import collect_archive
+from gpen_core.errors import InputError, MissingPackageError
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def targets(inputs: list[Path | str], out: str = "/out", **options) -> dict[str, str]:
+    return {item.source: item.target for item in collect_archive([str(i) for i in inputs], out, **options)}
+
+
+def faults(inputs: list[Path | str]) -> list[str]:
+    return [item.fault for item in collect_archive([str(i) for i in inputs], "/out") if item.fault]
+
+
+def test_a_folder_gives_the_names_that_the_plain_command_gives(tmp_path):
+    from gpen_core.batch import collect
+
+    for name in ("a.png", "b/c.jpg", "b/c.png", "d.gif"):
+        photograph(tmp_path / "in" / name, 1)
+    plain = {str(item.source): str(item.target) for item in collect([tmp_path / "in"], Path("/out"))}
+    assert targets([tmp_path / "in"]) == plain
+    assert set(targets([tmp_path / "in"], suffix=".png").values()) == {
+        "/out/a.png", "/out/b/c.jpg.png", "/out/b/c.png.png", "/out/d.png"
+    }  # fmt: skip
+
+
+def test_an_archive_is_a_folder_of_its_members_named_or_found(tmp_path):
+    data = photograph(tmp_path / "one.png", 1).read_bytes()
+    shard = tar(tmp_path / "in" / "shard-0.tar", {"x/1.png": data, "x/1.json": b"{}", "2.jpg": data})
+    wanted = {f"{shard}/x/1.png": "/out/shard-0/x/1.png", f"{shard}/2.jpg": "/out/shard-0/2.jpg"}
+    assert targets([shard]) == targets([tmp_path / "in"]) == wanted
+    items = collect_archive([str(shard)], "/out")
+    assert [item.entry.read() for item in items] == [data, data]
+
+
+def test_a_listing_names_pictures_and_perhaps_results(tmp_path):
+    (tmp_path / "list.csv").write_text("input,output\na/1.png,\na/b/2.png,\n/elsewhere/3.png,three.jpg\n")
+    assert targets([tmp_path / "list.csv"]) == {
+        f"{tmp_path}/a/1.png": f"/out{tmp_path}/a/1.png",
+        f"{tmp_path}/a/b/2.png": f"/out{tmp_path}/a/b/2.png",
+        "/elsewhere/3.png": "/out/three.jpg",
+    }
+    (tmp_path / "near.csv").write_text("input\na/1.png\na/b/2.png\n")
+    assert list(targets([tmp_path / "near.csv"]).values()) == ["/out/1.png", "/out/b/2.png"]
+
+
+def test_a_listing_may_be_parquet_with_addresses(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = {"input": ["memory://set/a/1.png", "memory://set/b/2.png", None], "width": [1, 2, 3]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "list.parquet")
+    found = targets([tmp_path / "list.parquet"])
+    assert list(found.values())[:2] == ["/out/a/1.png", "/out/b/2.png"]
+    assert faults([tmp_path / "list.parquet"]) == [
+        f"{tmp_path}/list.parquet, row 3: input is None; it must be a path or an address"
+    ]
+
+
+def test_addresses_name_folders_patterns_archives_and_listings(tmp_path):
+    data = photograph(tmp_path / "one.png", 1).read_bytes()
+    far = fsspec.filesystem("memory")
+    far.pipe("/album/a/1.png", data)
+    far.pipe("/album/a/notes.txt", b"no picture")
+    far.pipe("/album/2.jpg", data)
+    far.pipe("/album/s.tar", tar(tmp_path / "s.tar", {"3.png": data}).read_bytes())
+    far.pipe("/album/lists/l.csv", b"input\n../a/1.png\nmemory://album/2.jpg\n")
+    everything = targets(["memory://album"])
+    assert sorted(everything.values()) == ["/out/2.jpg", "/out/a/1.png", "/out/s/3.png"]
+    assert list(targets(["memory://album/*.jpg"]).values()) == ["/out/2.jpg"]
+    assert list(targets(["memory://album/a/1.png"]).values()) == ["/out/1.png"]
+    assert list(targets(["memory://album/s.tar"]).values()) == ["/out/s/3.png"]
+    assert len(targets(["memory://album/lists/l.csv"])) == 2
+    assert list(targets(["memory://album/2.jpg"], "memory://results").values()) == ["memory:///results/2.jpg"]
+    with pytest.raises(InputError, match="memory://nothing/here"):
+        targets(["memory://nothing/here"])
+    with pytest.raises(MissingPackageError, match="nowhere://album cannot be reached"):
+        targets(["nowhere://album"])
+
+
+def test_what_cannot_be_tried_is_an_item_that_says_so(tmp_path):
+    data = photograph(tmp_path / "one.png", 1).read_bytes()
+    whole = tar(tmp_path / "whole.tar", {"../../out.png": data, "/1.png": data, "2.png": data}).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[: len(whole) - 12_000])
+    (tmp_path / "text.tar").write_bytes(b"no archive" * 200)
+    (tmp_path / "list.csv").write_text("input,output\n,x.png\na.png,../../b.png\nc.png,c.png\n")
+    assert faults([tmp_path / "whole.tar"]) == [
+        f"{tmp_path}/whole.tar/../../out.png: its name leads out of the folder of results; name it otherwise"
+    ]
+    assert "/out/whole/1.png" in targets([tmp_path / "whole.tar"]).values()
+    assert [fault.split(" (")[0] for fault in faults([tmp_path / "text.tar"])] == [
+        f"the archive {tmp_path}/text.tar cannot be read"
+    ]
+    assert faults([tmp_path / "list.csv"]) == [
+        f"{tmp_path}/list.csv, row 1: input is ''; it must be a path or an address",
+        f"{tmp_path}/a.png: its name leads out of the folder of results; name it otherwise",
+    ]
+    assert all(target.startswith("/out/") and ".." not in target for target in targets([tmp_path]).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("l.csv", "path\na.png\n", "has the columns path; it needs 'input'"),
+        ("l.csv", "", "has the columns none; it needs 'input'"),
+        ("l.parquet", "no table", r"l\.parquet cannot be read"),
+        ("l.csv", "input,output\na.png,x.png\nb.png,x.png\n", "would both become"),
+    ],
+)
+def test_a_listing_that_is_none_is_refused_in_a_line(name, text, said, tmp_path):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / name).write_text(text)
+    with pytest.raises((InputError, ValueError), match=said) as refused:
+        collect_archive([str(tmp_path / name)], "/out")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_empty_place_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no picture found"):
+        collect_archive([str(tmp_path)], "/out")
