@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gpen_core.errors import HashMismatchError, HubError, InputError, PictureError
+from gpen_core.errors import HashMismatchError, HubError, InputError, MissingPackageError, PictureError
 from gpen_core.images import read_picture
 from gpen_core.measures import catalogue
 from gpen_core.measures.catalogue import Needs
@@ -275,8 +276,28 @@ def test_weights_that_are_not_at_hand_are_named(tmp_path, monkeypatch):
     assert torch.hub.get_dir() == before
 
 
-def test_measures_that_no_licence_permits_are_named():
-    with pytest.raises(InputError, match=r"musiq is not offered: .*non-commercial"):
+def test_measures_of_a_package_with_another_licence_are_asked_only_where_it_is(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    with pytest.raises(MissingPackageError, match=r"musiq .* non-commercial .*pip install pyiqa"):
         catalogue.make(("musiq",), Needs())
     with pytest.raises(InputError, match=r"no measure is called 'beauty'; there are psnr"):
         catalogue.make(("beauty",), Needs())
+
+    class Brightness(torch.nn.Module):
+        def forward(self, picture):
+            return picture.mean().reshape(1, 1)
+
+    asked = []
+    installed = SimpleNamespace(create_metric=lambda name, device: asked.append(name) or Brightness())
+    monkeypatch.setitem(sys.modules, "pyiqa", installed)
+    faces = torch.rand(3, 3, 32, 32)
+    measures = catalogue.make(("niqe", "maniqa"), Needs())
+    torch.testing.assert_close(measures["niqe"](faces, faces), faces.mean((1, 2, 3)))
+    assert asked == ["niqe", "maniqa"]
+
+    def offline(*_, **__):
+        raise OSError("no net here")
+
+    installed.create_metric = offline
+    with pytest.raises(HubError, match=r"niqe: pyiqa cannot fetch its weights \(no net here\)"):
+        catalogue.make(("niqe",), Needs())

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from gpen_core.cli.main import main as gpen
-from gpen_core.measures.catalogue import ELSEWHERE, MEASURES
+from gpen_core.measures.catalogue import MEASURES
 from gpen_core.measures.protocols import PROTOCOLS
 from gpen_core.weights import zoo
 
@@ -48,7 +48,6 @@ def measures() -> str:
         arrow = "↑" if measure.better == "higher" else "↓"
         lines.append(f"| `{name}` {arrow} | {measure.about} | {measure.needs or 'nothing more'} |")
     lines.append("| FID ↓ | `--fid`, against originals or `--fid-statistics` | gpen[metrics], Inception's weights |")
-    lines += [f"| {name} | not offered | {why} |" for name, why in ELSEWHERE.items()]
     lines += [
         "",
         "Networks of metrics are taken from torch's cache, fetched, or read from `--weights FOLDER`, a folder",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..errors import InputError, MissingPackageError
+from ..errors import HubError, InputError, MissingPackageError
 from . import metrics
 from .backbones import published
 from .embedders import embed_aligned
@@ -77,6 +77,35 @@ def clip_iqa(needs: Needs) -> Call:
     return lambda result, _: score(result.float(), "openai/clip-vit-base-patch16", data_range=1.0).reshape(-1)
 
 
+def by_pyiqa(name: str) -> Callable[[Needs], Call]:
+    """A measure of the result alone by pyiqa, whose licence is for non-commercial use only: it is no extra of this
+    package, and is asked only where the user has installed it. Raises MissingPackageError, HubError.
+    """
+
+    def made(needs: Needs) -> Call:
+        try:
+            from pyiqa import create_metric
+        except ImportError as error:
+            raise MissingPackageError(
+                f"{name} is computed by pyiqa, licensed for non-commercial use only (PolyForm Noncommercial 1.0.0); "
+                "where that suits you: pip install pyiqa"
+            ) from error
+        try:
+            metric = create_metric(name, device=torch.device("cpu"))
+        except OSError as error:
+            raise HubError(f"{name}: pyiqa cannot fetch its weights ({error}); connect once, it keeps them") from error
+
+        def score(result: Tensor, _: Tensor) -> Tensor:
+            metric.to(result.device)
+            # One by one: of a batch NIQE takes statistics together.
+            with torch.no_grad():
+                return torch.cat([metric(face[None].float()).reshape(1) for face in result])
+
+        return score
+
+    return made
+
+
 def identity(needs: Needs) -> Call:
     """Cosine of ArcFace embeddings of FFHQ-aligned faces."""
     embed = embed_aligned(needs.arcface)
@@ -90,6 +119,7 @@ def degrees(needs: Needs) -> Call:
 
 
 _ARCFACE = "the zoo's arcface-ir-se50 (`gpen models fetch arcface-ir-se50`) and facexlib"
+_PYIQA = "pyiqa, installed by yourself: it is licensed for non-commercial use only"
 
 MEASURES: dict[str, Measure] = {
     "psnr": Measure(better="higher", about="PSNR in dB over RGB", make=lambda _: metrics.psnr),
@@ -126,6 +156,23 @@ MEASURES: dict[str, Measure] = {
         partner="nothing",
         needs="transformers, and CLIP's weights from the Hub",
     ),
+    "niqe": Measure(
+        better="lower", about="NIQE, of the result alone", make=by_pyiqa("niqe"), partner="nothing", needs=_PYIQA
+    ),
+    "musiq": Measure(
+        better="higher",
+        about="MUSIQ (KonIQ-10k), of the result alone",
+        make=by_pyiqa("musiq"),
+        partner="nothing",
+        needs=_PYIQA,
+    ),
+    "maniqa": Measure(
+        better="higher",
+        about="MANIQA (KonIQ-10k), of the result alone",
+        make=by_pyiqa("maniqa"),
+        partner="nothing",
+        needs=_PYIQA,
+    ),
     "identity_to_input": Measure(
         better="higher",
         about="cosine of ArcFace embeddings of result and input",
@@ -134,17 +181,11 @@ MEASURES: dict[str, Measure] = {
         needs=_ARCFACE,
     ),
 }
-#: Asked for by papers, but not to be had under a licence that permits it; a caller's own function can stand in.
-ELSEWHERE = dict.fromkeys(
-    ("niqe", "musiq", "maniqa"), "its maintained implementation, pyiqa, is licensed for non-commercial use only"
-)
 
 
 def make(names: tuple[str, ...], needs: Needs) -> dict[str, Call]:
     """The named measures, ready to be called. Raises InputError for a name that there is not, and what each needs."""
     for name in names:
-        if name in ELSEWHERE:
-            raise InputError(f"{name} is not offered: {ELSEWHERE[name]}; give your own function to `evaluate`")
         if name not in MEASURES:
             raise InputError(f"no measure is called {name!r}; there are {', '.join(MEASURES)}")
     return {name: MEASURES[name].make(needs) for name in names}
