@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from .errors import ConfigError
 from .fields import check, option
+
+Decoder = Literal["cpu", "cuda"]
 
 #: Frames that go through the steps together; no less than any reach of the smoothing.
 BLOCK = 8
@@ -51,6 +54,10 @@ class FilmOptions:
         None, help="FFmpeg's name of the encoder.", none="by the output's suffix: libx264, in .webm libvpx-vp9"
     )
     quality: int = option(18, low=0, high=51, help="Constant rate factor: 0 is lossless, lower is better.")
+    decoder: Decoder = option(
+        "cpu",
+        help="What decodes. cuda: NVIDIA's decoder, which gives the same samples and leaves the processor to the rest.",
+    )
     preset: str = option("medium", help="Of the encoder, x264's and x265's: veryfast … slow.")
     segment: int = option(
         240,

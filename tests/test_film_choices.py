@@ -17,7 +17,7 @@ from gpen_core.background import Larger, Upscaler
 from gpen_core.cli import restore
 from gpen_core.cli.film import film_options
 from gpen_core.cli.main import main, parser_for
-from gpen_core.errors import ConfigError, InputError
+from gpen_core.errors import ConfigError, DeviceError, InputError
 from gpen_core.film_options import FilmOptions
 from gpen_core.measures.identity import Identity
 from gpen_core.options import RestoreOptions, Selection
@@ -108,6 +108,27 @@ def test_times_are_said_in_seconds_or_with_colons(said, seconds, capsys):
     assert (options.start, options.end) == (seconds, 35999)
     assert main(["restore", "in.mp4", "-o", "out", "--from", "soon"]) == 2
     assert "'soon' is no time" in capsys.readouterr().err
+
+
+# ---- decoders
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_decoder_that_this_machine_has_not_is_refused_before_anything_is_written(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 10)
+    with pytest.raises(DeviceError, match=r"in\.mp4 cannot be decoded by CUDA on this machine .*--decoder"):
+        restore_film(film, tmp_path / "out.mp4", restorer(), film=FilmOptions(decoder="cuda", **FAST))
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.gpu
+def test_films_are_the_same_whatever_decodes_them(tmp_path):
+    film = film_of(tmp_path / "in.mp4", 20)
+    for decoder in ("cpu", "cuda"):
+        restore_film(
+            film, tmp_path / f"{decoder}.mp4", restorer(), film=FilmOptions(decoder=decoder, start=0.2, **FAST)
+        )
+    assert (tmp_path / "cuda.mp4").read_bytes() == (tmp_path / "cpu.mp4").read_bytes()
 
 
 # ---- larger, marked, judged

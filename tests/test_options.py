@@ -112,7 +112,7 @@ def test_flags_that_are_not_said_change_nothing() -> None:
         assert with_flags(base, parsed(part)) == base
 
 
-WORDS = ["size", "box", "crop", "laplacian", "hard", "ffhq", "reflect", "least_median"]
+WORDS = ["size", "box", "crop", "laplacian", "hard", "ffhq", "reflect", "least_median", "cuda"]
 SAMPLES = ["0,2", "0=0.5", "eyes=0.5", "40", "0.1", "name", *WORDS]
 
 

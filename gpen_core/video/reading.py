@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PictureError
+from ..errors import DeviceError, PictureError
 from .library import load_av
 
 if TYPE_CHECKING:
+    from ..film_options import Decoder
     from .info import FilmInfo
 
 
@@ -26,21 +27,26 @@ class FilmFrame:
 
 
 def read_frames(
-    info: FilmInfo, *, start: int = 0, start_pts: int | None = None, skip_damaged: bool = False
+    info: FilmInfo,
+    *,
+    start: int = 0,
+    start_pts: int | None = None,
+    skip_damaged: bool = False,
+    decoder: Decoder = "cpu",
 ) -> Iterator[FilmFrame]:
     """The film's frames from frame `start` on, whose pts is `start_pts`; one is held at a time.
 
     Timestamps rise from frame to frame, whatever the file says. skip_damaged: what cannot be decoded is left out.
-    Raises PictureError at the first damage otherwise.
+    Raises PictureError at the first damage otherwise, DeviceError where `decoder` is not to be had.
     """
     if start and start_pts is not None and info.timestamps:
         try:
-            yield from _from_keyframe(info, start, start_pts, skip_damaged)
+            yield from _from_keyframe(info, start, start_pts, skip_damaged, decoder)
             return
         except _NoSuchFrame:
             pass
     last = None
-    for index, frame in enumerate(_decoded(info, None, skip_damaged)):
+    for index, frame in enumerate(_decoded(info, None, skip_damaged, decoder)):
         pts = _pts(frame, index, info, last)
         last = pts
         if index >= start:
@@ -51,9 +57,11 @@ class _NoSuchFrame(Exception):
     """Seeking did not lead to the frame."""
 
 
-def _from_keyframe(info: FilmInfo, start: int, start_pts: int, skip_damaged: bool) -> Iterator[FilmFrame]:
+def _from_keyframe(
+    info: FilmInfo, start: int, start_pts: int, skip_damaged: bool, decoder: Decoder
+) -> Iterator[FilmFrame]:
     index, last = start, None
-    for frame in _decoded(info, start_pts, skip_damaged):
+    for frame in _decoded(info, start_pts, skip_damaged, decoder):
         if last is None:
             if frame.pts is None or frame.pts > start_pts:
                 raise _NoSuchFrame
@@ -77,10 +85,10 @@ def _pts(frame: Any, index: int, info: FilmInfo, last: int | None) -> int:
     return pts if last is None else max(pts, last + 1)
 
 
-def _decoded(info: FilmInfo, seek_to: int | None, skip_damaged: bool) -> Iterator[Any]:
+def _decoded(info: FilmInfo, seek_to: int | None, skip_damaged: bool, decoder: Decoder) -> Iterator[Any]:
     """PyAV's frames of the film's picture stream, from the start or from the keyframe before `seek_to`."""
     av = load_av()
-    with open_film(info.path) as container:
+    with open_film(info.path, decoder) as container:
         stream = picture_stream(container, info.path)
         stream.thread_type = "AUTO"
         done = 0
@@ -109,11 +117,14 @@ def _decoded(info: FilmInfo, seek_to: int | None, skip_damaged: bool) -> Iterato
             yield from frames
 
 
-def open_film(path: Path) -> Any:
-    """PyAV's container of a film, open for reading. Raises PictureError where it cannot be."""
+def open_film(path: Path, decoder: Decoder = "cpu") -> Any:
+    """PyAV's container of a film, open for reading. Raises PictureError where it cannot be, DeviceError where the
+    decoder is not to be had."""
     av = load_av()
     if not path.is_file():
         raise PictureError(f"{path}: no such file")
+    if decoder == "cuda":
+        return _open_on_cuda(path)
     try:
         # Unknown bytes in titles and the like are no reason to refuse a film.
         return av.open(str(path), metadata_errors="replace")
@@ -121,6 +132,21 @@ def open_film(path: Path) -> Any:
         raise PictureError(
             f"{path} cannot be opened as a film ({error.strerror}); it is of another kind, empty, or cut short "
             "before its index"
+        ) from error
+
+
+def _open_on_cuda(path: Path) -> Any:
+    """Frames come back into the processor's memory: what no face changes goes on as it was decoded."""
+    av = load_av()
+    try:
+        from av.codec.hwaccel import HWAccel
+
+        acceleration = HWAccel(device_type="cuda", allow_software_fallback=False)
+        return av.open(str(path), metadata_errors="replace", hwaccel=acceleration)
+    except (ImportError, NotImplementedError, av.FFmpegError) as error:
+        raise DeviceError(
+            f"{path} cannot be decoded by CUDA on this machine ({getattr(error, 'strerror', None) or error}); leave "
+            "`decoder` (--decoder) at cpu"
         ) from error
 
 

@@ -126,6 +126,7 @@ class FilmWork:
             start=self._info.span.pictures.start + self._done,
             start_pts=self._next_pts,
             skip_damaged=self._film.allow_truncated,
+            decoder=self._film.decoder,
         )
         timed = self._timed(frames)
         while block := list(itertools.islice(timed, BLOCK)):
