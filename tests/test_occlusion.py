@@ -91,6 +91,21 @@ def test_what_the_parser_calls_glasses_stays_though_nothing_contradicts() -> Non
     assert kept.faces[0].covered == pytest.approx(80 / 512, abs=0.02)
 
 
+def test_what_an_occluder_and_what_the_parser_names_both_stay() -> None:
+    def occluder(faces: Tensor) -> Tensor:
+        return torch.cat([torch.zeros(len(faces), 32, 64), torch.ones(len(faces), 32, 64)], 1)
+
+    def parser(faces: Tensor) -> Tensor:
+        labels = torch.ones(len(faces), *faces.shape[2:], dtype=torch.long)
+        labels[:, 80:160] = 3
+        return labels
+
+    kept = restored(KEEP, occluder=occluder, parser=parser)
+    for rows in (np.s_[22:38], np.s_[66:]):
+        np.testing.assert_array_equal(kept[rows], portrait()[rows])
+    assert (kept[44:60] != portrait()[44:60]).mean() > 0.9
+
+
 @pytest.mark.parametrize("change", [lambda x: x, lambda x: x * 0.7, lambda x: 1 - x])
 def test_a_face_that_changes_everywhere_alike_is_not_covered(change) -> None:
     crops = torch.full((2, 3, 96, 96), 0.4) + 0.01 * torch.randn(

@@ -78,10 +78,11 @@ def masks_for(
 def _covered(
     crops: Tensor, restored: Tensor, parser: Parser | None, occluder: Occluder | None, sizer: BatchSizer
 ) -> Tensor:
-    """(N, K, K) in [0, 1]: what `occluder` says; without one, what the parser calls worn and what contradicts."""
+    """(N, K, K) in [0, 1]: what `occluder` says, without one what contradicts; and what the parser calls worn."""
     if occluder is not None:
-        return face_mask(run_network(occluder, crops, sizer).float())
-    doubt = contradicted(crops, restored)
+        doubt = face_mask(run_network(occluder, crops, sizer).float())
+    else:
+        doubt = contradicted(crops, restored)
     if parser is None:
         return doubt
     parsed = run_network(parser, resize(crops, parser_size(parser), antialias=False), sizer)
