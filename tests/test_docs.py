@@ -21,7 +21,7 @@ OURS = [(one, words) for one in COMMANDS if (words := as_gpen(one.words)) is not
 #: Programs of others; what stands behind them is theirs.
 OTHERS = {
     *("cd", "cog", "cp", "export", "git", "hf", "kubectl", "mkdir", "mkdocs", "openssl", "pytest"),
-    *("head", "head=$(scontrol", "ray", "sbatch", "srun"),
+    *("head", "head=$(scontrol", "ray", "sbatch", "sleep", "srun"),
 }
 #: Flags of others that documents speak of.
 OTHER_FLAGS = {"--build-arg", "--data-binary", "--no-deps", "--strict", "--world-size"}

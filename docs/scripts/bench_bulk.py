@@ -1,0 +1,132 @@
+"""`gpen bulk` beside `gpen restore` on small pictures, and with one worker and two.
+
+python docs/scripts/bench_bulk.py FACES [--count 200] [--repeats 1] [--keep FOLDER]
+
+FACES: a folder of face pictures, from which --count small ones are made, one in a hundred broken. Every command runs
+with one thread a process. Prints pictures a second from the first result to the last (starting is not counted),
+whether all results are the plain command's bytes, the rows that name a fault, and memory (proportional set size of the
+command and its children) at the quarters of the longest run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+ONE_IN = 100
+
+
+def make(folder: Path, faces: Sequence[Path], count: int) -> None:
+    """Pictures of 256×192 with a face somewhere; the broken ones hold no picture."""
+    draw = random.Random(1)
+    for number in range(count):
+        path = folder / f"{number // 1000:03}" / f"{number:06}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % ONE_IN == ONE_IN // 2:
+            path.write_bytes(b"\xff\xd8\xff broken")
+            continue
+        picture = Image.new("RGB", (256, 192), tuple(draw.randrange(256) for _ in range(3)))
+        with Image.open(draw.choice(faces)) as face:
+            picture.paste(face.convert("RGB").resize((112, 112)), (draw.randrange(140), draw.randrange(78)))
+        picture.save(path, quality=90)
+
+
+def memory(parent: int) -> float:
+    """MB of a process and all below it, shared pages divided among those that share them."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+    tree = {parent}
+    while more := {child for child, of in parents.items() if of in tree} - tree:
+        tree |= more
+    found = 0
+    for number in tree:
+        try:
+            lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+            found += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        except OSError:
+            continue
+    return found / 1000
+
+
+def run(verb: str, source: Path, out: Path, *words: str) -> tuple[float, list[float]]:
+    """(pictures a second from the first result to the last, memory every second of that time)."""
+    command = [sys.executable, "-m", "gpen_core.cli.main", verb, str(source), "-o", str(out), "--quiet", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    seen = []
+    with subprocess.Popen(  # noqa: S603 (this interpreter)
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as child:
+        while child.poll() is None:
+            time.sleep(1)
+            if any(out.glob("*/*.jpg")):
+                seen.append(memory(child.pid))
+    if child.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+    times = sorted(path.stat().st_mtime for path in out.rglob("*.jpg"))
+    return (len(times) - 1) / (times[-1] - times[0]), seen
+
+
+def same(plain: Path, bulk: Path) -> tuple[int, int]:
+    """(results with the same bytes, results of the plain command)."""
+    results = [path for path in plain.rglob("*.jpg") if path.is_file()]
+    there = (bulk / path.relative_to(plain) for path in results)
+    return sum(b.is_file() and b.read_bytes() == a.read_bytes() for a, b in zip(results, there, strict=True)), len(
+        results
+    )
+
+
+def main() -> None:
+    """Prints a row for each command."""
+    from pyarrow import parquet
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="a folder for the pictures and the results")
+    options = parser.parse_args()
+    write = sys.stdout.write
+    with tempfile.TemporaryDirectory() as place:
+        folder = options.keep or Path(place)
+        source = folder / "in"
+        faces = sorted(path for path in options.faces.rglob("*") if path.suffix in (".png", ".jpg"))[:500]
+        make(source, faces, options.count)
+        words = {"restore": ("restore",), "bulk, 1": ("bulk", "--workers", "1"), "bulk, 2": ("bulk", "--workers", "2")}
+        rates: dict[str, list[float]] = {name: [] for name in words}
+        held: dict[str, list[float]] = {}
+        for turn in range(options.repeats):
+            for name, (verb, *more) in words.items():
+                rate, seen = run(verb, source, folder / f"{name}-{turn}", *more)
+                rates[name].append(rate)
+                held[name] = seen
+        medians = {name: statistics.median(found) for name, found in rates.items()}
+        for name, rate in medians.items():
+            quarters = [held[name][len(held[name]) * k // 4 - (k == 4)] for k in range(1, 5)] if held[name] else []
+            at = " ".join(f"{value:.0f}" for value in quarters)
+            write(f"{name:8s} {rate:7.2f} pictures/s, memory at the quarters {at} MB\n")
+        write(f"bulk, 1 over restore {medians['bulk, 1'] / medians['restore']:.2f}x\n")
+        write(f"bulk, 2 over bulk, 1 {medians['bulk, 2'] / medians['bulk, 1']:.2f}x\n")
+        for name in ("bulk, 1", "bulk, 2"):
+            equal, of = same(folder / "restore-0", folder / f"{name}-0")
+            rows = parquet.read_table(folder / f"{name}-0" / "report.parquet").to_pylist()
+            failed = [row for row in rows if row["status"] == "failed"]
+            named = sum(row["input"].split("/")[-1] in row["reason"] for row in failed)
+            write(f"{name}: {equal} of {of} results the same bytes, {named} of {len(failed)} faults named\n")
+
+
+if __name__ == "__main__":
+    main()
