@@ -31,6 +31,27 @@ run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
 run.run(Limits(images=int(sys.argv[3])), silent)
 """
 
+# The same with the networks divided among the processes, or not: SHARD is the last word.
+SHARD = """
+import sys
+from pathlib import Path
+from accelerate import Accelerator
+from training_runs import loop, recipe, silent
+from gpen_core.trainer.loop import Limits
+processes = Accelerator(cpu=True)
+rank = processes.process_index
+out = Path(sys.argv[2]) if rank == 0 else Path(sys.argv[2]) / f"elsewhere-{rank}"
+made = recipe(run={"shard": sys.argv[4] == "shard", "precision": "fp64"})
+run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
+own = lambda p: p.to_local() if hasattr(p, "to_local") else p
+held = sum(own(p).numel() for p in run.stepper.stage.generator.parameters())
+every = sum(p.numel() for p in run.stepper.average.parameters())
+assert (held < every) == made.run.shard, (held, every)
+run.run(Limits(images=int(sys.argv[3])), silent)
+moments = run.stepper.generator_adam.state_dict()["state"][0]["exp_avg"]
+assert hasattr(moments, "to_local") == made.run.shard
+"""
+
 # Averages what two processes each differentiate, in buckets so small that many are under way.
 AVERAGE = """
 import torch
@@ -103,6 +124,21 @@ def test_the_same_processes_go_on_to_bit_identical_weights(tmp_path):
         read_checkpoint(list_checkpoints(tmp_path / name / "checkpoints")[-1])[0] for name in ("one", "two")
     )
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_processes_that_divide_the_networks_take_the_steps_of_those_that_do_not(tmp_path):
+    faces = make_faces(tmp_path / "faces")
+    in_processes(2, SHARD, str(faces), str(tmp_path / "whole"), "16", "whole")
+    # Divided, gone on with from the checkpoint, and gone on with whole again: the file is the same.
+    for images, word in (("8", "shard"), ("12", "shard"), ("16", "whole")):
+        in_processes(2, SHARD, str(faces), str(tmp_path / "divided"), images, word)
+    ours, theirs = (
+        read_checkpoint(list_checkpoints(tmp_path / name / "checkpoints")[-1])[0] for name in ("divided", "whole")
+    )
+    assert ours.keys() == theirs.keys()
+    worst = max(float((tensor.double() - theirs[name].double()).abs().max()) for name, tensor in ours.items())
+    assert worst < 1e-6
+    assert ours["generator_adam/0.exp_avg"].shape == theirs["generator_adam/0.exp_avg"].shape
 
 
 @pytest.mark.parametrize(("step", "size"), [(16, 8), (16, 4), (12, 5), (7, 2)])

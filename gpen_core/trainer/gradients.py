@@ -7,12 +7,13 @@ differentiate twice, the generator's pass is shared by two turns, and each turn 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed, nn
 
-from .optimise import Processes
+if TYPE_CHECKING:
+    from .optimise import Processes
 
 # As DistributedDataParallel: large enough for the network, small enough to begin early.
 _BUCKET_BYTES = 25_000_000
@@ -44,6 +45,12 @@ class Gradients:
             parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
                 lambda p, place=place: self._has_come(p, place)
             )
+
+    def gather(self) -> None:
+        """Nothing: every process has all parameters."""
+
+    def release(self) -> None:
+        """Nothing, as `gather`."""
 
     def expect(self, *, last: bool) -> None:
         """Said before a backward pass. last: whether it is the last before `average`."""

@@ -29,6 +29,7 @@ from .log import Log
 from .optimise import load_optimiser, optimiser_tensors
 from .progress import Progress
 from .recipe import Recipe
+from .sharding import load_whole, whole
 from .step import Stepper
 from .validation import Validation, save_picture
 
@@ -98,7 +99,7 @@ class Loop:
             ("average", stepper.average),
             ("discriminator", stepper.stage.discriminator),
         ):
-            network.load_state_dict(_under(tensors, name))
+            load_whole(network, _under(tensors, name))
         load_optimiser(stepper.generator_adam, _under(tensors, "generator_adam"))
         load_optimiser(stepper.discriminator_adam, _under(tensors, "discriminator_adam"))
         return True
@@ -134,14 +135,16 @@ class Loop:
         try:
             if log is not None and self.progress.images == self.progress.started_at:
                 self._show(log)
-            while self.progress.images < last and not self._over(began, limits):
+            (over,) = self._agreed(self._over(began, limits))
+            while self.progress.images < last and not over:
                 micro = [self.feed.finish(next(batches), self.stepper.device, self.stepper.dtype) for _ in range(turns)]
                 before = self.progress.images
                 losses = self.stepper.take(micro)
                 self.progress.seconds = spent + time.monotonic() - began
-                self._observe(log, losses, before, micro, report)
-                if recipe.run.checkpoint_minutes and time.monotonic() - saved > recipe.run.checkpoint_minutes * 60:
-                    self.save()
+                best = self._observe(log, losses, before, micro, report)
+                best, due, over = self._agreed(best, self._due(saved), self._over(began, limits))
+                if best or due:
+                    self.save(best=best)
                     saved = time.monotonic()
             # A run that was killed while it finished takes no step: what it wrote stays as it is.
             if self.progress.images != self._saved:
@@ -157,24 +160,31 @@ class Loop:
         return (str(found[-1]), *read_checkpoint(found[-1])) if found else None
 
     def save(self, *, best: bool = False) -> None:
-        """Writes a checkpoint and drops the oldest. best: as the best one too, before its score is in a checkpoint."""
+        """Writes a checkpoint and drops the oldest. best: as the best one too, before its score is in a checkpoint.
+
+        All processes call it together: where they have divided the networks, each has a part of it.
+        """
+        run = self.recipe.run
+        if self._rank != 0 and not run.shard:
+            return
+        tensors = _all_tensors(self.stepper)
+        self._saved = self.progress.images
         if self._rank != 0:
             return
-        run = self.recipe.run
         folder = self._checkpoints / f"{self.progress.images:012d}"
         state = {"recipe": self.recipe.to_dict(), "progress": self.progress.to_dict()}
         first = self.out / BEST if best else folder
-        write_checkpoint(first, _all_tensors(self.stepper), state, part_bytes=int(run.part_megabytes * 1_000_000))
+        write_checkpoint(first, tensors, state, part_bytes=int(run.part_megabytes * 1_000_000))
         if best:
             copy_checkpoint(first, folder)
-        self._saved = self.progress.images
         prune_checkpoints(self._checkpoints, run.keep)
 
     def _observe(
         self, log: Log | None, losses: Mapping[str, Tensor], before: int, micro: Sequence[Batch], report: Report
-    ) -> None:
+    ) -> bool:
+        """Logs, reports, shows and validates what is due; whether this is the best so far."""
         if log is None:
-            return
+            return False
         run, progress = self.recipe.run, self.progress
         values = {}
         if progress.steps % run.log_every == 0 or progress.steps == 1:
@@ -197,16 +207,18 @@ class Loop:
         ):
             figures = self._validation.figures(self.stepper)
             log.scalars(progress.steps, progress.images, figures, group="validation")
-            self._keep_best(figures)
+            return self._is_best(figures)
+        return False
 
-    def _keep_best(self, figures: Mapping[str, float]) -> None:
+    def _is_best(self, figures: Mapping[str, float]) -> bool:
         name = self.recipe.run.best
         if name not in figures:
-            return
+            return False
         score = -figures[name] if name in _SMALLER_IS_BETTER else figures[name]
-        if self.progress.best is None or score > self.progress.best:
-            self.progress.best, self.progress.best_by = score, name
-            self.save(best=True)
+        if self.progress.best is not None and score <= self.progress.best:
+            return False
+        self.progress.best, self.progress.best_by = score, name
+        return True
 
     def _show(self, log: Log) -> None:
         """A grid, also as a file: whoever waits for hours sees early whether it goes the right way."""
@@ -216,12 +228,20 @@ class Loop:
             save_picture(grid, self.out / GRID)
 
     def _over(self, began: float, limits: Limits) -> bool:
-        over = limits.stopping() or (limits.minutes is not None and time.monotonic() - began >= limits.minutes * 60)
+        return limits.stopping() or (limits.minutes is not None and time.monotonic() - began >= limits.minutes * 60)
+
+    def _due(self, saved: float) -> bool:
+        minutes = self.recipe.run.checkpoint_minutes
+        return minutes > 0 and time.monotonic() - saved > minutes * 60
+
+    def _agreed(self, *wishes: bool) -> list[bool]:
+        """What one of the processes wishes: clocks differ, and one alone looks at figures, but they act together."""
         processes = self.stepper.processes
         if processes.num_processes == 1:
-            return over
-        # Clocks differ: the processes stop together, as soon as one of them would.
-        return bool(processes.reduce(torch.tensor(float(over), device=self.stepper.device), "sum") > 0)
+            return list(wishes)
+        said = torch.tensor([float(wish) for wish in wishes], device=self.stepper.device)
+        agreed: list[bool] = (processes.reduce(said, "sum") > 0).tolist()
+        return agreed
 
 
 @contextlib.contextmanager
@@ -248,7 +268,7 @@ def _all_tensors(stepper: Stepper) -> dict[str, Tensor]:
         "generator_adam": optimiser_tensors(stepper.generator_adam),
         "discriminator_adam": optimiser_tensors(stepper.discriminator_adam),
     }
-    return {f"{group}/{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+    return {f"{group}/{name}": whole(tensor) for group, tensors in groups.items() for name, tensor in tensors.items()}
 
 
 def _under(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from .sharding import divided_like, whole
+
 CONTENT = ("content", "fine")
 """The terms of the loss that compare pixels."""
 
@@ -55,7 +57,7 @@ def finite_step(optimiser: torch.optim.Optimizer, *, clip: float = 0.0) -> bool:
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = float(torch.stack(torch._foreach_norm(gradients)).norm())
+    norm = float(whole(torch.stack(torch._foreach_norm(gradients)).norm()))
     finite = math.isfinite(norm)
     if finite:
         if 0 < clip < norm:
@@ -98,17 +100,20 @@ def average_weights(average: nn.Module, current: nn.Module, decay: float) -> Non
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Moments and step counts as named tensors; `load_optimiser` puts them back."""
+    """Moments and step counts as named tensors; `load_optimiser` puts them back. All processes ask together where they
+    are divided.
+    """
     state: Mapping[int, Mapping[str, Any]] = optimiser.state_dict()["state"]
-    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+    return {f"{index}.{name}": whole(value) for index, entry in state.items() for name, value in entry.items()}
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Puts back what `optimiser_tensors` gave."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = divided_like(value, parameters[int(index)])
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

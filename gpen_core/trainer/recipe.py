@@ -208,6 +208,7 @@ class RunRecipe:
     precision: auto is bf16 where the device computes faster in it, else fp32.
     ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the
     images seen.
+    shard: whether the processes divide parameters, gradients and moments among them (FSDP2); alone there is nothing to.
     keep: how many checkpoints stay beside the best. part_megabytes: largest file of a checkpoint; 0: one file.
     grid_every: the first grid comes before the first step, further ones after a 64th, a 16th, a quarter of this.
     lpips: whether validation computes it too. best: the figure by which the best is chosen; psnr and ssim choose the
@@ -216,6 +217,7 @@ class RunRecipe:
 
     max_images: int = 1_000_000
     precision: Precision = "fp32"
+    shard: bool = False
     ema_half_life: float = 10_000.0
     ema_ramp: float | None = 0.05
     checkpoint_minutes: float = 10.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ..architecture.precision import bfloat16_pays
 from ..data import Batch
@@ -28,6 +28,7 @@ from .optimise import (
 )
 from .progress import Progress
 from .recipe import Precision, Recipe
+from .sharding import ShardedGradients
 from .stages import Stage
 
 _FAKES, _PATH, _AUGMENT_D, _AUGMENT_G, _AUGMENT_R1, _SLOPE = range(6)
@@ -56,6 +57,7 @@ class Stepper:
         for network in (stage.generator, stage.discriminator):
             network.to(device=device, dtype=self.dtype)
         self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False)
+        shards = self._divide() if recipe.run.shard and processes.num_processes > 1 else {}
         losses, rates = recipe.losses, recipe.rates
         self.path_on = losses.path_length > 0
         self.r1_on = losses.r1 > 0
@@ -71,16 +73,27 @@ class Stepper:
             lazy_every=losses.r1_every if self.r1_on else None,
         )
         self._gradients = {
-            optimiser: Gradients([p for group in optimiser.param_groups for p in group["params"]], processes)
-            for optimiser in (self.generator_adam, self.discriminator_adam)
+            optimiser: shards.get(network)
+            or Gradients([p for group in optimiser.param_groups for p in group["params"]], processes)
+            for optimiser, network in (
+                (self.generator_adam, stage.generator),
+                (self.discriminator_adam, stage.discriminator),
+            )
         }
         self._shares = {"adversarial": losses.adversarial_share, "perceptual": losses.perceptual_share}
         self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
         self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
 
+    def _divide(self) -> dict[nn.Module, ShardedGradients]:
+        """Network → its gradients, for those that are trained; the average stays whole, for who looks at it alone."""
+        networks = (self.stage.generator, self.stage.discriminator)
+        return {network: ShardedGradients(network, self.processes, self.device) for network in networks}
+
     def take(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """One step on `batches` (accumulated); the losses, as detached scalars, over all processes."""
         progress, losses = self.progress, self.recipe.losses
+        for gradients in self._gradients.values():
+            gradients.gather()
         self._set_rates()
         self.stage.begin_step(progress.images)
         batches = [
@@ -101,6 +114,8 @@ class Stepper:
         progress.images += seen
         progress.steps += 1
         average_weights(self.average, self.stage.generator, self._decay(seen))
+        for gradients in self._gradients.values():
+            gradients.release()
         if adversarial:
             self._adjust_augmentation(seen)
         names = list(log)
@@ -234,8 +249,11 @@ class Stepper:
 
     def _step(self, optimiser: torch.optim.Adam) -> bool:
         progress, rates = self.progress, self.recipe.rates
-        self._gradients[optimiser].average()
-        if finite_step(optimiser, clip=rates.clip):
+        gradients = self._gradients[optimiser]
+        gradients.average()
+        finite = finite_step(optimiser, clip=rates.clip)
+        gradients.gather()
+        if finite:
             progress.skipped_in_row = 0
             return True
         progress.skipped += 1
