@@ -18,9 +18,10 @@ from gpen_core.faces.warp import crop_faces
 from gpen_core.images import read_picture
 from gpen_core.measures.metrics import psnr, ssim
 from gpen_core.options import Selection
+from gpen_core.restore import FaceRestorer
 from gpen_core.trainer import read_recipe
 from gpen_core.trainer.start import load_discriminator, read_network
-from gpen_core.weights import checkpoint, load_detector, load_model
+from gpen_core.weights import checkpoint, load_detector, load_model, load_occluder
 from gpen_core.weights.entry import BUNDLED
 
 EXAMPLES = BUNDLED.parent.parent / "examples"
@@ -127,3 +128,18 @@ def test_the_card_to_read_is_written_from_the_figures_in_the_file() -> None:
     hub_card = pytest.importorskip("huggingface_hub").ModelCard(text)
     held = {result.metric_name: result.metric_value for result in hub_card.data.eval_results}
     assert held["psnr, severe damage"] == stored.card.details["figures"]["severe"]["psnr"]
+
+
+def test_the_open_occluder_tells_what_is_before_a_face_and_the_face_from_it() -> None:
+    restorer = FaceRestorer(load_model(MODEL, device="cpu"), load_detector(DETECTOR, device="cpu"))
+    occluder = load_occluder("gpen-open-occluder", device="cpu")
+    face = restorer.align(GOLDEN, restorer.detect(GOLDEN)).crops
+    covered = face.clone()
+    height, width = face.shape[-2:]
+    bar = (slice(height * 5 // 8, height * 7 // 8), slice(width // 3, width * 2 // 3))
+    covered[..., bar[0], bar[1]] = torch.tensor([0.1, 0.3, 0.7])[:, None, None]
+    found = F.interpolate(occluder(torch.cat([face, covered]))[:, None], (height, width), mode="bilinear")[:, 0]
+    assert float(found[1][bar].mean()) > 0.8
+    assert float(found[0].mean()) < 0.1
+    found[1][bar] = 0
+    assert float(found[1].mean()) < 0.1

@@ -129,7 +129,9 @@ def add_blending(parser: argparse.ArgumentParser) -> None:
 
 def add_occluder(group: argparse._ActionsContainer) -> None:
     """Adds the network that `occluder_of` loads."""
-    group.add_argument("--occluder", metavar="MODEL", help="the network that tells --occlusion what covers a face")
+    group.add_argument(
+        "--occluder", metavar="MODEL", help="the network that tells --occlusion what covers a face: gpen-open-occluder"
+    )
 
 
 def options_from(arguments: argparse.Namespace) -> RestoreOptions:

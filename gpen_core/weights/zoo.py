@@ -23,6 +23,7 @@ from .entry import (
 
 DEFAULT_MODEL = "gpen-open-256"
 OPEN_DETECTOR = "gpen-open-detector"
+OPEN_OCCLUDER = "gpen-open-occluder"
 
 # Of others: name, file, owner and repository, release, licence, bytes (None: not published), hash.
 _OTHERS: tuple[tuple[str, str, str, str, str, int | None, str], ...] = (
@@ -187,6 +188,15 @@ MODELS: tuple[ZooEntry, ...] = (
         origin="this project",
         bundled="gpen-open-detector.safetensors",
         backbone="mobile0.25",
+    ),
+    ZooEntry(
+        name=OPEN_OCCLUDER,
+        kind="occluder",
+        summary="tells what is in front of a face: the open one that ships",
+        file="gpen-open-occluder.safetensors",
+        licence="Apache-2.0",
+        origin="this project",
+        bundled="gpen-open-occluder.safetensors",
     ),
     facexlib(
         "retinaface-resnet50",
