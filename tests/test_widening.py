@@ -46,6 +46,7 @@ def test_a_narrower_table_is_refused():
         widen.widened(model.state_dict(), model.config, {16: 2})
 
 
-def test_the_recipe_is_of_the_widened_networks_shape():
-    channels = read_recipe(FOLDER / "projected-256.toml").network.config.channels
+@pytest.mark.parametrize("name", ["projected-256", "perceptual-256"])
+def test_the_recipe_is_of_the_widened_networks_shape(name):
+    channels = read_recipe(FOLDER / f"{name}.toml").network.config.channels
     assert (channels[64], channels[128], channels[256]) == (96, 48, 24)
