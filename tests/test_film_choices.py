@@ -122,6 +122,7 @@ def test_a_decoder_that_this_machine_has_not_is_refused_before_anything_is_writt
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here, whose decoder it needs")
 def test_films_are_the_same_whatever_decodes_them(tmp_path):
     film = film_of(tmp_path / "in.mp4", 20)
     for decoder in ("cpu", "cuda"):
