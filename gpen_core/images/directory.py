@@ -131,7 +131,7 @@ def read_directory(data: bytes | mmap, number: int = 0) -> Directory:
                 places = {one[0]: start + size * i + size - len(one[3]) for i, one in enumerate(found)}
                 return Directory(data=data, order=order, big=big, entries=entries, places=places, after=following)
             after = following
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # BigTIFF points past what an index holds
         raise DirectoryError("a TIFF directory lies outside the file") from error
 
 
