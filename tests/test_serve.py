@@ -123,6 +123,16 @@ def shell(*words: str, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=whole)
 
 
+def started(served: subprocess.Popen) -> Running:
+    """The service of `shell`, once it can be asked."""
+    assert served.stdout is not None
+    where = re.search(r"http://127\.0\.0\.1:(\d+)$", served.stdout.readline().strip())
+    assert where is not None
+    service = Running(int(where[1]))
+    service.until(lambda: accepts(service.port))
+    return service
+
+
 def test_a_model_that_cannot_be_had_is_said_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.delenv("GPEN_TOKEN", raising=False)
@@ -134,11 +144,7 @@ def test_a_model_that_cannot_be_had_is_said_in_one_line(monkeypatch, capsys):
 
 def test_the_command_serves_until_it_is_told_to_end_and_answers_what_has_begun():
     with shell("--port", "0", GPEN_TOKEN=TOKEN) as served:
-        assert served.stdout is not None
-        where = re.search(r"http://127\.0\.0\.1:(\d+)$", served.stdout.readline().strip())
-        assert where is not None
-        service = Running(int(where[1]))
-        service.until(lambda: accepts(service.port))
+        service = started(served)
         with ThreadPoolExecutor(1) as clients:
             asked = clients.submit(
                 service.ask, body=EXAMPLE.read_bytes(), Authorization=f"Bearer {TOKEN}", Accept="application/json"
@@ -153,11 +159,7 @@ def test_the_command_serves_until_it_is_told_to_end_and_answers_what_has_begun()
 
 def test_told_twice_to_end_the_command_waits_for_nobody():
     with shell("--port", "0", GPEN_TOKEN=TOKEN) as served:
-        assert served.stdout is not None
-        where = re.search(r"http://127\.0\.0\.1:(\d+)$", served.stdout.readline().strip())
-        assert where is not None
-        service = Running(int(where[1]))
-        service.until(lambda: accepts(service.port))
+        service = started(served)
         with socket.create_connection(("127.0.0.1", service.port)) as client:
             client.sendall(
                 f"POST /restore HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {TOKEN}\r\n"

@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.planes import resize
+from ..images.planes import resize, window_means
 from .colour import luma
 
 #: Faces are judged at this size, and within this much of it; what a larger one lacks beyond it does not count.
 SIZE, _INNER = 256, 192
+#: Light and shade are means over so many pixels a side.
+_SHADE = 33
 #: A face below this is as good as photographs are: so are nine of ten that nothing was done to.
 GOOD = 0.25
 #: Edges of the bands of the spectrum, in waves a pixel.
@@ -44,22 +46,13 @@ def features(crops: Tensor) -> Tensor:
     """(N, 8): logarithms of the power in six bands of the luma's spectrum, and of the median diagonal step from pixel
     to pixel, at full and half size, which noise decides."""
     inner = luma(resize(crops.float(), SIZE))[:, 0, _FIRST : _FIRST + _INNER, _FIRST : _FIRST + _INNER]
-    mean = _means(inner.device)
-    shade = mean @ inner @ mean.T
+    shade = window_means(inner, _SHADE)
     window = torch.hann_window(_INNER, periodic=False, device=inner.device)
     power = torch.fft.fft2((inner - shade) * window[:, None] * window).abs().square()
     bands = list((power.flatten(1) @ _band_means(inner.device)).unbind(1))
     steps = [diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])]
     logs = [x.clamp_min(_LEAST_POWER).log10() for x in bands] + [x.clamp_min(_LEAST_STEP).log10() for x in steps]
     return torch.stack(logs, 1)
-
-
-@lru_cache(maxsize=4)
-def _means(device: torch.device) -> Tensor:
-    """(192, 192): a column, or a row, to its means over 33 neighbours, those that there are."""
-    place = torch.arange(_INNER, device=device)
-    near = ((place[:, None] - place).abs() <= 16).float()
-    return near / near.sum(1, keepdim=True)
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,21 @@ def fine_structure(pictures: Tensor, side: int) -> Tensor:
         count = (position + reach).clamp(max=length - 1) - (position - reach).clamp(min=0) + 1
         means = total / (count if dim == -1 else count[:, None])
     return pictures - means
+
+
+def window_means(planes: Tensor, width: int) -> Tensor:
+    """(..., h, w): means of the `width`×`width` px around each pixel of `planes` (..., h, w), of those that there are.
+
+    By two products with matrices of bands, so that a wide window costs what a narrow one does.
+    """
+    rows, columns = (_band(length, width).to(planes) for length in planes.shape[-2:])
+    means: Tensor = rows @ planes @ columns.T
+    return means
+
+
+@lru_cache(maxsize=16)
+def _band(length: int, width: int) -> Tensor:
+    """(length, length): rows that average the entries at most width // 2 beside the diagonal."""
+    position = torch.arange(length)
+    band = ((position[:, None] - position).abs() <= width // 2).float()
+    return band / band.sum(1, keepdim=True)

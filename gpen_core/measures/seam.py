@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..faces.colour import luma
+from ..images.planes import window_means
 
 #: Larger faces are looked at in this many pixels a side: what this costs depends on it alone.
 LONGEST_SIDE = 96
@@ -32,9 +33,9 @@ def seam(picture: Tensor, mask: Tensor) -> float:
         return float("nan")
     # The mask rises by one across its edge, so the sum of its slope is the edge's length, in pixels.
     width = max(1, round(float(edge.sum()) / length))
-    near, smooth = _window_means(torch.stack([edge.float(), mask]), 4 * width + 1)
+    near, smooth = window_means(torch.stack([edge.float(), mask]), 4 * width + 1)
     # Averaged twice, the mask slopes all through the band inside.
-    inward_x, inward_y = torch.gradient(_window_means(smooth, 4 * width + 1), dim=(1, 0))
+    inward_x, inward_y = torch.gradient(window_means(smooth, 4 * width + 1), dim=(1, 0))
     norm = torch.hypot(inward_x, inward_y)
     bands = torch.stack([edge, (near > 1e-7) & (mask > _EDGE[1])]) & (norm > 1e-6)
     if not bool(bands.flatten(1).any(1).all()):
@@ -43,7 +44,7 @@ def seam(picture: Tensor, mask: Tensor) -> float:
     across = (picture_x * inward_x + picture_y * inward_y) / norm.clamp_min(1e-12)
     patch = max(3, round(min(mask.shape) * _PATCH) // 2 * 2 + 1)
     within = bands.float()
-    signed, share = _window_means(torch.stack([across * within, within]), patch)
+    signed, share = window_means(torch.stack([across * within, within]), patch)
     coherent = (signed / share.clamp_min(1e-9)).abs()
     on_edge, inside = (float(plane[band].mean()) for plane, band in zip(coherent, bands, strict=True))
     return on_edge / max(inside, 1e-6)
@@ -54,19 +55,3 @@ def _slope(mask: Tensor) -> Tensor:
         return torch.zeros_like(mask)
     x, y = torch.gradient(mask, dim=(1, 0))
     return torch.hypot(x, y)
-
-
-def _window_means(planes: Tensor, width: int) -> Tensor:
-    """(..., h, w): means of the `width`×`width` px around each pixel of `planes` (..., h, w), of those that there are.
-
-    By two products with matrices of bands, so that a wide window costs what a narrow one does.
-    """
-    rows, columns = (_band(length, width) for length in planes.shape[-2:])
-    return rows @ planes @ columns.T
-
-
-def _band(length: int, width: int) -> Tensor:
-    """(length, length): rows that average the entries at most width // 2 beside the diagonal."""
-    position = torch.arange(length)
-    band = ((position[:, None] - position).abs() <= width // 2).float()
-    return band / band.sum(1, keepdim=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..faces.colour import LUMA
 from ..film_options import Smoothing
+from ..images.planes import window_means
 
 #: Motion is looked for in luma at this size: noise averages out there, and what moved a pixel of the crop does not.
 MOTION_SIZE = 64
@@ -65,7 +65,9 @@ def blend(crops: Sequence[Tensor], views: Sequence[Tensor], at: int, smoothing: 
     stack = torch.stack(list(views))
     noise = _noise(stack, at)
     offsets = (torch.arange(len(stack), dtype=stack.dtype) - at) / smoothing.crops
-    excess = (_local_mean((stack - stack[at]).square()) - noise).clamp_min(0) / (_TOLERANCE * (noise + _LEAST_NOISE))
+    excess = (window_means((stack - stack[at]).square(), _MOTION_WINDOW) - noise).clamp_min(0) / (
+        _TOLERANCE * (noise + _LEAST_NOISE)
+    )
     shares = torch.exp(-0.5 * offsets.square()[:, None, None] - excess)
     shares[at] = 1
     shares /= shares.sum(0)
@@ -83,29 +85,11 @@ def _noise(stack: Tensor, at: int) -> Tensor:
     `at`."""
     if len(stack) < 3:
         # Two frames tell nothing of their noise: the quieter half of the picture does.
-        difference = _local_mean((stack[1] - stack[0]).square())
+        difference = window_means((stack[1] - stack[0]).square(), _MOTION_WINDOW)
         return difference.median().expand_as(difference)
     middle = min(max(at, 1), len(stack) - 2)
     second = stack[middle - 1] - 2 * stack[middle] + stack[middle + 1]
-    return _local_mean(second.square()) / 3
-
-
-def _local_mean(planes: Tensor) -> Tensor:
-    """`planes` (H, W) or (T, H, W), each averaged over a square window, smaller at the border.
-
-    As matrix products: on a CPU a pooling layer takes many times as long.
-    """
-    down, across = (_means(length).to(planes) for length in planes.shape[-2:])
-    means: Tensor = down @ planes @ across.T
-    return means
-
-
-@functools.cache
-def _means(length: int) -> Tensor:
-    """(length, length): the mean of a line of samples over the window around each."""
-    position = torch.arange(length)
-    near = ((position[:, None] - position).abs() <= _MOTION_WINDOW // 2).float()
-    return near / near.sum(1, keepdim=True)
+    return window_means(second.square(), _MOTION_WINDOW) / 3
 
 
 def mean_mask(masks: Sequence[Tensor], at: int, smoothing: Smoothing) -> Tensor:
