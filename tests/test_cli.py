@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from small_models import CARD, SMALL, small_model
 
 from gpen_core import __version__
 from gpen_core.cli import main as command
+from gpen_core.cli import train as cli_train
 from gpen_core.cli.main import main
 from gpen_core.weights import checkpoint, entry
 
@@ -214,3 +216,19 @@ def test_doctor_names_the_remedy_of_what_does_not_load() -> None:
     assert (broken.state, broken.value) == ("broken", "libGL.so.1: cannot open shared object file")
     missing = _extra("no_such_module", "films", "video")
     assert (missing.state, missing.remedy) == ("missing", "pip install 'gpen[video]'")
+
+
+def test_an_interrupt_that_a_launcher_passes_on_is_the_same_one_and_a_later_one_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(cli_train.time, "monotonic", lambda: clock[0])
+    stop = cli_train.Stop()
+    assert not stop.asked
+    stop(signal.SIGINT, None)
+    clock[0] += 0.2
+    stop(signal.SIGINT, None)
+    assert stop.asked
+    clock[0] += 3
+    with pytest.raises(KeyboardInterrupt):
+        stop(signal.SIGINT, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", action="store_true", help="write the finished weights as float16")
 
 
+class Stop:
+    """A signal's handler: the first asks for an end, a later one raises KeyboardInterrupt.
+
+    One interrupt at the terminal comes twice to a process that a launcher started: from the terminal, and from the
+    launcher, which passes on its own. So what comes within a second of the first is the same one.
+    """
+
+    _SAME_SECONDS = 1.0
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self._first is not None
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Takes a signal."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        elif now - self._first > self._SAME_SECONDS:
+            raise KeyboardInterrupt
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Trains; 0 when the files are written. A first interrupt stops after the step in hand, a second one at once."""
     import torch
@@ -83,13 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(arguments.threads)
     # Of all the processes that a launcher started, one speaks.
     first = os.environ.get("RANK", "0") == "0"
-    asked: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
+    stop = Stop()
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     end = min(recipe.run.max_images, arguments.max_images or recipe.run.max_images)
     try:
@@ -112,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
                     identity=arguments.identity,
                     perceptual=arguments.perceptual,
                 ),
-                Limits(minutes=arguments.max_minutes, images=arguments.max_images, stopping=lambda: bool(asked)),
+                Limits(minutes=arguments.max_minutes, images=arguments.max_images, stopping=lambda: stop.asked),
                 report,
                 device=arguments.device,
                 fresh=arguments.fresh,
