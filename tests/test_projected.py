@@ -21,7 +21,7 @@ from gpen_core.losses import (
     generator_hinge,
     perceptual_distance,
 )
-from gpen_core.trainer.backbones import perceptual_loss, projected_discriminator
+from gpen_core.trainer.backbones import backbone_losses, projected_discriminator
 from gpen_core.trainer.loop import Limits
 from gpen_core.trainer.optimise import gradient_at
 from gpen_core.weights.cache import sha256_of
@@ -168,14 +168,15 @@ def test_a_recipe_with_a_projected_discriminator_trains_and_resumes_bit_identica
     save_file(lite0_tensors(), eyes)
     losses = {
         "discriminator": "projected", "form": "hinge", "r1": 0.0, "path_length": 0.0, "feature_matching": 0.0,
-        "perceptual": 0.5, "perceptual_share": 1.0, "adversarial_share": 0.5,
+        "perceptual": 0.5, "perceptual_share": 1.0, "texture": 0.5, "texture_share": 1.0, "adversarial_share": 0.5,
     }  # fmt: skip
     made = recipe(losses=losses, backbone={"name": "efficientnet-lite0", "sha256": sha256_of(eyes)})
     faces, device = make_faces(tmp_path / "faces"), torch.device("cpu")
 
     def run(out: str, images: int) -> dict[str, Tensor]:
         judge = projected_discriminator(made, eyes, device, source(made.seed))
-        extra = {"perceptual": (made.losses.perceptual, perceptual_loss(made, eyes, device))}
+        extra = backbone_losses(made, eyes, device)
+        assert set(extra) == {"perceptual", "texture"}
         one = loop(made, faces, tmp_path / out, extra=extra, discriminator=judge)
         one.run(Limits(images=images), silent)
         stage = one.stepper.stage
@@ -197,8 +198,8 @@ def test_what_a_projected_discriminator_cannot_take_is_refused_by_name():
 
 def test_weights_of_another_backbone_than_the_recipes_are_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "eyes.safetensors")
-    made = recipe(backbone={"name": "efficientnet-lite0", "sha256": "0" * 64})
+    made = recipe(backbone={"name": "efficientnet-lite0", "sha256": "0" * 64}, losses={"texture": 1.0})
     with pytest.raises(TrainingError, match="expected 000"):
-        perceptual_loss(made, tmp_path / "eyes.safetensors", torch.device("cpu"))
+        backbone_losses(made, tmp_path / "eyes.safetensors", torch.device("cpu"))
     with pytest.raises(ConfigError, match="looks through efficientnet-lite0"):
         projected_discriminator(recipe(), None, torch.device("cpu"), source())

@@ -17,6 +17,7 @@ from .embedding import Embedding, EmbeddingLoss
 from .perceptual import PerceptualLoss, perceptual_distance
 from .projected import ProjectedDiscriminator
 from .regularisers import between, gradient_penalty, path_length_penalty, r1_penalty
+from .texture import TextureLoss, texture_distance
 
 __all__ = [
     "ADVERSARIAL",
@@ -28,6 +29,7 @@ __all__ = [
     "PerceptualLoss",
     "ProjectedDiscriminator",
     "Reduction",
+    "TextureLoss",
     "between",
     "content",
     "discriminator_hinge",
@@ -42,4 +44,5 @@ __all__ = [
     "path_length_penalty",
     "perceptual_distance",
     "r1_penalty",
+    "texture_distance",
 ]

@@ -96,8 +96,10 @@ class LossRecipe:
     Pix2PixHD's, at two sizes, with which r1 must be 0.
     conditional: whether the discriminator sees the damaged face beside the restored one (pix2pix).
     latent_norm: on how far a network's latents are from their mean (pSp).
-    adversarial_share, perceptual_share: that term's gradient at the picture is given this many times the length of the
-    content's, whatever its weight; 0: its weight decides.
+    texture: weight of how differently result and original are textured to the frozen network of `[backbone]`
+    (`losses.texture_distance`).
+    adversarial_share, perceptual_share, texture_share: that term's gradient at the picture is given this many times the
+    length of the content's, whatever its weight; 0: its weight decides.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
     independent_noise: whether the two inputs of a block of the prior get noise of their own.
     """
@@ -110,6 +112,7 @@ class LossRecipe:
     feature_reduction: Reduction = "sum"
     identity: float = 0.0
     perceptual: float = 0.0
+    texture: float = 0.0
     adversarial_from: int = 0
     fine: float = 0.0
     emphasis: float = 0.0
@@ -119,6 +122,7 @@ class LossRecipe:
     latent_norm: float = 0.0
     adversarial_share: float = 0.0
     perceptual_share: float = 0.0
+    texture_share: float = 0.0
     gradient_penalty: float = 0.0
     drift: float = 0.0
     r1: float = 10.0
@@ -139,10 +143,12 @@ class LossRecipe:
             "feature_matching",
             "identity",
             "perceptual",
+            "texture",
             "fine",
             "emphasis",
             "adversarial_share",
             "perceptual_share",
+            "texture_share",
             "gradient_penalty",
             "drift",
             "latent_norm",
@@ -159,7 +165,7 @@ class LossRecipe:
             raise ConfigError("a discriminator of patches takes no r1 and no gradient_penalty; set them to 0")
         if self.conditional and self.discriminator != "patches":
             raise ConfigError(f"conditional is for a discriminator of patches, and this is {self.discriminator}")
-        for term in ("adversarial", "perceptual"):
+        for term in ("adversarial", "perceptual", "texture"):
             if getattr(self, f"{term}_share") and not (getattr(self, term) and (self.content or self.fine)):
                 raise ConfigError(
                     f"{term}_share is a share of the content's gradient; {term} and content must be above 0"

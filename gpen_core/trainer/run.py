@@ -21,7 +21,7 @@ from ..measures.perceptual import DetectorFeatures, feature_distance
 from ..weights import GPEN
 from ..weights.description import Header, encode
 from ..weights.tensors import save_tensors
-from .backbones import perceptual_loss, projected_discriminator
+from .backbones import backbone_losses, projected_discriminator
 from .checkpoint import list_checkpoints, prune_checkpoints, remove_checkpoint
 from .embedders import identity_loss
 from .log import LOG
@@ -174,7 +174,7 @@ def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
 
 
 def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict[str, tuple[float, PairLoss]]:
-    """The identity and perceptual losses that the recipe weighs. Raises ConfigError where a network is not given."""
+    """The losses by frozen networks that the recipe weighs. Raises ConfigError where a network is not given."""
     made: dict[str, tuple[float, PairLoss]] = {}
     losses = recipe.losses
     if losses.identity:
@@ -183,9 +183,7 @@ def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict
                 f"losses.identity is {losses.identity}; name its network's weights with --identity, or set it to 0"
             )
         made["identity"] = (losses.identity, identity_loss(sources.identity, device))
-    if losses.perceptual:
-        made["perceptual"] = (losses.perceptual, perceptual_loss(recipe, sources.perceptual, device))
-    return made
+    return made | backbone_losses(recipe, sources.perceptual, device)
 
 
 def extra_measures(recipe: Recipe, sources: Sources) -> dict[str, Measure]:

@@ -80,7 +80,11 @@ class Stepper:
                 (self.discriminator_adam, stage.discriminator),
             )
         }
-        self._shares = {"adversarial": losses.adversarial_share, "perceptual": losses.perceptual_share}
+        self._shares = {
+            "adversarial": losses.adversarial_share,
+            "perceptual": losses.perceptual_share,
+            "texture": losses.texture_share,
+        }
         self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
         self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
 

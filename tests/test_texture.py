@@ -1,0 +1,50 @@
+"""The texture loss: its definition, and what it asks for."""
+
+import torch
+from torch.nn import functional as F
+
+from gpen_core.losses import TextureLoss, texture_distance
+from gpen_core.losses.texture import window_covariances
+
+
+def edges(pictures: torch.Tensor) -> list[torch.Tensor]:
+    """Differences to the right and downwards, as a backbone of one depth."""
+    right, down = pictures.roll(-1, 3) - pictures, pictures.roll(-1, 2) - pictures
+    return [torch.cat([pictures, right, down], 1)]
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_window_covariances_are_those_of_each_window_by_itself():
+    features = drawn(2, 3, 8, 9)
+    found = window_covariances(features, 4)
+    assert found.shape == (2, 4, 3, 3)
+    window = features[1, :, 4:, :4].flatten(1)
+    torch.testing.assert_close(found[1, 2], torch.cov(window, correction=0))
+
+
+def test_the_distance_is_none_to_itself_and_one_where_all_texture_is_gone():
+    features = [drawn(2, 4, 16, 16, seed=n) for n in range(3)]
+    flat = [torch.zeros_like(f) for f in features]
+    assert texture_distance(features, features, 32).max() < 1e-4
+    gone = texture_distance(flat, features, 32)
+    assert gone.shape == (2,)
+    assert ((gone > 0.9) & (gone < 1)).all()
+
+
+def test_another_thread_of_the_same_cloth_is_nearer_than_the_blurred_one():
+    cloth, other = drawn(1, 3, 64, 64), drawn(1, 3, 64, 64, seed=1)
+    loss = TextureLoss(edges)
+    blurred = F.avg_pool2d(cloth, 3, 1, 1)
+    assert F.l1_loss(blurred, cloth) < F.l1_loss(other, cloth), "pixels prefer the blurred one"
+    assert loss(other, cloth) < 0.5 * loss(blurred, cloth)
+
+
+def test_no_gradient_reaches_the_original():
+    result, original = (drawn(1, 3, 32, 32, seed=n).requires_grad_() for n in (0, 1))
+    TextureLoss(edges)(result, original).backward()
+    assert result.grad is not None
+    assert result.grad.abs().sum() > 0
+    assert original.grad is None
