@@ -86,8 +86,8 @@ class Masking:
     )
     occlusion: bool = option(
         False,
-        help="What covers a face stays as it is: glasses and the like by the parser's labels, a hand or a microphone "
-        "where the restored face contradicts the picture.",
+        help="What covers a face stays as it is: a hand, a microphone or a mask as a network that ships sees it, and "
+        "glasses and the like by a parser's labels, where there is one.",
     )
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..gpen_core.errors import HubError, WeightsError
+from ..gpen_core.faces.occlusion import CONTRADICTION
 from ..gpen_core.weights import zoo
 from . import adapter
 from .fetching import fetch
@@ -32,6 +33,11 @@ def detectors() -> list[str]:
 def parsers() -> list[str]:
     """Names to choose a parser by: auto, none, the zoo's, and the files of their kinds in `facedetection`."""
     return [AUTO, NONE, *zoo.names("parser"), *_local("parsing_parsenet", "parsenet", "parsing_bisenet")]
+
+
+def occluders() -> list[str]:
+    """Names to choose an occluder by: auto, where faces contradict their pictures, and the zoo's."""
+    return [AUTO, CONTRADICTION, *zoo.names("occluder")]
 
 
 def sizes(kind: str) -> str:
@@ -103,10 +109,10 @@ def available(name: str, kind: str, *, option: str) -> bool | str:
     return missing(name, kind, option=option)
 
 
-def fingerprint(model: str, detector: str = AUTO, parser: str = AUTO) -> str:
+def fingerprint(model: str, detector: str = AUTO, parser: str = AUTO, occluder: str = AUTO) -> str:
     """Changes with the files that the choices stand for, so that one replaced, added or taken away is noticed."""
     network = stamp(on_disk(model, adapter.RESTORERS)) or model
-    return "|".join((network, stamp(detector_file(detector)), stamp(parser_file(parser))))
+    return "|".join((network, stamp(detector_file(detector)), stamp(parser_file(parser)), occluder))
 
 
 def _keep(fetched: Path, target: Path) -> Path:

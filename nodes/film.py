@@ -81,10 +81,11 @@ def restored_film(model: FaceModel, video: Any, settings: RestoreOptions, film: 
         source = adapter.video_file(video, folder)
         target = folder / f"restored{source.suffix if source.suffix in _KEPT else '.mp4'}"
         parser = model.parser()
-        model.prepare(detector=True, parser=parser is not None)
+        model.prepare(detector=True, parser=parser is not None, occluder=settings.masking.occlusion)
         restorer = FaceRestorer(
             *(model.asked(kind, pictures=_FILM) for kind in ("network", "detector")),
             None if parser is None else model.asked("parser", pictures=_FILM),
+            occluder=model.asked("occluder", pictures=_FILM) if settings.masking.occlusion else None,
         )
         report = restore_film(source, target, restorer, settings, film=film, progress=_progress())
         done = True

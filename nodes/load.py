@@ -82,8 +82,18 @@ class LoadModel(io.ComfyNode):
                         "(0.5); other networks have none.",
                     )
                 ),
+                advanced(
+                    io.Combo.Input(
+                        "occluder",
+                        options=files.occluders(),
+                        default=files.AUTO,
+                        optional=True,
+                        tooltip="What tells what covers a face, for nodes whose occlusion is on. auto: the network "
+                        "that ships. contradiction: where the restored face shows something else than the picture.",
+                    )
+                ),
             ],
-            outputs=[GPENModel.Output("gpen_model", tooltip="The model, with its detector and parser.")],
+            outputs=[GPENModel.Output("gpen_model", tooltip="The model, with its detector, parser and occluder.")],
         )
 
     @classmethod
@@ -98,11 +108,12 @@ class LoadModel(io.ComfyNode):
         detector: str = files.AUTO,
         parser: str = files.AUTO,
         repository: str = "",
+        occluder: str = files.AUTO,
         **other: Any,
     ) -> str:
         """Changes with the chosen files, so that one replaced, added or taken away is noticed."""
         # A repository takes the model's place; for `on_disk` its name is a name like any other.
-        return files.fingerprint(repository.strip() or model, detector, parser)
+        return files.fingerprint(repository.strip() or model, detector, parser, occluder)
 
     @classmethod
     def execute(
@@ -114,6 +125,7 @@ class LoadModel(io.ComfyNode):
         task: str = "auto",
         repository: str = "",
         fidelity: float = inputs.UNSET,
+        occluder: str = files.AUTO,
     ) -> Any:
         repository = repository.strip()
         source = repository or files.locate(model, adapter.RESTORERS, option="model")
@@ -125,6 +137,7 @@ class LoadModel(io.ComfyNode):
                 task=None if task == "auto" else task,
                 detector=detector,
                 parser=parser,
+                occluder=occluder,
                 fidelity=None if fidelity < 0 else fidelity,
             )
         )

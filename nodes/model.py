@@ -1,4 +1,5 @@
-"""GPEN_MODEL: a network with its detector and parser, each under a model patcher. What is cached is cached here."""
+"""GPEN_MODEL: a network with its detector, parser and occluder, each under a model patcher. What is cached is cached
+here."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from torch import nn
 
 from ..gpen_core.config import GPENConfig, ModelCard, Task
 from ..gpen_core.errors import HubError, InputError, WeightsError
-from ..gpen_core.weights import load_detector, load_model, load_parser
+from ..gpen_core.faces.occlusion import CONTRADICTION
+from ..gpen_core.weights import load_detector, load_model, load_occluder, load_parser
 from . import adapter, files
 from .memory import MOST_PICTURES, Latest, Memory, Remembering
 from .run import Watched
@@ -22,18 +24,26 @@ _BYTES_PER_FRAME_PIXEL = 200
 
 
 class FaceModel:
-    """A restoring network, and on demand the detector and the parser that were chosen with it.
+    """A restoring network, and on demand the detector, the parser and the occluder that were chosen with it.
 
-    Detector and parser are read when a node first needs them and kept from then on.
+    These are read when a node first needs them and kept from then on.
     """
 
-    def __init__(self, network: Any, *, name: str, detector: str = files.AUTO, parser: str = files.AUTO) -> None:
+    def __init__(
+        self,
+        network: Any,
+        *,
+        name: str,
+        detector: str = files.AUTO,
+        parser: str = files.AUTO,
+        occluder: str = files.AUTO,
+    ) -> None:
         self.name = name
         self.network = network
         self.patcher = adapter.patch(network)
-        self._choices = {"detector": detector, "parser": parser}
+        self._choices = {"detector": detector, "parser": parser, "occluder": occluder}
         self._parts: dict[str, tuple[Any, Any]] = {}
-        self._memories = {kind: Memory() for kind in ("network", "detector", "parser")}
+        self._memories = {kind: Memory() for kind in ("network", *self._choices)}
         self.latest = Latest()
 
     @property
@@ -76,15 +86,24 @@ class FaceModel:
             return None
         return self._part("parser", _load_parser)[0]
 
-    def asked(self, kind: Literal["network", "detector", "parser"], *, pictures: int = 1) -> Any:
-        """The network, detector or parser (read before), as a node calls it: cancel is heeded, and what it said of a
-        picture is remembered, unless it is one of so many `pictures` that they are a film.
+    def asked(self, kind: Literal["network", "detector", "parser", "occluder"], *, pictures: int = 1) -> Any:
+        """The network or a part (read before), as a node calls it: cancel is heeded, and what it said of a picture is
+        remembered, unless it is one of so many `pictures` that they are a film. In an occluder's place: the word for
+        none, where it was chosen.
         """
+        if self._choices.get(kind) == CONTRADICTION:
+            return CONTRADICTION
         watched = Watched(self.network if kind == "network" else self._parts[kind][0])
         return Remembering(watched, self._memories[kind]) if pictures <= MOST_PICTURES else watched
 
     def prepare(
-        self, *, network: bool = True, detector: bool = False, parser: bool = False, frame_pixels: int = 0
+        self,
+        *,
+        network: bool = True,
+        detector: bool = False,
+        parser: bool = False,
+        occluder: bool = False,
+        frame_pixels: int = 0,
     ) -> None:
         """Puts what a node is about to use on the compute device, all together.
 
@@ -95,6 +114,8 @@ class FaceModel:
             patchers.append(self._part("detector", _load_detector)[1])
         if parser and self.parser() is not None:
             patchers.append(self._parts["parser"][1])
+        if occluder and self._choices["occluder"] != CONTRADICTION:
+            patchers.append(self._part("occluder", _load_occluder)[1])
         work = _BYTES_PER_PIXEL * self.config.out_size**2 if network else 0
         adapter.load(patchers, work + _BYTES_PER_FRAME_PIXEL * frame_pixels)
 
@@ -114,6 +135,7 @@ def load_face_model(
     task: Task | None,
     detector: str,
     parser: str,
+    occluder: str = files.AUTO,
     fidelity: float | None = None,
 ) -> FaceModel:
     """The model of this file, zoo name or Hub repository, wrapped for ComfyUI's memory management."""
@@ -123,7 +145,7 @@ def load_face_model(
         network = load_model(source, device=device, precision=precision, task=task, fidelity=fidelity)
         # An `auto` model chooses when first asked, and exchanges its weights: before the patcher counts them.
         adapter.log.info("%s computes in %s", name, network.precision)
-        return FaceModel(network, name=name, detector=detector, parser=parser)
+        return FaceModel(network, name=name, detector=detector, parser=parser, occluder=occluder)
 
 
 def _load_detector(choice: str) -> Any:
@@ -142,6 +164,10 @@ def _load_parser(choice: str) -> Any:
         except HubError as error:
             raise WeightsError(f"{error}; or take a mask_kind that needs no parser (ellipse, box)") from error
     return load_parser(path, device=str(adapter.compute_device()))
+
+
+def _load_occluder(choice: str) -> Any:
+    return load_occluder(None if choice == files.AUTO else choice, device=str(adapter.compute_device()))
 
 
 def device_of(model: FaceModel) -> torch.device:

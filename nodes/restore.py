@@ -186,11 +186,17 @@ def _changes_nothing(settings: RestoreOptions, limit: Sequence[Tensor] | None) -
 def prepared_restorer(model: FaceModel, masking: Masking, *, detector: bool, images: Tensor) -> FaceRestorer:
     """A restorer whose networks are on the compute device."""
     parser = model.parser(needed=masking.kind == "parser") if masking.kind in ("auto", "parser") else None
-    model.prepare(detector=detector, parser=parser is not None, frame_pixels=images.shape[1] * images.shape[2])
+    model.prepare(
+        detector=detector,
+        parser=parser is not None,
+        occluder=masking.occlusion,
+        frame_pixels=images.shape[1] * images.shape[2],
+    )
     return FaceRestorer(
         model.asked("network", pictures=len(images)),
         model.asked("detector", pictures=len(images)) if detector else None,
         None if parser is None else model.asked("parser", pictures=len(images)),
+        occluder=model.asked("occluder", pictures=len(images)) if masking.occlusion else None,
     )
 
 

@@ -203,10 +203,12 @@ class PasteFaces(io.ComfyNode):
         settings = replace(settings, blending=replace(settings.blending, keep_detail=False))
         kind = settings.masking.kind
         parser = gpen_model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None
-        if parser is not None and faces.count:
-            gpen_model.prepare(network=False, parser=True)
+        keeping = settings.masking.occlusion and faces.count > 0
+        if faces.count and (parser is not None or keeping):
+            gpen_model.prepare(network=False, parser=parser is not None, occluder=keeping)
         parts = None if parser is None else gpen_model.asked("parser", pictures=len(images))
-        restorer = FaceRestorer(gpen_model.asked("network"), None, parts)
+        occluder = gpen_model.asked("occluder", pictures=len(images)) if keeping else None
+        restorer = FaceRestorer(gpen_model.asked("network"), None, parts, occluder=occluder)
         height, width = faces.picture_size
         out, progress, first = (
             pictures.Results(len(images), height, width, alpha=pictures.alpha_of(images)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from small_restorers import Network, face, inverted
 from task_models import task_model
 from torch import Tensor
 
+import gpen_core
 from gpen_core.cli.main import main
-from gpen_core.errors import ConfigError, WeightsError
+from gpen_core.errors import ConfigError, InputError, WeightsError
+from gpen_core.faces.mask import ellipse_mask
 from gpen_core.faces.occluder import OcclusionNetwork
 from gpen_core.faces.occlusion import contradicted
 from gpen_core.images import Picture, read_picture, write_picture
@@ -25,6 +28,7 @@ from gpen_core.tasks import colorize
 from gpen_core.weights import load_model, load_occluder
 from gpen_core.weights.tensors import save_tensors
 
+EXAMPLES = Path(gpen_core.__file__).parent / "examples"
 PLAIN = RestoreOptions(blending=Blending(keep_detail=False))
 KEEP = replace(PLAIN, masking=Masking(occlusion=True))
 
@@ -69,8 +73,27 @@ def test_what_an_occluder_names_stays_and_the_face_outside_is_as_before() -> Non
     assert np.abs(plain - portrait())[bar(128)].mean() > 0.3
 
 
-def test_without_one_what_the_result_contradicts_stays_and_the_face_outside_is_nearly_as_before() -> None:
-    plain, kept = restored(PLAIN), restored(KEEP)
+def test_without_one_the_network_that_ships_is_asked_and_another_word_than_its_opposite_is_refused() -> None:
+    np.testing.assert_array_equal(restored(KEEP), restored(KEEP, occluder=load_occluder("gpen-open-occluder")))
+    assert (restored(KEEP) != restored(KEEP, occluder="contradiction")).any()
+    with pytest.raises(InputError, match=r"occluder is 'gpen-open-occluder'; give what load_occluder gives"):
+        FaceRestorer(inverted(), occluder="gpen-open-occluder")
+
+
+def test_the_network_that_ships_sees_what_is_before_a_face_and_leaves_the_face() -> None:
+    restorer = FaceRestorer(inverted(256))
+    picture = read_picture(EXAMPLES / "sent-around.jpg")
+    crop = restorer.align(picture, restorer.detect(picture)[:1], RestoreOptions(template="ffhq")).crops
+    covered = crop.clone()
+    covered[..., 130:190, 60:200] = torch.tensor([0.2, 0.5, 0.6])[:, None, None]
+    free, seen = load_occluder(device="cpu")(torch.cat([crop, covered]))
+    inside = ellipse_mask(64) > 0.5
+    assert float(free[inside].mean()) < 0.1
+    assert float(seen[34:46, 17:48].mean()) > 0.9
+
+
+def test_what_the_result_contradicts_stays_and_the_face_outside_is_nearly_as_before() -> None:
+    plain, kept = restored(PLAIN), restored(KEEP, occluder="contradiction")
     assert 255 * np.abs(kept - portrait())[bar(128)].mean() <= 2
     outside = np.ones((128, 128), bool)
     outside[48:120, 24:120] = False
@@ -84,7 +107,7 @@ def test_what_the_parser_calls_glasses_stays_though_nothing_contradicts() -> Non
         return labels
 
     options = replace(KEEP, masking=Masking(kind="box", margin=0, feather=0, least_feather=0, occlusion=True))
-    restorer = FaceRestorer(Network(lambda x: x * 0.9, 64), parser=parser)
+    restorer = FaceRestorer(Network(lambda x: x * 0.9, 64), parser=parser, occluder="contradiction")
     kept = restorer.restore(portrait(), options, aligned=True)
     np.testing.assert_array_equal(kept.picture[42:58], portrait()[42:58])
     assert (kept.picture[70:90] != portrait()[70:90]).all()
@@ -168,3 +191,11 @@ def test_the_shell_takes_an_occluder_where_something_is_to_be_kept(tmp_path, cap
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["pictures"][0]["faces"][0]["covered"] == pytest.approx(1)
     assert report["settings"]["occluder"].endswith("occluder.safetensors")
+    del asked[-2:]
+    for more, said in (
+        (["--occlusion"], "gpen-open-occluder"),
+        (["--occlusion", "--occluder", "contradiction"], "contradiction"),
+        ([], None),
+    ):
+        assert main([*asked, "--overwrite", *more]) == 0
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["settings"].get("occluder") == said

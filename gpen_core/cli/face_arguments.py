@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .flags import add_flags, with_flags
 from .mask_arguments import add_masks
@@ -82,26 +82,33 @@ def detector_and_parser(arguments: argparse.Namespace) -> tuple[Detector | None,
     return detector, parser
 
 
-def occluder_of(arguments: argparse.Namespace, options: RestoreOptions | None) -> Occluder | None:
+def occluder_of(
+    arguments: argparse.Namespace, options: RestoreOptions | None
+) -> Occluder | Literal["contradiction"] | None:
     """What tells what covers a face, where the command line names it. options: None where each request has its own.
 
     Raises InputError where nobody would ask it.
     """
     from ..errors import InputError
+    from ..faces.occlusion import CONTRADICTION
     from ..weights import load_occluder
 
     if not arguments.occluder:
         return None
     if options is not None and not options.masking.occlusion:
         raise InputError("--occluder MODEL needs --occlusion: it tells what covers a face and stays")
+    if arguments.occluder == CONTRADICTION:
+        return CONTRADICTION
     return load_occluder(arguments.occluder, device=arguments.device)
 
 
 def model_settings(arguments: argparse.Namespace, model: AnyModel, told: Provenance) -> dict[str, Any]:
-    """What results depend on, as the report has it, of the model."""
+    """What results depend on, as the report has it, of the networks."""
+    from ..weights.zoo import OPEN_OCCLUDER
+
     about = {"model": told.model, "sha256": told.sha256, "precision": arguments.precision}
-    if getattr(arguments, "occluder", None):
-        about["occluder"] = arguments.occluder
+    if getattr(arguments, "occlusion", None):
+        about["occluder"] = getattr(arguments, "occluder", None) or OPEN_OCCLUDER
     return {**about, "fidelity": arguments.fidelity, "form": model.form}
 
 
@@ -130,7 +137,10 @@ def add_blending(parser: argparse.ArgumentParser) -> None:
 def add_occluder(group: argparse._ActionsContainer) -> None:
     """Adds the network that `occluder_of` loads."""
     group.add_argument(
-        "--occluder", metavar="MODEL", help="the network that tells --occlusion what covers a face: gpen-open-occluder"
+        "--occluder",
+        metavar="MODEL",
+        help="what tells --occlusion what covers a face: a network, or contradiction (whatever the restored face shows "
+        "otherwise); default: gpen-open-occluder, which ships",
     )
 
 

@@ -60,13 +60,14 @@ class OcclusionNetwork(nn.Module):
 
 
 class FaceOccluder(nn.Module):
-    """Tells what covers aligned faces; see `contracts.Occluder`.
+    """Tells what covers aligned faces; see `contracts.Occluder`. name: what reports call it.
 
     Raises WeightsError where `state_dict` does not fit.
     """
 
-    def __init__(self, state_dict: Mapping[str, Tensor]) -> None:
+    def __init__(self, state_dict: Mapping[str, Tensor], *, name: str) -> None:
         super().__init__()
+        self.name = name
         self.network = fold_batch_norms(build("an occlusion network", OcclusionNetwork, state_dict))
 
     def forward(self, faces: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 from ..images.planes import resize
 from .mask import blur_matrix, ellipse_mask
 
+#: Named in an occluder's place: no network tells what covers a face, but where its result contradicts the picture.
+CONTRADICTION: Final = "contradiction"
 #: CelebAMask-HQ's glasses, hat, earring, necklace and cloth: what a face wears is not the face.
 _COVERING = (3, 14, 15, 16, 18)
 #: Faces are compared at this size, blurred by this much: finer than that, a network's sharpening is all there is.

@@ -47,7 +47,8 @@ def masks_for(
 ) -> CropMasks:
     """Masks of restored faces (N, 3, T, T) in [0, 1].
 
-    Raises InputError where the options need a parser and there is none.
+    occluder: None where what contradicts is covered. Raises InputError where the options need a parser and there is
+    none.
     """
     masking, regions = options.masking, options.blending.region_strength
     sigmas = [_edge(masking, affine, faces.crops.shape[-1]) for affine in faces.affines]
@@ -78,7 +79,8 @@ def masks_for(
 def _covered(
     crops: Tensor, restored: Tensor, parser: Parser | None, occluder: Occluder | None, sizer: BatchSizer
 ) -> Tensor:
-    """(N, K, K) in [0, 1]: what `occluder` says, without one what contradicts; and what the parser calls worn."""
+    """(N, K, K) in [0, 1]: what `occluder` says, or where it is None what contradicts; and what the parser calls
+    worn."""
     if occluder is not None:
         doubt = face_mask(run_network(occluder, crops, sizer).float())
     else:

@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..contracts import Detector, Model, Occluder, Parser, device_of
+from ..errors import InputError
+from ..faces.occlusion import CONTRADICTION
 from ..faces.types import Detection, FaceCrops
 from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
@@ -37,8 +39,10 @@ class FaceRestorer:
 
     model, detector, parser: as `load_model`, `load_detector` and `load_parser` give them, or the caller's own; what
     each guarantees stands in `gpen_core.contracts`. Without a detector, or without a parser where the options need one,
-    the usual one is loaded when first used. occluder: tells what covers a face, for `Masking.occlusion`. prepare: what
-    the model is shown of crops (N, 3, S, S) in [0, 1], for tasks that do not show it the crops themselves.
+    the usual one is loaded when first used. occluder: tells what covers a face, for `Masking.occlusion`: as
+    `load_occluder` gives it, or the caller's own; None: the one that ships, loaded when first used; "contradiction": no
+    network, but where the restored face contradicts the picture. prepare: what the model is shown of crops (N, 3, S, S)
+    in [0, 1], for tasks that do not show it the crops themselves.
     """
 
     def __init__(
@@ -47,12 +51,14 @@ class FaceRestorer:
         detector: Detector | None = None,
         parser: Parser | None = None,
         *,
-        occluder: Occluder | None = None,
+        occluder: Occluder | Literal["contradiction"] | None = None,
         prepare: Prepare | None = None,
     ) -> None:
         self.model = model
         self.detector = detector
         self.parser = parser
+        if isinstance(occluder, str) and occluder != CONTRADICTION:
+            raise InputError(f"occluder is {occluder!r}; give what load_occluder gives, or {CONTRADICTION!r}")
         self.occluder = occluder
         self._prepare = prepare
 
@@ -90,7 +96,8 @@ class FaceRestorer:
     def masks(self, faces: FaceCrops, restored: Tensor, options: RestoreOptions | None = None) -> CropMasks:
         """How much of each restored face (N, 3, T, T) goes back."""
         options = options or RestoreOptions()
-        return masks_for(faces, restored, self._parser_for(options), options, self._sizer(options), self.occluder)
+        parser, occluder = self._parser_for(options), self._occluder_for(options)
+        return masks_for(faces, restored, parser, options, self._sizer(options), occluder)
 
     def paste(
         self,
@@ -255,7 +262,8 @@ class FaceRestorer:
             masked = options
             if work.has_masks:
                 masked = replace(options, masking=replace(_WHOLE_CROP, occlusion=options.masking.occlusion))
-            masks = masks_for(faces, outputs, self._parser_for(masked), masked, sizer, self.occluder)
+            parser, occluder = self._parser_for(masked), self._occluder_for(masked)
+            masks = masks_for(faces, outputs, parser, masked, sizer, occluder)
             work.add(faces, outputs, masks, options)
             first += len(faces)
         sizer.took(count, time.perf_counter() - began)
@@ -270,6 +278,27 @@ class FaceRestorer:
 
             self.parser = load_parser()
         return self.parser
+
+    @property
+    def occluder_name(self) -> str:
+        """What tells what covers a face where that is asked for, as reports call it."""
+        if self.occluder is None:
+            from ..weights.zoo import OPEN_OCCLUDER
+
+            return OPEN_OCCLUDER
+        if isinstance(self.occluder, str):
+            return self.occluder
+        return str(getattr(self.occluder, "name", type(self.occluder).__name__))
+
+    def _occluder_for(self, options: RestoreOptions) -> Occluder | None:
+        """None where nobody asks, or what contradicts is covered."""
+        if not options.masking.occlusion or isinstance(self.occluder, str):
+            return None
+        if self.occluder is None:
+            from ..weights import load_occluder
+
+            self.occluder = load_occluder(device=device_of(self.model))
+        return self.occluder
 
 
 def _completed(held: deque[PictureWork], options: RestoreOptions) -> Iterator[Unpasted]:

@@ -69,8 +69,8 @@ def restore_film(
     )
     settings = _settings(info, restorer, options, film, encoding, masks, larger)
     settings |= {"mark": mark, "identity": identity is not None}
-    if restorer.occluder is not None:
-        settings["occluder"] = type(restorer.occluder).__name__
+    if options.masking.occlusion:
+        settings["occluder"] = restorer.occluder_name
     if person is not None:
         settings["person"] = person.settings
     segments = Segments(output=target, settings=settings, report=None if report is None else Path(report))

@@ -159,19 +159,21 @@ def load_parser(source: Source | None = None, *, device: Device = "auto") -> Par
     return kind(_float32(state_dict)).to(target)
 
 
-def load_occluder(source: Source, *, device: Device = "auto") -> FaceOccluder:
-    """What tells what covers a face: of a path, a name in the zoo, or "owner/repo/file" on the Hub.
+def load_occluder(source: Source | None = None, *, device: Device = "auto") -> FaceOccluder:
+    """What tells what covers a face: of a path, a name in the zoo, or "owner/repo/file" on the Hub; None: the open one
+    that ships.
 
     Raises WeightsError, HubError.
     """
     target = choose_device(device)
-    located = locate(source, kind="occluder")
+    located = locate(zoo.OPEN_OCCLUDER if source is None else source, kind="occluder")
     state_dict = read_state_dict(located)
     if foreign(shapes_of(state_dict)) != "an occlusion network":
         raise WeightsError(f"{located.path} is no occlusion network; `python -m training.occluder.train` makes one")
     from ..faces.occluder import FaceOccluder
 
-    return FaceOccluder(_float32(state_dict)).to(target)
+    told = f"{located.path.name} {sha256_of(located.path)[:12]}" if located.entry is None else located.entry.name
+    return FaceOccluder(_float32(state_dict), name=told).to(target)
 
 
 def choose_device(device: Device) -> torch.device:

@@ -119,6 +119,29 @@ def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
     assert float((mask - paste_mask).abs().max()) <= 1e-5
 
 
+def test_what_covers_a_face_is_told_by_what_the_loader_chose(pack: Pack) -> None:
+    image, side = photograph(), face_at(pack, 50, 40, 36)
+    weights, core = pack.module("gpen_core.weights"), pack.module("gpen_core.restore")
+    options = pack.module("nodes.inputs").options_of({"occlusion": True})
+    wanted = {}
+    for name in ("auto", "contradiction"):
+        model = stand_in_model(pack, gain=0.5, faces=[side])
+        model._choices["occluder"] = name
+        model.network.forward = lambda x: torch.cat([x[:, :, :40] * 0.9, x[:, :, 40:] * 0.2], 2).float()
+        occluder = weights.load_occluder(device="cpu") if name == "auto" else name
+        restorer = core.FaceRestorer(model.network, model.detector(), occluder=occluder)
+        wanted[name] = torch.from_numpy(restorer.restore(image[0].numpy(), options).picture)
+        got = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, occlusion=True)[0][0]
+        assert float((got - wanted[name]).abs().max()) <= 1e-6
+        crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
+        done = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
+        pasted = pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=done, faces=faces, occlusion=True)[0][
+            0
+        ]
+        assert float((pasted - wanted[name]).abs().max()) <= 1e-5
+    assert not torch.equal(*wanted.values())
+
+
 @pytest.mark.parametrize("node", ["GPEN_RestoreFaces", "GPEN_RestoreCrops"])
 def test_the_input_or_else_the_model_says_how_firm_edges_get(pack: Pack, node: str) -> None:
     model, image = stand_in_model(pack), photograph()
