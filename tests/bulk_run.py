@@ -1,7 +1,8 @@
 """One bulk run of a process that inverts pictures, for tests that kill it.
 
 python bulk_run.py SOURCE OUT KILL SECONDS KIND: where the file KILL is, the first worker that takes a picture removes
-it and ends itself with SIGKILL. Each picture takes a worker SECONDS. KIND: of the settings.
+it and ends itself with SIGKILL; so does every worker that takes a picture 13 pixels wide. Each picture takes a worker
+SECONDS. KIND: of the settings.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def main() -> None:
 
     def build():
         def process(pictures):
-            if kill.exists():
-                kill.unlink()
+            if kill.exists() or any(p.width == 13 for p in pictures):
+                kill.unlink(missing_ok=True)
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(seconds * len(pictures))
             return [

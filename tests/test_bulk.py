@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -18,6 +19,7 @@ from training_runs import ROOT
 
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.bulk import Workers, collect_archive, restore_archive
+from gpen_core.bulk.tries import MOST, Tries, Watch
 from gpen_core.errors import ConfigError, InputError, MissingPackageError, PictureError
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -48,11 +50,12 @@ def in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     from gpen_core.bulk.stages import Networks, Reader, Writer, packed, unpacked
 
     def stages(todo, build, workers, options):
-        networks = Networks(build)
+        tries = Tries()
+        networks = Networks(build, tries)
         for item in todo:
-            for read in Reader(options)(packed([item])):
+            for read in Reader(options, tries)(packed([item])):
                 for done in networks(read):
-                    for table in Writer(options)(done):
+                    for table in Writer(options, tries)(done):
                         (one,) = unpacked(table)
                         if one.fatal:
                             raise PictureError(one.fatal)
@@ -177,6 +180,46 @@ def test_a_row_that_is_no_picture_is_told_in_a_line_and_the_others_are_done(arch
     assert sorted(pictures(tmp_path / "out")) == ["a.png"]
 
 
+def test_what_ends_every_process_that_works_on_it_is_given_up_alone_and_the_others_are_done():
+    entries = [SimpleNamespace(key=(name, None)) for name in "abcd"]
+    tries, done, given_up = Tries(), set(), set()
+
+    def process(stage: str) -> bool:
+        """Whether it lived: it dies over c."""
+        for part, lost in Watch(stage, tries).parts(entries):
+            names = {entry.key[0] for entry in part}
+            if lost:
+                given_up.update(names)
+            elif "c" in names:
+                return False
+            else:
+                done.update(names)
+        return True
+
+    assert [process("being read") for _ in range(MOST + 1)] == [False] * MOST + [True]
+    assert (done, given_up) == ({"a", "b", "d"}, {"c"})
+    # It came to an end, so nothing is held against anybody, nor was it in another stage.
+    assert not process("being read")
+    assert not process("being written")
+
+
+def test_a_picture_that_is_given_up_in_any_stage_is_a_row_that_says_so(archive, tmp_path, in_turns):
+    begin, ended = Tries.begin, {"being read": "0.png", "being restored": "1.png", "being written": "2.png"}
+
+    def before(self, stage, keys):
+        found = begin(self, stage, keys)
+        return [MOST if key[0].endswith(ended[stage]) else count for key, count in zip(keys, found, strict=True)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tries, "begin", before)
+        summary = bulk([str(archive)], str(tmp_path / "out"))
+    said = {Path(report.input).name: report.reason for report in summary.failed}
+    for stage, name in ended.items():
+        assert f"{name} ended {MOST} processes, each while it was {stage}" in said[name]
+    assert (summary.done, len(summary.failed)) == (3, 4)
+    assert bulk([str(archive)], str(tmp_path / "out")).done == 3
+
+
 @pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")
 def test_what_travels_of_a_face_is_what_it_shows():
     import torch
@@ -225,6 +268,16 @@ def test_a_killed_worker_loses_nothing_and_the_same_command_does_what_is_left(ar
     assert (second["done"], second["skipped"], len(second["failed"])) == (1, 5, 1)
     assert {p.name for p in out.glob("*.png") if p.stat().st_mtime_ns != stamps[p.name]} == {"2.png"}
     assert "had other settings (kind was 'a', now 'b')" in child(archive, out, kind="b").stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_RAY, reason="needs Ray; install gpen[ray]")
+def test_a_picture_that_ends_its_workers_is_a_row_that_names_it_and_the_others_are_done(archive, tmp_path):
+    photograph(archive / "deadly.png", 9, size=(32, 13))
+    ended = said(child(archive, tmp_path / "out"))
+    assert ended["done"] == 6
+    (told,) = [reason for reason in ended["failed"] if "deadly.png" in reason]
+    assert f"ended {MOST} processes, each while it was being restored" in told
 
 
 def test_workers_that_make_no_sense_are_refused():

@@ -24,6 +24,7 @@ from .afar import Mirror, sizes_below
 from .inputs import ArchiveItem
 from .stages import Networks, Reader, Writer, packed, unpacked
 from .table import write_table
+from .tries import TriesAfar
 
 REPORT = "report.parquet"
 #: Of a CPU, for a task that reads or writes: they wait for disks and stores as often as they work.
@@ -60,11 +61,11 @@ def restore_archive(
 ) -> BatchSummary:
     """Does every item that no earlier run into `out` has done, and writes OUT/report.parquet, a row for every face.
 
-    A picture that fails is a row that says why. out: a folder or an address, the items' own. options: how pictures are
-    read and written; `report` and `resume` do not count, `settings` are what the results depend on. finished: told of
-    every picture, in no order; skipped: once, how many were done before. Raises ConfigError where `out` holds results
-    of other settings, InputError while another run writes there, PictureError when the disk is full,
-    MissingPackageError without Ray.
+    A picture that fails is a row that says why, and so is one that ends every process that works on it, after a few
+    tries. out: a folder or an address, the items' own. options: how pictures are read and written; `report` and
+    `resume` do not count, `settings` are what the results depend on. finished: told of every picture, in no order;
+    skipped: once, how many were done before. Raises ConfigError where `out` holds results of other settings, InputError
+    while another run writes there, PictureError when the disk is full, MissingPackageError without Ray.
     """
     _ray_data()
     with ExitStack() as stack:
@@ -109,19 +110,20 @@ def _on_ray(
     if not todo:
         return
     ray = _ray(workers)
+    tries = TriesAfar(ray)
     rows = ray.data.from_arrow([packed(todo[at : at + workers.block]) for at in range(0, len(todo), workers.block)])
     done = (
-        rows.map_batches(Reader(options).__call__, batch_size=None, batch_format="pyarrow", num_cpus=_TASK_CPUS)
+        rows.map_batches(Reader(options, tries).__call__, batch_size=None, batch_format="pyarrow", num_cpus=_TASK_CPUS)
         .map_batches(
             Networks,
-            fn_constructor_args=(build,),
+            fn_constructor_args=(build, tries),
             batch_size=options.group,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=workers.count),
             num_cpus=workers.cpus,
             num_gpus=workers.gpus,
         )
-        .map_batches(Writer(options).__call__, batch_size=None, batch_format="pyarrow", num_cpus=_TASK_CPUS)
+        .map_batches(Writer(options, tries).__call__, batch_size=None, batch_format="pyarrow", num_cpus=_TASK_CPUS)
     )
     try:
         for table in done.iter_batches(batch_size=None, batch_format="pyarrow"):

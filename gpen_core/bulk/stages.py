@@ -19,13 +19,14 @@ from torch import Tensor
 
 from ..archives import is_address, remote
 from ..batch import BatchOptions, Item
-from ..batch.journal import Stamp, stamp
+from ..batch.journal import Key, Stamp, stamp
 from ..batch.results import Processed
 from ..batch.steps import Decoded, Process, decode, processed, write
 from ..errors import GPENError, PictureError
 from ..images.damage import guarded
 from ..report import PictureReport
 from .inputs import ArchiveItem
+from .tries import Tries, TriesAfar, Watch
 
 COLUMN = "picture"
 
@@ -41,6 +42,11 @@ class Carried:
     result: Processed | GPENError | None = None
     seconds: float = 0.0
 
+    @property
+    def key(self) -> Key:
+        """The item's."""
+        return self.item.key
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
@@ -54,19 +60,22 @@ class Done:
 class Reader:
     """Items → pictures."""
 
-    def __init__(self, options: BatchOptions) -> None:
-        self._options = options
+    def __init__(self, options: BatchOptions, tries: Tries | TriesAfar) -> None:
+        self._options, self._watch = options, Watch("being read", tries)
 
     def __call__(self, table: Any) -> Iterator[Any]:
         """One table for each picture."""
-        for item in unpacked(table):
-            yield packed([self._read(item)])
+        for items, given_up in self._watch.parts(unpacked(table)):
+            for item in items:
+                fault = self._watch.said(item.source) if given_up else item.fault
+                yield packed([self._faulty(item, fault) if fault else self._read(item)])
+
+    def _faulty(self, item: ArchiveItem, fault: str) -> Carried:
+        nothing = Item(source=Path(), target=Path())
+        decoded = Decoded(item=nothing, picture=None, error=PictureError(fault), seconds=0.0)
+        return Carried(item=item, decoded=decoded, stamp=item.stamp)
 
     def _read(self, item: ArchiveItem) -> Carried:
-        nothing = Item(source=Path(), target=Path())
-        if item.fault:
-            fault = Decoded(item=nothing, picture=None, error=PictureError(item.fault), seconds=0.0)
-            return Carried(item=item, decoded=fault, stamp=item.stamp)
         if item.is_file:
             file = Path(item.source)
             found = item.stamp or stamp(file)
@@ -76,8 +85,7 @@ class Reader:
             with guarded(f"{item.source} cannot be fetched"):
                 data = item.entry.read()
         except GPENError as error:
-            gone = Decoded(item=nothing, picture=None, error=PictureError(str(error)), seconds=0.0)
-            return Carried(item=item, decoded=gone, stamp=item.stamp)
+            return self._faulty(item, str(error))
         with tempfile.TemporaryDirectory() as place:
             file = _local(item, data, place)
             decoded = decode(Item(source=file, target=Path()), self._options)
@@ -89,28 +97,37 @@ class Reader:
 class Networks:
     """Pictures → results whose faces are yet to be pasted; an actor, whose networks are loaded once."""
 
-    def __init__(self, build: Any) -> None:
+    def __init__(self, build: Any, tries: Tries | TriesAfar) -> None:
         self._process: Process = build()
+        self._watch = Watch("being restored", tries)
 
     def __call__(self, table: Any) -> Iterator[Any]:
         """One table for each picture; those of a table share batches of faces."""
-        group: list[Carried] = unpacked(table)
-        done = processed([carried.decoded for carried in group], self._process)
-        for carried, (_, result, seconds) in zip(group, done, strict=True):
-            told = PictureError(str(result)) if isinstance(result, GPENError) else result
-            yield packed([replace(carried, result=told, seconds=seconds)])
+        carrieds: list[Carried] = unpacked(table)
+        for group, given_up in self._watch.parts(carrieds):
+            if given_up:
+                fault = PictureError(self._watch.said(group[0].item.source))
+                yield packed([replace(group[0], result=fault)])
+                continue
+            done = processed([carried.decoded for carried in group], self._process)
+            for carried, (_, result, seconds) in zip(group, done, strict=True):
+                told = PictureError(str(result)) if isinstance(result, GPENError) else result
+                yield packed([replace(carried, result=told, seconds=seconds)])
 
 
 class Writer:
     """Results → files, and what became of each picture."""
 
-    def __init__(self, options: BatchOptions) -> None:
-        self._options = options
+    def __init__(self, options: BatchOptions, tries: Tries | TriesAfar) -> None:
+        self._options, self._watch = options, Watch("being written", tries)
 
     def __call__(self, table: Any) -> Iterator[Any]:
         """One table for each picture, whose file has its final name by then."""
-        for carried in unpacked(table):
-            yield packed([self._written(carried)])
+        carrieds: list[Carried] = unpacked(table)
+        for group, given_up in self._watch.parts(carrieds):
+            for carried in group:
+                fault = PictureError(self._watch.said(carried.item.source)) if given_up else None
+                yield packed([self._written(replace(carried, result=fault or carried.result))])
 
     def _written(self, carried: Carried) -> Done:
         item = carried.item
