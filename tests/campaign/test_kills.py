@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import test_film_runs
 import torch
 from campaign.budget import FIRST, TABLE, seconds
 from damaged_pictures import BROKEN_EXIF, encoded
@@ -25,7 +24,7 @@ from small_batches import photograph, run
 from small_models import small_model
 from test_batch_names import scan
 from test_hub import HERE, known
-from training_runs import make_faces
+from training_runs import make_faces, script_environment
 
 from gpen_core.batch import collect
 from gpen_core.cli.main import main
@@ -157,11 +156,15 @@ def test_a_conversion_killed_at_every_file_operation_is_done_again(tmp_path):
     TABLE.add("convert, every file operation", kills, "0 lost, none left behind")
 
 
-def test_a_film_killed_at_its_file_operations(tmp_path):
-    step = 1 if seconds(1) > 1200 else 7
-    test_film_runs.test_a_film_killed_at_any_file_operation_is_gone_on_with_to_the_same_file(tmp_path, step)
-    kills = len(list((tmp_path / "k").iterdir())) - 1
-    TABLE.add(f"film, every file operation, {step} apart", kills, "as uninterrupted")
+@pytest.mark.parametrize("points", [("every", "1"), ("random", str(round(seconds(0.4))))], ids=lambda points: points[0])
+def test_a_film_killed_ends_as_if_it_had_not_been(tmp_path, points):
+    command = [sys.executable, str(TESTS / "film_kills.py"), str(tmp_path / "k"), *points]
+    done = subprocess.run(command, env=script_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    what = "film, every file operation" if points[0] == "every" else "film, at random"
+    TABLE.add(what, int(last.split()[0]), f"all as uninterrupted: {last}")
+    assert last.endswith(" 0 faults"), done.stdout
 
 
 def test_training_killed_at_its_file_operations(tmp_path):
