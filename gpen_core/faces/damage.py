@@ -45,36 +45,39 @@ def damage(crops: Tensor) -> Tensor:
 def features(crops: Tensor) -> Tensor:
     """(N, 8): logarithms of the power in six bands of the luma's spectrum, and of the median diagonal step from pixel
     to pixel, at full and half size, which noise decides."""
-    inner = luma(resize(crops.float(), SIZE))[:, 0, _FIRST : _FIRST + _INNER, _FIRST : _FIRST + _INNER]
-    shade = window_means(inner, _SHADE)
+    inner = luma(resize(crops.float(), SIZE)[..., _FIRST : _FIRST + _INNER, _FIRST : _FIRST + _INNER])[:, 0]
     window = torch.hann_window(_INNER, periodic=False, device=inner.device)
-    power = torch.fft.fft2((inner - shade) * window[:, None] * window).abs().square()
-    bands = list((power.flatten(1) @ _band_means(inner.device)).unbind(1))
-    steps = [diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])]
-    logs = [x.clamp_min(_LEAST_POWER).log10() for x in bands] + [x.clamp_min(_LEAST_STEP).log10() for x in steps]
-    return torch.stack(logs, 1)
+    waves = torch.view_as_real(torch.fft.rfft2((inner - window_means(inner, _SHADE)) * (window[:, None] * window)))
+    bands = waves.square().flatten(1) @ _band_means(inner.device)
+    steps = torch.stack([diagonal_step(plane) for plane in (inner, F.avg_pool2d(inner[:, None], 2)[:, 0])], 1)
+    return torch.cat([bands.clamp_min(_LEAST_POWER), steps.clamp_min(_LEAST_STEP)], 1).log10()
 
 
 @lru_cache(maxsize=4)
 def _band_means(device: torch.device) -> Tensor:
-    """(192², 6): a spectrum's power to its means in the bands."""
-    waves = torch.fft.fftfreq(_INNER, device=device)
-    radius = (waves[:, None].square() + waves.square()).sqrt().flatten()
-    bands = [((radius >= low) & (radius < high)).float() for low, high in pairwise(_BANDS)]
-    return torch.stack([band / band.sum() for band in bands], 1)
+    """(192 × 97 × 2, 6): the squares of the real and imaginary half of a spectrum that tells of all of it, to the
+    means of its power in the bands."""
+    down, across = torch.fft.fftfreq(_INNER, device=device), torch.fft.rfftfreq(_INNER, device=device)
+    radius = (down[:, None].square() + across.square()).sqrt()
+    # Each column stands for its mirror image too, but for the first and the last, which have none.
+    twice = torch.full_like(radius, 2.0)
+    twice[:, [0, -1]] = 1.0
+    bands = [((radius >= low) & (radius < high)) * twice for low, high in pairwise(_BANDS)]
+    return torch.stack([(band / band.sum()).flatten().repeat_interleave(2) for band in bands], 1)
 
 
 def quadratic(values: Tensor) -> Tensor:
     """(N, 45) of (N, 8): one, each value, each product of two."""
-    count = values.shape[1]
-    products = [values[:, i] * values[:, j] for i in range(count) for j in range(i + 1)]
-    return torch.stack([torch.ones_like(values[:, 0]), *values.unbind(1), *products], 1)
+    first, second = torch.tril_indices(values.shape[1], values.shape[1], device=values.device)
+    return torch.cat([torch.ones_like(values[:, :1]), values, values[:, first] * values[:, second]], 1)
 
 
 def diagonal_step(plane: Tensor) -> Tensor:
     """(N,): the median of the mixed second differences of `plane` (N, h, w), by size and halved: mostly noise."""
-    step = (plane[:, 1:, 1:] - plane[:, 1:, :-1] - plane[:, :-1, 1:] + plane[:, :-1, :-1]) / 2
-    return step.abs().flatten(1).median(1).values
+    down = plane[:, 1:] - plane[:, :-1]
+    steps = (down[..., 1:] - down[..., :-1]).abs_().flatten(1)
+    # Which is the median; asked for as such, it takes five times as long.
+    return steps.kthvalue((steps.shape[1] + 1) // 2).values / 2
 
 
 _FIRST = (SIZE - _INNER) // 2

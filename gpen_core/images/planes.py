@@ -77,7 +77,7 @@ def window_means(planes: Tensor, width: int) -> Tensor:
     return means
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)  # the faces of a picture are hardly two of a size, and each takes four
 def _band(length: int, width: int) -> Tensor:
     """(length, length): rows that average the entries at most width // 2 beside the diagonal."""
     position = torch.arange(length)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -37,10 +40,12 @@ def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
         return figures
     figures["damage"] = float(damage(face.crop[None]))
     # What a large face keeps of itself is no loss, and so are its figures those of what was put back.
-    after = torch.lerp(resize(face.restored[None], face.crop.shape[-1])[0], face.crop, face.kept or 0.0)
-    pair = torch.stack([face.crop, after])
-    (sharp, sharper), shift = sharpness(pair).tolist(), colour_shift(*pair)
-    figures |= {"sharpness_before": sharp, "sharpness_after": sharper, "colour_shift": shift}
+    after = resize(face.restored[None], face.crop.shape[-1])[0]
+    if face.kept:
+        after = torch.lerp(after, face.crop, face.kept)
+    sharp, sharper = float(sharpness(face.crop)), float(sharpness(after))
+    figures |= {"sharpness_before": sharp, "sharpness_after": sharper}
+    figures["colour_shift"] = colour_shift(face.crop, after)
     if sharper < sharp:
         figures["warnings"] = ("the restored face is less sharp than it was; lower the strength, or leave it out",)
     return figures
@@ -66,9 +71,9 @@ def colour_shift(before: Tensor, after: Tensor) -> float:
     """CIE76 distance (ΔE) of the mean colours of two crops (3, S, S), sRGB in [0, 1], within the face's ellipse."""
     rows, columns, weight = _ellipse(before.shape[-1])
     weight = weight[::2, ::2]  # a quarter of the pixels: the curve is dear, and a mean needs no more
-    means = [_linear(crop[:, rows, columns][:, ::2, ::2]) for crop in (before, after)]
-    means = [(mean * weight).sum(dim=(1, 2)) / weight.sum() for mean in means]
-    return float(torch.linalg.vector_norm(_lab(means[0]) - _lab(means[1])))
+    share = (weight / weight.sum()).flatten()
+    means = [_linear(crop[:, rows, columns][:, ::2, ::2]).flatten(1) @ share for crop in (before, after)]
+    return math.dist(*(_lab(mean.tolist()) for mean in means))
 
 
 @lru_cache(maxsize=4)
@@ -82,14 +87,14 @@ def _ellipse(size: int) -> tuple[slice, slice, Tensor]:
 
 def _linear(crop: Tensor) -> Tensor:
     crop = crop.clamp(0, 1)
-    return torch.where(crop <= 0.04045, crop / 12.92, ((crop + 0.055) / 1.055) ** 2.4)
+    return torch.where(crop <= 0.04045, crop / 12.92, crop.add(0.055).div_(1.055).pow_(2.4))
 
 
-def _lab(colour: Tensor) -> Tensor:
-    """CIELAB of one linear sRGB colour (3,)."""
-    relative = torch.tensor(_TO_XYZ) @ colour / torch.tensor(_WHITE)
-    curved = torch.where(
-        relative > (6 / 29) ** 3, relative.clamp_min(1e-9) ** (1 / 3), relative * (29 / 6) ** 2 / 3 + 4 / 29
-    )
-    x, y, z = curved.unbind()
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+def _lab(colour: Sequence[float]) -> tuple[float, float, float]:
+    """CIELAB of a linear sRGB colour. In plain numbers: a tensor of three costs more to make than to reckon with."""
+    x, y, z = (_curved(sum(map(operator.mul, row, colour)) / white) for row, white in zip(_TO_XYZ, _WHITE, strict=True))
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def _curved(relative: float) -> float:
+    return relative ** (1 / 3) if relative > (6 / 29) ** 3 else relative * (29 / 6) ** 2 / 3 + 4 / 29

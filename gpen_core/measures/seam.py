@@ -35,23 +35,29 @@ def seam(picture: Tensor, mask: Tensor) -> float:
     width = max(1, round(float(edge.sum()) / length))
     near, smooth = window_means(torch.stack([edge.float(), mask]), 4 * width + 1)
     # Averaged twice, the mask slopes all through the band inside.
-    inward_x, inward_y = torch.gradient(window_means(smooth, 4 * width + 1), dim=(1, 0))
+    inward_x, inward_y = _gradients(window_means(smooth, 4 * width + 1))
     norm = torch.hypot(inward_x, inward_y)
     bands = torch.stack([edge, (near > 1e-7) & (mask > _EDGE[1])]) & (norm > 1e-6)
     if not bool(bands.flatten(1).any(1).all()):
         return float("nan")
-    picture_x, picture_y = torch.gradient(luma(picture)[0], dim=(1, 0))
+    picture_x, picture_y = _gradients(luma(picture)[0])
     across = (picture_x * inward_x + picture_y * inward_y) / norm.clamp_min(1e-12)
     patch = max(3, round(min(mask.shape) * _PATCH) // 2 * 2 + 1)
     within = bands.float()
     signed, share = window_means(torch.stack([across * within, within]), patch)
     coherent = (signed / share.clamp_min(1e-9)).abs()
-    on_edge, inside = (float(plane[band].mean()) for plane, band in zip(coherent, bands, strict=True))
-    return on_edge / max(inside, 1e-6)
+    on_edge, inside = ((coherent * within).sum((1, 2)) / within.sum((1, 2))).tolist()
+    return float(on_edge / max(inside, 1e-6))
 
 
 def _slope(mask: Tensor) -> Tensor:
     if min(mask.shape) < 2:
         return torch.zeros_like(mask)
-    x, y = torch.gradient(mask, dim=(1, 0))
-    return torch.hypot(x, y)
+    return torch.hypot(*_gradients(mask))
+
+
+def _gradients(plane: Tensor) -> tuple[Tensor, Tensor]:
+    """What `torch.gradient` makes of a plane (h, w), across and down, in a third of the time."""
+    across, down = plane[:, 1:] - plane[:, :-1], plane[1:] - plane[:-1]
+    x = torch.cat([across[:, :1], (across[:, 1:] + across[:, :-1]) / 2, across[:, -1:]], 1)
+    return x, torch.cat([down[:1], (down[1:] + down[:-1]) / 2, down[-1:]])
