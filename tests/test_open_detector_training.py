@@ -156,11 +156,51 @@ def test_what_the_second_look_learns_from_is_half_faces_and_stays_a_picture(tmp_
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (6, 3, 96, 96), dtype=np.uint8)
     np.savez(tmp_path / "c.npz", crops=crops, label=np.array([1, 0] * 3), score=np.linspace(0.1, 1, 6))
-    examples = look.Examples(tmp_path / "c.npz", tmp_path, tmp_path / "labels.npz")
+    before, trained = look.make_network(_saved(look.SecondLook().state_dict(), tmp_path / "before.pt"))
+    assert trained
+    examples = look.Examples([tmp_path / "c.npz"] * 2, tmp_path, tmp_path / "labels.npz", before)
+    assert len(examples.faces) == len(examples.others) == 6
     batch, wanted = look.make_batch(rng, examples, 200)
     assert batch.shape == (200, 3, 64, 64)
     assert 0 <= batch.min() < batch.max() <= 1
     assert 0.35 < wanted.mean() < 0.6
+
+
+def _saved(state: dict[str, torch.Tensor], path: Path) -> Path:
+    torch.save(state, path)
+    return path
+
+
+def test_what_an_earlier_second_look_took_for_a_face_is_drawn_more_often(tmp_path: Path) -> None:
+    look = _module("second_look")
+
+    class Believes(torch.nn.Module):
+        def forward(self, crops: torch.Tensor) -> torch.Tensor:
+            return 20 * (crops.mean((1, 2, 3)) - 0.5)
+
+    crops = np.stack([np.full((3, 96, 96), level, np.uint8) for level in (0, 255)])
+    np.savez(tmp_path / "c.npz", crops=crops, label=np.zeros(2, int), score=np.full(2, 0.2))
+    np.savez(tmp_path / "labels.npz", names=np.array([], str), landmarks=np.zeros((0, 5, 2)))
+    examples = look.Examples([tmp_path / "c.npz"], tmp_path, tmp_path / "labels.npz", Believes())
+    drawn = [examples.other(rng).mean() > 0 for rng in [np.random.default_rng(0)] for _ in range(400)]
+    assert 0.9 < np.mean(drawn) < 1
+
+
+def test_a_small_network_is_saved_as_the_mean_of_its_steps_which_has_learnt() -> None:
+    fitting = script("fitting.py")
+    torch.manual_seed(0)
+    network, saved = torch.nn.Linear(2, 1), []
+    inputs = torch.randn(64, 2)
+    wanted = inputs @ torch.tensor([[1.0], [-2.0]])
+
+    def cost() -> torch.Tensor:
+        return (network(inputs) - wanted).square().mean()
+
+    first = cost().item()
+    fitting.fit(network, cost, lambda mean, steps: saved.append((mean, steps)), minutes=0.01, rate=0.05, memory=0.9)
+    ((mean, steps),) = saved
+    assert steps > 20
+    assert (mean(inputs) - wanted).square().mean().item() < first / 10
 
 
 def test_shuffled_tiles_are_the_same_pixels_in_other_places() -> None:

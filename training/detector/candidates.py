@@ -1,9 +1,11 @@
 """Gathers what a detector takes for faces: python -m training.detector.candidates PICTURES FACES LABELS.npz OUT.npz \\
     --teachers ONE.pth OTHER.pth
 
-PICTURES: a folder of photographs and drawings without faces; those with an alpha channel are stamped onto others. FACES
-and LABELS are what the detector itself learns from. OUT holds crops (N, 3, 96, 96) uint8, straightened as for the
-second look with a quarter more on every side, label (N,): 1 for a face, and the score (N,) of each.
+PICTURES: a folder of photographs and drawings without faces; those with an alpha channel are stamped onto others. What
+both teachers take for a face is left out; without teachers nothing is, as befits a folder of animals of which somebody
+has looked at each: apes look like faces to teachers too. FACES and LABELS are what the detector itself learns from. OUT
+holds crops (N, 3, 96, 96) uint8, straightened as for the second look with a quarter more on every side, label (N,): 1
+for a face, and the score (N,) of each.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ def read(path: Path) -> np.ndarray:
 
 
 def from_photograph(rng: Generator, gathered: Gathered, picture: Picture) -> None:
-    """Looks at it as it is, smaller, and at a part of it."""
+    """Looks at it as it is, smaller, and at a part of it; mirrored every other time."""
+    if rng.random() < 0.5:
+        picture = np.ascontiguousarray(picture[:, ::-1])
     height, width = picture.shape[:2]
     h, w = (int(n * rng.uniform(0.3, 0.7)) for n in (height, width))
     y, x = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
@@ -133,8 +137,8 @@ def from_scene(rng: Generator, gathered: Gathered, faces: Faces, photographs: Se
 
 
 def are_faces(crops: np.ndarray, teachers: Sequence[Path]) -> np.ndarray:
-    """(N,) booleans: which of the crops (N, 3, 96, 96) all of the teachers are sure of."""
-    least = np.ones(len(crops), np.float32)
+    """(N,) booleans: which of the crops (N, 3, 96, 96) all of the teachers, where there are any, are sure of."""
+    least = np.ones(len(crops), np.float32) if teachers else np.zeros(len(crops), np.float32)
     for path in teachers:
         network = MobileRetinaFace()
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -150,13 +154,14 @@ def are_faces(crops: np.ndarray, teachers: Sequence[Path]) -> np.ndarray:
 
 
 def main() -> None:
-    """Goes through the pictures once, then composes scenes until the minutes are over."""
+    """Goes through the photographs, then composes scenes until the minutes are over."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("faces", type=Path)
     parser.add_argument("labels", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--teachers", type=Path, nargs="+", required=True)
+    parser.add_argument("--teachers", type=Path, nargs="*", default=[])
+    parser.add_argument("--rounds", type=int, default=1, help="through the photographs")
     parser.add_argument("--minutes", type=float, default=15, help="for the composed scenes")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
@@ -170,7 +175,7 @@ def main() -> None:
     ):
         picture = read(path)
         (stamps if picture.shape[2] == 4 else photographs).append(picture)
-    for picture in photographs:
+    for picture in photographs * options.rounds:
         from_photograph(rng, gathered, picture)
     faces, until = Faces(options.faces, options.labels), time.monotonic() + options.minutes * 60
     while time.monotonic() < until:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from gpen_core.faces.second_look import SIDE
+from training.spoiling import compressed, greyed, softened
 
 from .backgrounds import Generator, Picture
 from .candidates import MARGIN
@@ -89,8 +90,7 @@ def damaged(rng: Generator, crop: Picture) -> Picture:
     """Grey, flat, tinted, lit from one side, small, soft, noisy, compressed: each now and then."""
     values = crop.astype(np.float32)
     if rng.random() < 0.3:
-        tint = np.array((1, rng.uniform(0.85, 1), rng.uniform(0.6, 1))) if rng.random() < 0.4 else np.ones(3)
-        values = (values @ np.array([0.3, 0.59, 0.11], np.float32))[..., None] * tint.astype(np.float32)
+        values = greyed(rng, values)
     if rng.random() < 0.6:
         mean = values.mean()
         values = (values - mean) * rng.uniform(0.5, 1.4) + mean * rng.uniform(0.5, 1.3) + rng.uniform(-15, 15)
@@ -101,15 +101,10 @@ def damaged(rng: Generator, crop: Picture) -> Picture:
         values = values * (light if rng.random() < 0.7 else light.transpose(1, 0, 2))
     kind = rng.random()
     if kind < 0.35:
-        factor = rng.uniform(1, 3.2) if rng.random() < 0.75 else rng.uniform(3, 5)
-        small = cv2.resize(values, (max(12, int(SIDE / factor)),) * 2, interpolation=cv2.INTER_AREA)
-        values = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        values = softened(values, rng.uniform(1, 3.2) if rng.random() < 0.75 else rng.uniform(3, 5))
     elif kind < 0.55:
         values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 2.0))
     if rng.random() < 0.35:
         values = values + rng.standard_normal(values.shape, dtype=np.float32) * rng.uniform(1, 18)
     result = np.clip(values, 0, 255).astype(np.uint8)
-    if rng.random() < 0.25:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
-        result = cv2.imdecode(cv2.imencode(".jpg", result, quality)[1], cv2.IMREAD_COLOR)
-    return result
+    return compressed(rng, result, 25, 90) if rng.random() < 0.25 else result

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.spoiling import compressed, greyed, softened
+
 from .backgrounds import Generator, Picture, background, fractal
 from .labels import MIRRORED_LANDMARKS
 
@@ -194,15 +196,11 @@ def age(rng: Generator, picture: Picture) -> Picture:
     """The finished scene as a camera, a scanner or time would give it: grey, soft, grainy, compressed."""
     height, width = picture.shape[:2]
     kind = rng.random()
-    if kind < 0.35:
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-        tint = np.array((1.0, rng.uniform(0.85, 1.0), rng.uniform(0.6, 1.0))) if rng.random() < 0.4 else np.ones(3)
-        picture = np.clip(grey * tint, 0, 255).astype(np.uint8)
     result = picture.astype(np.float32)
+    if kind < 0.35:
+        result = greyed(rng, result)
     if rng.random() < 0.4:
-        shrink = rng.uniform(1.0, 2.2)
-        small = cv2.resize(result, (int(width / shrink), int(height / shrink)), interpolation=cv2.INTER_AREA)
-        result = cv2.resize(small, (width, height), interpolation=int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])))
+        result = softened(result, rng.uniform(1.0, 2.2), int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])))
     elif rng.random() < 0.2:
         result = cv2.GaussianBlur(result, (0, 0), rng.uniform(0.4, 2.0))
     if rng.random() < 0.6:
@@ -215,10 +213,7 @@ def age(rng: Generator, picture: Picture) -> Picture:
             grain = cv2.GaussianBlur(grain, (0, 0), 0.8).reshape(grain.shape) * 2
         result += grain * rng.uniform(1, 16)
     result = np.clip(result, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))]
-        result = cv2.imdecode(cv2.imencode(".jpg", result, quality)[1], cv2.IMREAD_COLOR)
-    return result
+    return compressed(rng, result, 35, 96) if rng.random() < 0.5 else result
 
 
 def _layout(rng: Generator, height: int, width: int) -> list[tuple[float, float, float]]:

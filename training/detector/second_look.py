@@ -1,26 +1,27 @@
 """Trains the detector's second look: python -m training.detector.second_look CANDIDATES.npz FACES LABELS.npz OUT.pt \\
-    --backbone mobilenetV1X0.25_pretrain.tar
+    --start mobilenetV1X0.25_pretrain.tar
 
-CANDIDATES are what `training.detector.candidates` gathered: faces and what was taken for one. To these come the aligned
-faces themselves, and parts of them, all turned, covered and damaged anew at every step. OUT gets a running mean of the
-weights, every minute.
+CANDIDATES, one file or several, are what `training.detector.candidates` gathered: faces and what was taken for one. To
+these come the aligned faces themselves, and parts of them, all turned, covered and damaged anew at every step. OUT gets
+a running mean of the weights, every minute. --start: ImageNet features, or an OUT of before, whose mistakes are then
+seen more often.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpen_core.faces.geometry import fit_similarity
 from gpen_core.faces.second_look import LANDMARKS, SIDE, SecondLook
+from training.fitting import fit
 
 from .backgrounds import Generator, Picture
 from .candidates import MARGIN
@@ -29,18 +30,26 @@ from .looks import covered, damaged, jittered, shuffled, turned
 #: How a batch is made up: candidates that are faces, aligned faces, candidates that are none, and parts of faces.
 SHARES = (0.25, 0.47, 0.90)
 SMOOTHING, FACE_WEIGHT = 0.01, 1.5
+#: How much more often a crop is drawn that an earlier second look took for a face.
+MISTAKEN = 6.0
 _STORED = SIDE + 2 * MARGIN
 _WHOLE = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
 
 class Examples:
-    """Crops to learn from. Of those that are no faces, the surer the detector was, the more often one is drawn."""
+    """Crops to learn from. Of those that are no faces, the surer the detector was, the more often one is drawn; and the
+    surer `before`, where there is one, was of it too."""
 
-    def __init__(self, candidates: Path, faces: Path, labels: Path) -> None:
-        stored = np.load(candidates)
-        crops, label, score = stored["crops"].transpose(0, 2, 3, 1), stored["label"], stored["score"]
-        self.faces, self.others = crops[label == 1], crops[label == 0]
-        chance = 0.1 + 2 * score[label == 0] ** 2
+    def __init__(self, candidates: Sequence[Path], faces: Path, labels: Path, before: SecondLook | None) -> None:
+        found = [np.load(path) for path in candidates]
+        are_faces = [part["label"] == 1 for part in found]
+        crops = [part["crops"].transpose(0, 2, 3, 1) for part in found]
+        self.faces = np.concatenate([part[mask] for part, mask in zip(crops, are_faces, strict=True)])
+        self.others = np.concatenate([part[~mask] for part, mask in zip(crops, are_faces, strict=True)])
+        score = np.concatenate([part["score"][~mask] for part, mask in zip(found, are_faces, strict=True)])
+        chance = 0.1 + 2 * score**2
+        if before is not None:
+            chance += MISTAKEN * believed(before, self.others)
         self.chance = np.cumsum(chance / chance.sum())
         stored = np.load(labels)
         self.aligned, self.affines = [], []
@@ -98,23 +107,35 @@ def make_batch(rng: Generator, examples: Examples, count: int) -> tuple[Tensor, 
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255, torch.tensor(wanted)
 
 
-def make_network(backbone: Path) -> SecondLook:
-    """The untrained network on ImageNet features."""
-    stored = torch.load(backbone, map_location="cpu", weights_only=True)["state_dict"]
-    state = {key.removeprefix("module."): value for key, value in stored.items()}
+def believed(look: SecondLook, crops: np.ndarray) -> np.ndarray:
+    """(N,): how surely a second look takes crops (N, 96, 96, 3) for faces."""
+    look.eval()
+    inner = crops[:, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE].transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        parts = [look(torch.from_numpy(inner[i : i + 256]).float() / 255) for i in range(0, len(inner), 256)]
+    return torch.cat(parts).sigmoid().numpy()
+
+
+def make_network(start: Path) -> tuple[SecondLook, bool]:
+    """The network on ImageNet features, or on what an earlier training left; and whether it is the latter."""
+    stored = torch.load(start, map_location="cpu", weights_only=True)
     network = SecondLook()
+    if "state_dict" not in stored:
+        network.load_state_dict(stored)
+        return network, True
+    state = {key.removeprefix("module."): value for key, value in stored["state_dict"].items()}
     network.load_state_dict({k: v for k, v in state.items() if k.startswith(("stage1.", "stage2."))}, strict=False)
-    return network
+    return network, False
 
 
 def main() -> None:
     """Trains until the minutes are over."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("candidates", type=Path)
+    parser.add_argument("candidates", type=Path, nargs="+")
     parser.add_argument("faces", type=Path)
     parser.add_argument("labels", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--backbone", type=Path, required=True)
+    parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=96)
@@ -123,29 +144,21 @@ def main() -> None:
     cv2.setNumThreads(1)
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
-    examples, network = Examples(options.candidates, options.faces, options.labels), make_network(options.backbone)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=0.02)
-    mean = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
-    )
-    started, step, saved, cost = time.monotonic(), 0, 0.0, 0.0
-    while (spent := (time.monotonic() - started) / 60) < options.minutes:
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * min(1, (step + 1) / 50) * (1 + math.cos(math.pi * spent / options.minutes)) / 2
+    network, trained = make_network(options.start)
+    before = network if trained else None
+    examples = Examples(options.candidates, options.faces, options.labels, before)
+    network.train()
+
+    def cost() -> Tensor:
         crops, wanted = make_batch(rng, examples, options.batch)
         target = wanted * (1 - 2 * SMOOTHING) + SMOOTHING
         each = F.binary_cross_entropy_with_logits(network(crops), target, reduction="none")
-        loss = (each * torch.where(wanted > 0, FACE_WEIGHT, 1.0)).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        mean.update_parameters(network)
-        step, cost = step + 1, 0.98 * cost + 0.02 * loss.item()
-        if spent - saved > 1:
-            saved = spent
-            print(f"{spent:.0f} min, step {step}, loss {cost:.4f}", flush=True)
-            torch.save(mean.module.state_dict(), options.out)
-    torch.save(mean.module.state_dict(), options.out)
+        return (each * torch.where(wanted > 0, FACE_WEIGHT, 1.0)).mean()
+
+    def save(mean: nn.Module, _: int) -> None:
+        torch.save(mean.state_dict(), options.out)
+
+    fit(network, cost, save, minutes=options.minutes, rate=options.rate, memory=0.995)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpen_core.faces.occluder import SIDE
 from training.detector.backgrounds import Generator, Picture, fractal
+from training.spoiling import compressed, greyed, softened
 
 #: Scenes are composed at this size, and shrunk to what the network sees.
 COMPOSED = 2 * SIDE
@@ -127,18 +128,14 @@ def _stuff(rng: Generator, face: np.ndarray, other: Picture) -> np.ndarray:
 def _damaged(rng: Generator, picture: np.ndarray) -> np.ndarray:
     """Dimmed, tinted, blurred, small, noisy, compressed: each now and then."""
     if rng.random() < 0.25:
-        picture = np.broadcast_to((picture @ np.array([0.3, 0.59, 0.11], np.float32))[..., None], picture.shape)
+        picture = greyed(rng, picture, toned=0)
     if rng.random() < 0.5:
         picture = picture * rng.uniform(0.75, 1.15, 3 if rng.random() < 0.5 else 1) + rng.uniform(-15, 15)
     if rng.random() < 0.5:
         picture = cv2.GaussianBlur(picture, (0, 0), np.exp(rng.uniform(np.log(0.5), np.log(5))))
     if rng.random() < 0.4:
-        small = cv2.resize(picture, (int(COMPOSED / rng.uniform(1.2, 6)),) * 2, interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (COMPOSED, COMPOSED), interpolation=cv2.INTER_LINEAR)
+        picture = softened(picture, rng.uniform(1.2, 6))
     if rng.random() < 0.5:
         picture = picture + rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(1, 25)
     picture = np.clip(picture, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))]
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
-    return picture
+    return compressed(rng, picture, 25, 95) if rng.random() < 0.5 else picture

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,13 +19,14 @@ from torch import nn
 
 from gpen_core.faces.occluder import OcclusionNetwork
 from gpen_core.weights.tensors import read_tensors, save_tensors
+from training.fitting import fit
 
 from .scenes import compose, read_faces
 
 ABOUT = Path(__file__).parent / "about.json"
 
 
-def save(network: nn.Module, out: Path, steps: int) -> None:
+def save(out: Path, network: nn.Module, steps: int) -> None:
     """Writes the weights and the card."""
     about = json.loads(ABOUT.read_text(encoding="utf-8"))
     about["training"]["steps"] = steps
@@ -51,29 +51,15 @@ def main() -> None:
     network = OcclusionNetwork().to(memory_format=torch.channels_last).train()
     if options.start is not None:
         network.load_state_dict(read_tensors(options.start).tensors)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=0.02)
-    mean = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
-    )
-    started, step, saved, cost = time.monotonic(), 0, 0.0, 0.0
-    while (spent := (time.monotonic() - started) / 60) < options.minutes:
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * min(1, (step + 1) / 50) * (1 + math.cos(math.pi * spent / options.minutes)) / 2
+
+    def cost() -> torch.Tensor:
         pictures, masks = zip(*(compose(rng, faces) for _ in range(options.batch)), strict=True)
         crops = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(crops)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), torch.from_numpy(np.stack(masks)))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        mean.update_parameters(network)
-        step, cost = step + 1, 0.98 * cost + 0.02 * loss.item() if step else loss.item()
-        if spent - saved > 1:
-            saved = spent
-            print(f"{spent:.0f} min, step {step}, loss {cost:.4f}", flush=True)
-            save(mean.module, options.out, step)
-    save(mean.module, options.out, step)
+        return F.binary_cross_entropy_with_logits(logits.float(), torch.from_numpy(np.stack(masks)))
+
+    fit(network, cost, partial(save, options.out), minutes=options.minutes, rate=options.rate, memory=0.99)
 
 
 if __name__ == "__main__":
