@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "archives": {"errors"},
     "config": {"errors"},
     "contracts": set(),
+    "threads": set(),
     "options": {"errors", "fields"},
     "option_texts": {"errors", "fields"},
     "film_options": {"errors", "fields"},
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "report": {"errors", "files", "images"},
     "tasks": {"errors", "fields", "config", "contracts", "options", "images", "faces", "restore"},
     "bulk": {"errors", "files", "archives", "images", "batch", "report"},
-    "batch": {"errors", "files", "contracts", "options", "images", "restore", "background", "report"},
+    "batch": {"errors", "files", "contracts", "options", "images", "restore", "background", "report", "threads"},
     "video": {
         "errors",
         "fields",
@@ -53,11 +54,11 @@ MAY_IMPORT = {
     "serve_options": {"errors", "fields"},
     "app": {
         *("errors", "fields", "options", "option_texts", "images", "faces", "weights", "restore", "tasks", "video"),
-        *("batch", "measures", "page", "report", "serve"),
+        *("batch", "measures", "page", "report", "serve", "threads"),
     },
     "serve": {
         *("errors", "fields", "contracts", "options", "option_texts", "serve_options", "images", "restore"),
-        *("batch", "measures", "report"),
+        *("batch", "measures", "report", "threads"),
     },
     "bench": {"errors", "config", "architecture", "formats", "weights"},
     "trainer": {

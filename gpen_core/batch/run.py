@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..errors import PictureError
 from ..files import claimed, sweep
 from ..images.reading import claims_of
 from ..report import PictureReport
+from ..threads import ThreadsBeside
 from .inputs import Item
 from .journal import Journal, Stamp, Task
 from .results import BatchOptions, beside
@@ -141,7 +142,7 @@ def _reports(
 ) -> Iterator[PictureReport]:
     """Reports in the order of `items`, each once its picture is written."""
     writing: deque[Future[PictureReport]] = deque()
-    with ThreadPoolExecutor(2, "decode") as decoders, ThreadPoolExecutor(2, "encode") as encoders:
+    with ThreadsBeside(2, "decode") as decoders, ThreadsBeside(2, "encode") as encoders:
         try:
             for group in _groups(_decoded(items, options, decoders), options.group):
                 for decoded, result, seconds in processed(group, process):
@@ -156,7 +157,7 @@ def _reports(
             encoders.shutdown(wait=False, cancel_futures=True)
 
 
-def _decoded(items: Sequence[Item], options: BatchOptions, decoders: ThreadPoolExecutor) -> Iterator[Decoded]:
+def _decoded(items: Sequence[Item], options: BatchOptions, decoders: ThreadsBeside) -> Iterator[Decoded]:
     ahead: deque[tuple[Future[Decoded], int]] = deque()
     rest = deque(items)
     while rest or ahead:

@@ -1,0 +1,79 @@
+"""Threads for work on a CPU, and how many of its cores each computes with.
+
+OpenMP keeps a team of threads for every thread that computes with several cores. Where all teams together are more than
+the cores, it lets them sleep between any two steps of a network, and half as much again is waited for. So one thread
+at a time computes with all cores, and whatever runs beside it with one, or with its share.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def each_has_its_cores() -> bool:
+    """Whether threads can compute with other numbers of cores than each other: by OpenMP, as torch is usually built."""
+    return bool(torch.backends.openmp.is_available())  # type: ignore[no-untyped-call]
+
+
+def use_cores(count: int) -> None:
+    """Lets the thread that asks compute with so many cores from now on, where each can have its own number."""
+    if each_has_its_cores() and torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
+class ThreadsBeside(ThreadPoolExecutor):
+    """A pool of threads that compute with one core each, beside a thread that works with all of them."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._cores = torch.get_num_threads()
+        super().__init__(count, name, use_cores, (1,))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the threads once they have done what they were given."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if each_has_its_cores():
+            torch.set_num_threads(self._cores)  # Threads made from now on begin with what was set last, by any thread.
+
+
+class OneThread(Executor):
+    """Runs what it is given in one thread, in that order; what still runs does not keep the process from ending.
+
+    cores: that it computes with; None: as many as the thread that makes it.
+    """
+
+    def __init__(self, cores: int | None = None) -> None:
+        self.cores = torch.get_num_threads() if cores is None else cores
+        self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="restore", daemon=True).start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """The future of what `fn` gives or raises; it sees the context variables of whoever asks."""
+        future: Future[T] = Future()
+        self._asked.put((future, partial(contextvars.copy_context().run, fn, *args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the thread once it has done what it was given; nobody waits for that."""
+        self._asked.put(None)
+
+    def _work(self) -> None:
+        use_cores(self.cores)
+        while (asked := self._asked.get()) is not None:
+            future, call = asked
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # Whoever waits for the result is told, whatever it is.
+                    future.set_exception(error)
+            del asked, future, call

@@ -1,0 +1,65 @@
+"""How many cores each thread computes with, so that OpenMP's teams are never more than the cores."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import torch
+from small_restorers import face, inverted, photograph
+
+from gpen_core import FaceRestorer
+from gpen_core.batch import BatchOptions, Item, run_batch
+from gpen_core.images import as_picture
+from gpen_core.images.writing import encode_picture
+from gpen_core.threads import OneThread, ThreadsBeside
+
+
+def cores_of_a_new_thread() -> int:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_threads_beside_compute_alone_and_leave_no_trace(two_cores):
+    with ThreadsBeside(2, "beside") as pool:
+        assert {pool.submit(torch.get_num_threads).result() for _ in range(4)} == {1}
+        assert torch.get_num_threads() == 2
+    assert (torch.get_num_threads(), cores_of_a_new_thread()) == (2, 2)
+
+
+def test_one_thread_computes_with_as_many_cores_as_its_maker_or_as_it_is_told(two_cores):
+    assert [OneThread(cores).submit(torch.get_num_threads).result() for cores in (None, 1)] == [2, 1]
+
+
+def test_one_thread_ends_once_it_is_told_and_has_done_what_it_was_given():
+    thread = OneThread()
+    worker = thread.submit(threading.current_thread).result()
+    last = thread.submit(time.sleep, 0.05)
+    thread.shutdown()
+    worker.join(10)
+    assert last.done()
+    assert not worker.is_alive()
+
+
+def test_in_a_folder_only_the_network_has_all_cores(two_cores, tmp_path):
+    seen: dict[str, set[int]] = {"restoring": set(), "writing": set()}
+    restorer = FaceRestorer(inverted(), lambda pictures: [[face(20, 15, 50)] for _ in pictures])
+
+    def process(pictures):
+        seen["restoring"].add(torch.get_num_threads())
+        return list(restorer.restore_many(pictures))
+
+    def figures(face, picture):
+        seen["writing"].add(torch.get_num_threads())
+        return {}
+
+    items = []
+    for number in range(4):
+        items.append(Item(source=tmp_path / f"{number}.png", target=tmp_path / "out" / f"{number}.png"))
+        data, _ = encode_picture(as_picture(photograph()), "PNG", items[-1].source)
+        items[-1].source.write_bytes(data)
+    summary = run_batch(items, process, BatchOptions(report=tmp_path / "out" / "report.json", figures=(figures,)))
+    assert (summary.done, seen) == (4, {"restoring": {2}, "writing": {1}})
