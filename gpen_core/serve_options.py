@@ -21,7 +21,12 @@ class ServeOptions:
         50.0, low=0.001, high=2000, form="MP", help="Larger pictures are refused (422), before they are decoded."
     )
     at_once: int = option(
-        8, low=1, high=64, form="N", help="Pictures decoded and restored at a time; their faces share batches."
+        8,
+        low=1,
+        high=64,
+        form="N",
+        help="Pictures decoded and restored at a time: on a CPU side by side, as many as it has cores, elsewhere with "
+        "their faces in shared batches.",
     )
     seconds: float = option(
         120.0, low=0.1, high=86400, form="S", help="A request that has no result after these is given up (504)."

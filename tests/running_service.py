@@ -13,11 +13,12 @@ from http.client import HTTPConnection
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_restorers import Network, face, inverted
 
 from gpen_core import FaceRestorer
-from gpen_core.serve import bound, create_service
+from gpen_core.serve import OneThread, bound, create_service
 from gpen_core.serve_options import ServeOptions
 
 uvicorn = pytest.importorskip("uvicorn", reason="no uvicorn here: pip install 'gpen[serve]'")
@@ -72,8 +73,9 @@ class Running:
 
 
 @contextmanager
-def running(made: FaceRestorer | None = None, token: str | None = None, **options) -> Iterator[Running]:
-    app = create_service(made or restorer(), ServeOptions(**options), token=token)
+def running(made: FaceRestorer | None = None, token: str | None = None, lanes: int = 1, **options) -> Iterator[Running]:
+    thread = OneThread(lanes)
+    app = create_service(made or restorer(), ServeOptions(**options), token=token, thread=thread, lanes=lanes)
     at = bound("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [at]})
@@ -95,8 +97,10 @@ class Gate:
     def __init__(self) -> None:
         self.reached, self.open = threading.Event(), threading.Event()
         self.network = Network(self.passed)
+        self.cores: list[int] = []
 
     def passed(self, crops):
+        self.cores.append(torch.get_num_threads())
         self.reached.set()
         assert self.open.wait(30)
         return 1 - crops

@@ -96,6 +96,21 @@ def test_what_is_asked_at_once_shares_a_batch_and_one_broken_hurts_no_other():
     assert 'gpen_requests_total{status="422"} 1' in counts
 
 
+def test_lanes_restore_side_by_side_and_what_comes_alone_has_all_cores():
+    gate, bodies = Gate(), [encoded(seed) for seed in range(5)]
+    with running(restorer(gate.network), lanes=2) as service, ThreadPoolExecutor(5) as clients:
+        asked = [clients.submit(service.ask, body=bodies[0])]
+        service.until(lambda: len(gate.cores) == 1)
+        asked += [clients.submit(service.ask, body=body) for body in bodies[1:]]
+        service.until(lambda: len(gate.cores) == 2)  # while the first is held up
+        gate.open.set()
+        answers = [one.result() for one in asked]
+    assert gate.cores == [2, 1, 1, 1, 1]
+    for body, answer in zip(bodies, answers, strict=True):
+        expected = restorer().restore(np.array(Image.open(io.BytesIO(body)))).picture
+        assert np.array_equal(np.array(Image.open(io.BytesIO(answer.body))), expected)
+
+
 def test_the_address_offers_what_the_shell_does(service):
     from gpen_core.cli.main import parser_for
 

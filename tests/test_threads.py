@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from small_restorers import face, inverted, photograph
+from small_restorers import face, inverted, labels, photograph
 
-from gpen_core import FaceRestorer
+import gpen_core.weights
+from gpen_core import FaceRestorer, Masking, RestoreOptions
 from gpen_core.batch import BatchOptions, Item, run_batch
 from gpen_core.images import as_picture
 from gpen_core.images.writing import encode_picture
@@ -63,3 +65,20 @@ def test_in_a_folder_only_the_network_has_all_cores(two_cores, tmp_path):
         items[-1].source.write_bytes(data)
     summary = run_batch(items, process, BatchOptions(report=tmp_path / "out" / "report.json", figures=(figures,)))
     assert (summary.done, seen) == (4, {"restoring": {2}, "writing": {1}})
+
+
+def test_a_parser_that_several_threads_need_at_once_is_loaded_once(monkeypatch):
+    made: list[object] = []
+
+    def load():
+        time.sleep(0.1)
+        made.append(lambda crops: labels(crops))
+        return made[-1]
+
+    monkeypatch.setattr(gpen_core.weights, "load_parser", load)
+    restorer = FaceRestorer(inverted(), lambda pictures: [[face(20, 15, 50)] for _ in pictures])
+    with ThreadPoolExecutor(2) as pool:
+        options = RestoreOptions(masking=Masking(kind="parser"))
+        asked = [pool.submit(restorer.restore, photograph(), options) for _ in range(2)]
+        assert [len(one.result().faces) for one in asked] == [1, 1]
+    assert len(made) == 1

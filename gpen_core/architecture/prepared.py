@@ -175,7 +175,10 @@ class PreparedGPEN(nn.Module):
         """
         check_input(x, self.config.in_size, self.device)
         self._decide()
-        workspace = self._idle.pop() if self._idle else Workspace()
+        try:
+            workspace = self._idle.pop()
+        except IndexError:  # Not asked before: another thread may take the last one in between.
+            workspace = Workspace()
         with float32_as(self._precision, x.device), torch.autocast(x.device.type, enabled=False):
             if x.device.type == "cpu":
                 # Face by face: a batch gains nothing on a CPU, and costs memory.
@@ -223,12 +226,14 @@ class PreparedGPEN(nn.Module):
         if self._precision == "fp16" and not bool(trial(self.network, self.config.in_size).isfinite().all()):
             raise DeviceError("this network overflows in float16; use bf16 or fp32")
         if self._precision == "auto":
-            self._precision = "fp32"
+            chosen: tuple[PreparedNetwork | WholeNetwork, str] = self.network, "fp32"
             if bfloat16_pays(self.device):
                 other = self.network.cast(torch.bfloat16)
                 exact = trial(self.network, self.config.in_size)
                 if psnr(trial(other, self.config.in_size), exact) >= FAITHFUL_DB:
-                    self.network, self._precision = other, "bf16"
+                    chosen = other, "bf16"
+            # At once: another thread that asks meanwhile tries for itself, and finds the same.
+            self.network, self._precision = chosen
         self._settled = True
 
 

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """The exit status, once it was told to end."""
     from ..contracts import device_of
     from ..restore.provenance import provenance_of
-    from ..serve import OneThread, bound, create_service, run_service
+    from ..serve import OneThread, bound, create_service, lanes_on, run_service
     from ..serve_options import ServeOptions
     from .restore import restorer_of
 
@@ -42,7 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     with bound(arguments.host, arguments.port) as at:
         thread = OneThread()
         restorer, model = thread.submit(restorer_of, arguments, None).result()
-        app = create_service(restorer, options, token=token, provenance=provenance_of(model, 1.0), thread=thread)
+        app = create_service(
+            restorer,
+            options,
+            token=token,
+            provenance=provenance_of(model, 1.0),
+            thread=thread,
+            lanes=lanes_on(device_of(restorer.model), options.at_once),
+        )
         host, port = at.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(f"{restorer.model.card.name} on {device_of(restorer.model)} serves at {where}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,8 @@ Progress = Callable[[int, int], None]
 
 #: Pictures held at a time, those without faces included, and their pixels: large ones are not gathered for a batch.
 _HELD, _HELD_PIXELS = 16, 64_000_000
+#: What several threads need first is loaded by one of them.
+_loading = threading.Lock()
 #: Where the caller gives the mask, the crop's own edge is all that is left to soften.
 _WHOLE_CROP = Masking(kind="box", margin=4 / 512, feather=2 / 512)
 
@@ -64,10 +67,11 @@ class FaceRestorer:
 
     def detect(self, picture: PictureLike, selection: Selection | None = None) -> list[Detection]:
         """The faces of a picture that `selection` lets through, in pixels of the picture."""
-        if self.detector is None:
-            from ..weights import load_detector
+        with _loading:
+            if self.detector is None:
+                from ..weights import load_detector
 
-            self.detector = load_detector()
+                self.detector = load_detector()
         return find_faces(self.detector, as_picture(picture), selection or Selection())
 
     def align(
@@ -273,10 +277,11 @@ class FaceRestorer:
         return BatchSizer(options.batch_size, device_of(self.model))
 
     def _parser_for(self, options: RestoreOptions) -> Parser | None:
-        if self.parser is None and (options.masking.kind == "parser" or options.blending.region_strength):
-            from ..weights import load_parser
+        with _loading:
+            if self.parser is None and (options.masking.kind == "parser" or options.blending.region_strength):
+                from ..weights import load_parser
 
-            self.parser = load_parser()
+                self.parser = load_parser()
         return self.parser
 
     @property

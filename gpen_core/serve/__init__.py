@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import MissingPackageError
-from .batching import OneThread
+from ..threads import OneThread
+from .batching import lanes_on
 from .server import LOOPBACK, bound, run_service
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..restore import FaceRestorer
     from ..serve_options import ServeOptions
 
-__all__ = ["LOOPBACK", "OneThread", "bound", "create_service", "run_service"]
+__all__ = ["LOOPBACK", "OneThread", "bound", "create_service", "lanes_on", "run_service"]
 
 
 def create_service(
@@ -25,12 +26,15 @@ def create_service(
     token: str | None = None,
     provenance: Provenance | None = None,
     thread: OneThread | None = None,
+    lanes: int = 1,
 ) -> FastAPI:
     """An ASGI application with POST /restore, GET /health and GET /metrics.
 
     token: what clients must show (`Authorization: Bearer …`); None: they must speak to the loopback, and pages of other
     sites are refused. provenance: noted in results. thread: that the networks work in, best the one that loaded them;
-    None: one of its own. Raises MissingPackageError without the extra `serve`.
+    None: one of its own. lanes: pictures restored side by side, each by its share of that thread's cores, for parts
+    that several threads may call, as all of the package's may (`lanes_on` says how many pay); 1: one after the other,
+    faces of several pictures in one batch. Raises MissingPackageError without the extra `serve`.
     """
     try:
         from .routes import application
@@ -38,4 +42,4 @@ def create_service(
         raise MissingPackageError(f"the service needs {error.name}; install gpen[serve]") from error
     from .service import Service
 
-    return application(Service(restorer, options, token=token, provenance=provenance, thread=thread))
+    return application(Service(restorer, options, token=token, provenance=provenance, thread=thread, lanes=lanes))

@@ -1,24 +1,21 @@
-"""One thread that owns the networks: what is asked of it at the same time goes through them together."""
+"""Lanes that pictures are restored in: what is asked for at once goes side by side, or through one together."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, ParamSpec, TypeVar
+
+import torch
 
 from ..errors import GPENError
 from ..images import Picture
 from ..images.damage import guarded
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from ..threads import OneThread, each_has_its_cores, use_cores
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,36 +37,21 @@ class _Abandoned(GPENError):
     """Nobody waits for any picture of a group."""
 
 
-class OneThread(Executor):
-    """Runs what it is given in one thread, in that order; what still runs does not keep the process from ending."""
-
-    def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="restore", daemon=True).start()
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """The future of what `fn` gives or raises."""
-        future: Future[T] = Future()
-        self._asked.put((future, partial(fn, *args, **kwargs)))
-        return future
-
-    def _work(self) -> None:
-        while True:
-            future, call = self._asked.get()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(call())
-                except BaseException as error:  # Whoever waits for the result is told, whatever it is.
-                    future.set_exception(error)
+def lanes_on(device: torch.device, most: int) -> int:
+    """As many lanes as a CPU has cores to share out, `most` at most; one on an accelerator, which wants batches."""
+    if device.type != "cpu" or not each_has_its_cores():
+        return 1
+    return min(torch.get_num_threads(), most)
 
 
 class Batcher:
-    """Restores pictures in a thread of its own; those that wait, and are wanted alike, together.
+    """Restores pictures in threads of its own.
 
-    most: pictures in one group. begun: told how many pictures a group has. thread: to work in, None: one of its own;
-    best the one that loaded the networks: with teams of two threads OpenMP takes a CPU for overbooked, and half as
-    much again is waited for. It waits for nobody: a picture that comes alone is done alone, and what comes meanwhile is
-    the next group.
+    most: pictures in one group; those that wait, and are wanted alike, are done together. begun: told how many pictures
+    a group has. thread: the first lane, None: one of its own; best the one that loaded the networks (see `threads`).
+    lanes: groups at a time, each with its share of the first lane's cores, for networks that several threads may call;
+    a CPU gains nothing from large groups, so several lanes take one picture each. What comes alone is done in the first
+    lane, with all cores. No lane waits for more: what comes meanwhile is the next group.
     """
 
     def __init__(
@@ -79,52 +61,77 @@ class Batcher:
         most: int,
         begun: Callable[[int], object] = int,
         thread: OneThread | None = None,
+        lanes: int = 1,
     ) -> None:
-        self._restorer, self._most, self._begun = restorer, most, begun
-        self._asked: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._working = (thread or OneThread()).submit(self._work)
-        # What ends it before its time is told on stderr, with where it was.
-        self._working.add_done_callback(lambda working: working.result())
+        self._restorer, self._most, self._begun = restorer, most if lanes == 1 else 1, begun
+        self._turn = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._busy: set[int] = set()
+        self._open = True
+        first = thread or OneThread()
+        self._cores, self._share = first.cores, max(1, first.cores // lanes)
+        others = [OneThread(self._share) for _ in range(1, lanes)]
+        self._own = others if thread is first else [first, *others]
+        self._working = [one.submit(self._work, lane) for lane, one in enumerate((first, *others))]
+        for working in self._working:
+            # What ends it before its time is told on stderr, with where it was.
+            working.add_done_callback(lambda working: working.result())
 
     @property
     def alive(self) -> bool:
         """Whether it works."""
-        return not self._working.done()
+        return not any(working.done() for working in self._working)
 
     def submit(self, job: Job) -> None:
         """Takes a job; its `future` gets the result, or the error."""
-        self._asked.put(job)
+        with self._turn:
+            self._waiting.append(job)
+            self._turn.notify_all()
 
     def close(self, seconds: float | None = None) -> None:
-        """Ends the thread once it has done what it was given, and waits for that so long."""
-        self._asked.put(None)
-        wait([self._working], seconds)
+        """Ends the threads once they have done what they were given, and waits for that so long."""
+        with self._turn:
+            self._open = False
+            self._turn.notify_all()
+        for thread in self._own:
+            thread.shutdown()
+        wait(self._working, seconds)
 
-    def _work(self) -> None:
-        waiting: deque[Job] = deque()
-        open_ = True
-        while open_ or waiting:
-            while open_ and (not waiting or not self._asked.empty()):
-                job = self._asked.get()
-                if job is None:
-                    open_ = False
-                else:
-                    waiting.append(job)
-            if waiting:
-                self._group(waiting)
+    def _work(self, lane: int) -> None:
+        while (group := self._next(lane)) is not None:
+            if group:
+                self._begun(len(group))
+                self._run(group)
+            del group  # The next one may be long in coming.
 
-    def _group(self, waiting: deque[Job]) -> None:
-        """Does the first of `waiting` and those that can be done with it, and takes them out."""
-        first = waiting[0]
+    def _next(self, lane: int) -> list[Job] | None:
+        """What this lane does next, with the cores that it may use set; None: there will be nothing more."""
+        with self._turn:
+            self._busy.discard(lane)
+            self._turn.wait_for(lambda: not self._open or self._due(lane))
+            if not self._waiting:
+                return None
+            group = self._group()
+            self._busy.add(lane)
+            alone = lane == 0 and len(self._busy) == 1 and not self._waiting
+            self._turn.notify_all()
+        use_cores(self._cores if alone else self._share)
+        return group
+
+    def _due(self, lane: int) -> bool:
+        """Whether something waits for this lane: a picture that comes alone is the first one's."""
+        return len(self._waiting) > (0 if lane == 0 or 0 in self._busy else 1)
+
+    def _group(self) -> list[Job]:
+        """The first of those that wait and those that can be done with it, taken out; without those given up."""
+        first = self._waiting[0]
         group: list[Job] = []
-        for job in list(waiting):
+        for job in list(self._waiting):
             if len(group) < self._most and job.fits(first):
-                waiting.remove(job)
+                self._waiting.remove(job)
                 if not job.abandoned and job.future.set_running_or_notify_cancel():
                     group.append(job)
-        if group:
-            self._begun(len(group))
-            self._run(group)
+        return group
 
     def _run(self, group: Sequence[Job]) -> None:
         def proceed(done: int, found: int) -> None:

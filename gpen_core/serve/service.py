@@ -9,7 +9,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,7 +32,8 @@ from ..measures.figures import face_figures
 from ..report import FaceReport, PictureReport, Status
 from ..restore import FaceRestorer, RestoredPicture
 from ..serve_options import ServeOptions
-from .batching import Batcher, Job, OneThread
+from ..threads import OneThread, ThreadsBeside
+from .batching import Batcher, Job
 from .metrics import Metrics
 from .request import Wish, gone, read_body
 from .server import LOOPBACK
@@ -57,18 +57,24 @@ class Service:
         token: str | None = None,
         provenance: Provenance | None = None,
         thread: OneThread | None = None,
+        lanes: int = 1,
     ) -> None:
         self.options = options or ServeOptions()
         self.metrics = Metrics()
-        self._restorer, self._token, self._provenance, self._thread = restorer, token, provenance, thread
+        self._restorer, self._token, self._provenance = restorer, token, provenance
+        self._thread, self._lanes = thread, lanes
         self._waiting = 0
 
     def start(self) -> None:
         """Starts its threads."""
         self._slots = asyncio.Semaphore(self.options.at_once)
-        self._threads = ThreadPoolExecutor(2, "picture")
+        self._threads = ThreadsBeside(2, "picture")
         self._batcher = Batcher(
-            self._restorer, most=self.options.at_once, begun=self.metrics.grouped, thread=self._thread
+            self._restorer,
+            most=self.options.at_once,
+            begun=self.metrics.grouped,
+            thread=self._thread,
+            lanes=self._lanes,
         )
 
     def close(self) -> None:
