@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import socket
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_restorers import face, inverted
 
@@ -63,6 +66,27 @@ def test_a_large_picture_is_shown_small_and_its_faces_where_they_are(studio, tmp
     look = studio.look(path, "it", RestoreOptions())
     assert (look.image.size, look.scale) == ((1600, 150), 2.0)
     assert look.face_at(45, 15) == 1
+
+
+def test_looking_has_one_core_and_restoring_a_thread_that_stays(tmp_path, two_cores, monkeypatch):
+    seen: list[tuple[int, int]] = []
+
+    def detector(pictures):
+        seen.append((threading.get_ident(), torch.get_num_threads()))
+        return [list(TWO) for _ in pictures]
+
+    made, mine = Studio(max_pixels=1_000_000), contextvars.ContextVar("mine", default="nobody's")
+    monkeypatch.setattr(made, "restorer", lambda model: (FaceRestorer(inverted(), detector), Provenance(model=model)))
+    mine.set("this page's")
+    path, told = upload(tmp_path, "a.png"), []
+    made.look(path, "it", RestoreOptions())
+    for name in ("one", "two"):
+        restore(made, [path], tmp_path / name, progress=lambda done, words: told.append(mine.get()))
+    (looked, alone), (first, cores), second = seen
+    assert (alone, cores) == (1, 2)
+    assert first == second[0]
+    assert len({looked, first, threading.get_ident()}) == 3
+    assert set(told) == {"this page's"}
 
 
 def test_a_face_that_was_left_out_stays_to_the_bit(studio, tmp_path):

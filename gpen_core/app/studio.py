@@ -27,6 +27,7 @@ from ..report import PictureReport
 from ..restore import FaceRestorer
 from ..restore.provenance import provenance_of
 from ..tasks import check_task
+from ..threads import OneThread
 from ..weights import load_detector, load_model
 
 #: How far a run is, 0 to 1, and in words. What it raises ends the run.
@@ -107,11 +108,15 @@ class Results:
 
 
 class Studio:
-    """One restorer at a time, for whoever looks at the page."""
+    """One restorer at a time, for whoever looks at the page.
+
+    Restoring has a thread of its own, with all cores; looking, which does not wait for it, another, with one.
+    """
 
     def __init__(self, *, device: str = "auto", max_pixels: int) -> None:
         self._device, self._max_pixels = device, max_pixels
         self._lock = threading.Lock()
+        self._restoring, self._looking = OneThread(), OneThread(cores=1)
         self._loaded: tuple[str, FaceRestorer, Provenance] | None = None
 
     def restorer(self, model: str) -> tuple[FaceRestorer, Provenance]:
@@ -127,6 +132,9 @@ class Studio:
 
     def look(self, path: Path, model: str, options: RestoreOptions) -> Look:
         """A picture and the faces that would be restored. Raises PictureError for what is none."""
+        return self._looking.submit(self._looked, path, model, options).result()
+
+    def _looked(self, path: Path, model: str, options: RestoreOptions) -> Look:
         picture = read_picture(path, max_pixels=self._max_pixels)
         faces = self.restorer(model)[0].detect(picture, options.selection)
         image = shown(picture)
@@ -134,6 +142,9 @@ class Studio:
 
     def pair(self, before: Path, after: Path) -> tuple[Image.Image, Image.Image]:
         """Both as they are shown, of one size."""
+        return self._looking.submit(self._pair, before, after).result()
+
+    def _pair(self, before: Path, after: Path) -> tuple[Image.Image, Image.Image]:
         first, second = (shown(read_picture(path, max_pixels=self._max_pixels)) for path in (before, after))
         return first.resize(second.size), second
 
@@ -154,6 +165,17 @@ class Studio:
         """
         if not paths:
             raise InputError("nothing to restore; drop a picture, several, a folder or a film first")
+        return self._restoring.submit(self._restored, paths, folder, model, options, choice, progress).result()
+
+    def _restored(
+        self,
+        paths: Sequence[Path],
+        folder: Path,
+        model: str,
+        options: RestoreOptions,
+        choice: Choice | None,
+        progress: Progress,
+    ) -> Results:
         progress(0.0, "loading the model")
         restorer, provenance = self.restorer(model)
         names = result_names([Path(path.name) for path in paths], None)
