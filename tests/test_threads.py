@@ -5,16 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import torch
 from small_restorers import face, inverted, labels, photograph
 
 import gpen_core.weights
-from gpen_core import FaceRestorer, Masking, RestoreOptions
+from gpen_core import FaceRestorer, Masking, RestoreOptions, load_detector
 from gpen_core.batch import BatchOptions, Item, run_batch
-from gpen_core.images import as_picture
+from gpen_core.images import as_picture, read_picture
 from gpen_core.images.writing import encode_picture
 from gpen_core.threads import OneThread, ThreadsBeside
+
+EXAMPLE = Path(__file__).parent.parent / "gpen_core" / "examples" / "sent-around.jpg"
 
 
 def cores_of_a_new_thread() -> int:
@@ -82,3 +87,14 @@ def test_a_parser_that_several_threads_need_at_once_is_loaded_once(monkeypatch):
         asked = [pool.submit(restorer.restore, photograph(), options) for _ in range(2)]
         assert [len(one.result().faces) for one in asked] == [1, 1]
     assert len(made) == 1
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="other libraries promise less than MKL")
+def test_the_shipped_detector_finds_the_same_to_the_bit_on_any_number_of_cores(two_cores):
+    detector = load_detector(device="cpu")
+    found = []
+    for cores in (1, 2):
+        torch.set_num_threads(cores)
+        (one,) = FaceRestorer(SimpleNamespace(), detector).detect(read_picture(EXAMPLE))
+        found.append((one.box.tolist(), one.landmarks.tolist(), one.score))
+    assert found[0] == found[1]

@@ -13,7 +13,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from ..errors import InputError, WeightsError
 from .anchors import anchors, decode_boxes, decode_landmarks
 from .duplicates import distinct, strongest
-from .library import build, fold_batch_norms, library_class
+from .library import build, fold_batch_norms, library_class, with_products
 from .retinaface import MobileRetinaFace
 from .second_look import SecondLook, looked_at_again
 from .types import Detection
@@ -82,7 +82,8 @@ class RetinaFaceDetector(nn.Module):
         again = {k.removeprefix(_SECOND_LOOK): v for k, v in state_dict.items() if k.startswith(_SECOND_LOOK)}
         own = {k: v for k, v in state_dict.items() if not k.startswith(_SECOND_LOOK)}
         built = build(f"RetinaFace {self.backbone}", _NETWORKS[self.backbone], own)
-        self.network = convert_conv2d_weight_memory_format(fold_batch_norms(built), torch.channels_last)
+        folded = with_products(fold_batch_norms(built))
+        self.network = convert_conv2d_weight_memory_format(folded, torch.channels_last)
         self.second_look = fold_batch_norms(build("a second look", SecondLook, again)) if again else None
 
     def forward(self, images: Tensor) -> list[list[Detection]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
@@ -91,6 +92,29 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 block[index], block[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
     return network.requires_grad_(False)
+
+
+class _Pointwise(nn.Module):
+    """A 1×1 convolution as a matrix product, whose bits do not depend on how many cores compute it."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(convolution.weight.flatten(1), requires_grad=False), convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+def with_products(network: nn.Module) -> nn.Module:
+    """The same network with its 1×1 convolutions as matrix products; for inputs in the layout `channels_last`.
+
+    As convolutions they give other bits on one core than on two, and with the landmarks every pixel of a face changes.
+    """
+    for block in list(network.modules()):
+        for name, child in block.named_children():
+            if isinstance(child, nn.Conv2d) and child.kernel_size == child.stride == (1, 1) and child.groups == 1:
+                setattr(block, name, _Pointwise(child))
+    return network
 
 
 def _listed(keys: list[str]) -> str:
