@@ -36,7 +36,7 @@ def main() -> None:
         return process
 
     options = BatchOptions(report=Path("unused"), settings={"kind": kind})
-    summary = restore_archive(collect_archive([source], out), build, out, Workers(count=2, cpus=0.5, block=2), options)
+    summary = restore_archive(collect_archive([source], out), build, out, Workers(count=2, block=2), options)
     failed = [report.reason for report in summary.failed]
     print(json.dumps({"done": summary.done, "skipped": summary.skipped, "failed": failed}))
 

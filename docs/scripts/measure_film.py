@@ -8,7 +8,8 @@ or two people who wander, cross, and turn away and back, softened and with grain
 - whether the sound's packets are the source's, byte for byte;
 - flicker of the restored faces, without smoothing, and of the source's;
 - milliseconds a frame of the whole, and of detector and network alone: every tenth block of frames is given to these
-  again, with nothing beside them. By the clock, and as computed by all threads.
+  again, with nothing beside them. By the clock, and as computed by all threads; and of what the run computed, the share
+  of its main thread (with --threads 1 the decoder's and the encoder's threads are the others).
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def main() -> None:
         network = Timed(load_model())
         restorer = TimedRestorer(network, load_detector())
         memory: list[float] = []
-        began, computed = time.perf_counter(), time.process_time()
+        began, computed, here = time.perf_counter(), time.process_time(), time.thread_time()
         report = restore_film(
             source,
             target,
@@ -163,7 +164,8 @@ def main() -> None:
             progress=lambda _: memory.append(resident()),
         )
         whole, whole_computed = time.perf_counter() - began, time.process_time() - computed
-        inside = restorer.find.seconds + network.seconds
+        here = time.thread_time() - here
+        parts = ((restorer.find.computed, "finding"), (network.computed, "network"), (here, "main thread in all"))
         show(report, memory, sound_of(source) == sound_of(target))
         seen, seconds, seconds_computed = alone(source, restorer, network)
     print(f"milliseconds a frame, {arguments.threads} threads, preset {arguments.preset}:")
@@ -173,8 +175,8 @@ def main() -> None:
     ):
         ratio = all_of_it / of_them
         print(f"  {name}: {1e3 * all_of_it:.1f}; detector and network alone {1e3 * of_them:.1f}; {ratio:.2f}×")
-    print(f"  within the run, by the clock: detector and network {1e3 * inside / frames:.1f}, ", end="")
-    print(", ".join(f"{step} {1e3 * taken / frames:.1f}" for step, taken in report.seconds.items()))
+    print(f"  within the run: {', '.join(f'{name} {1e3 * taken / frames:.1f}' for taken, name in parts)}, ", end="")
+    print(f"other threads {1e3 * (whole_computed - here) / frames:.1f}")
 
 
 if __name__ == "__main__":
