@@ -2,7 +2,7 @@
 
 python bulk_run.py SOURCE OUT KILL SECONDS KIND: where the file KILL is, the first worker that takes a picture removes
 it and ends itself with SIGKILL; so does every worker that takes a picture 13 pixels wide. Each picture takes a worker
-SECONDS. KIND: of the settings.
+SECONDS. KIND: of the settings; where it is "unloadable", a worker ends itself before it takes any.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ def main() -> None:
     source, out, kill, seconds, kind = sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
 
     def build():
+        if kind == "unloadable":
+            os.kill(os.getpid(), signal.SIGKILL)
+
         def process(pictures):
             if kill.exists() or any(p.width == 13 for p in pictures):
                 kill.unlink(missing_ok=True)

@@ -280,6 +280,14 @@ def test_a_picture_that_ends_its_workers_is_a_row_that_names_it_and_the_others_a
     assert f"ended {MOST} processes, each while it was being restored" in told
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_RAY, reason="needs Ray; install gpen[ray]")
+def test_workers_that_end_while_they_load_their_networks_end_the_run_with_a_line(archive, tmp_path):
+    ended = child(archive, tmp_path / "out", kind="unloadable")
+    assert ended.returncode != 0
+    assert "workers ended while they loaded the networks" in ended.stderr.splitlines()[-1]
+
+
 def test_workers_that_make_no_sense_are_refused():
     with pytest.raises(InputError, match="count and block must be at least 1"):
         Workers(count=0)

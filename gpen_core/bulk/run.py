@@ -116,7 +116,7 @@ def _on_ray(
         rows.map_batches(Reader(options, tries).__call__, batch_size=None, batch_format="pyarrow", num_cpus=_TASK_CPUS)
         .map_batches(
             Networks,
-            fn_constructor_args=(build, tries),
+            fn_constructor_args=(build, tries, workers.count),
             batch_size=options.group,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=workers.count),
@@ -132,8 +132,16 @@ def _on_ray(
                     raise PictureError(one.fatal)
                 yield one.report, one.stamps
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        raise GPENError(f"Ray ended the run ({in_words(cause)}); the same command goes on with what is left") from error
+        raise GPENError(f"Ray ended the run ({_said(error)}); the same command goes on with what is left") from error
+
+
+def _said(error: Any) -> str:
+    cause = getattr(error, "cause", None) or error
+    if not getattr(cause, "actor_init_failed", False):
+        return in_words(cause)
+    # Of what a worker raised before its first picture there is only the traceback, as text.
+    said: str = str(cause).strip().splitlines()[-1].partition(": ")[2]
+    return said
 
 
 def _ray_data() -> Any:

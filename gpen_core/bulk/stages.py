@@ -26,9 +26,11 @@ from ..errors import GPENError, PictureError
 from ..images.damage import guarded
 from ..report import PictureReport
 from .inputs import ArchiveItem
-from .tries import Tries, TriesAfar, Watch
+from .tries import MOST, Tries, TriesAfar, Watch
 
 COLUMN = "picture"
+#: In a picture's place, where networks are loaded.
+_LOADED: Key = ("networks", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +97,20 @@ class Reader:
 
 
 class Networks:
-    """Pictures → results whose faces are yet to be pasted; an actor, whose networks are loaded once."""
+    """Pictures → results whose faces are yet to be pasted; an actor, whose networks are loaded once.
 
-    def __init__(self, build: Any, tries: Tries | TriesAfar) -> None:
+    workers: how many load them at a time. Raises GPENError where loading them ended so many of these, again and again.
+    """
+
+    def __init__(self, build: Any, tries: Tries | TriesAfar, workers: int = 1) -> None:
+        (before,) = tries.begin("being loaded", [_LOADED])
+        if before >= MOST * workers:
+            raise GPENError(
+                f"{before} workers ended while they loaded the networks: there is less memory than they take, or a "
+                "file of weights is damaged; take fewer (--workers), and try `gpen restore` with one picture"
+            )
         self._process: Process = build()
+        tries.end("being loaded", [_LOADED])
         self._watch = Watch("being restored", tries)
 
     def __call__(self, table: Any) -> Iterator[Any]:
