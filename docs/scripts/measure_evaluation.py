@@ -1,10 +1,10 @@
-"""Judges many faces: memory by tenths, what the figures cost beside the restoration, and a killed run gone on with.
+"""Judges many faces: memory by tenths, what each figure costs beside the restoration, and a killed run gone on with.
 
-    python docs/scripts/measure_evaluation.py FACES [--count 3000] [--size 512] [--model MODEL]
+    python docs/scripts/measure_evaluation.py FACES [--count 3000] [--different 60] [--size 512] [--model MODEL]
 
-FACES: a folder of aligned faces, from which as many different ones are made, and damaged ones of these. They are
-restored by MODEL, else by a network of that size with random weights, and judged by what `gpen compare` takes. The
-judging is then begun anew in another process, killed halfway, and gone on with.
+FACES: a folder of aligned faces, from which different ones are made, and damaged ones of these. They are restored by
+MODEL, else by a network of that size with random weights; further ones are links to them, and all are judged by what
+`gpen compare` takes. The judging is then begun anew in another process, killed halfway, and gone on with.
 """
 
 from __future__ import annotations
@@ -69,6 +69,27 @@ def make_faces(source: Path, folder: Path, count: int, size: int) -> None:
             picture.save(folder / kind / f"{index:05}.png", compress_level=1)
 
 
+def linked(folder: Path, there: int, count: int) -> None:
+    """Gives the folder `count` pictures; those beyond the ones that are `there` are links to them."""
+    for index in range(there, count):
+        os.link(folder / f"{index % there:05}.png", folder / f"{index:05}.png")
+
+
+def costs(folder: Path) -> dict[str, float]:
+    """Milliseconds computed for a face by each measure, and by reading a result and its original."""
+    sides, part = [folder / kind for kind in ("restored", "clean")], 8
+    paths = [list(pictures_in(side).values())[:part] for side in sides]
+    began = time.process_time()
+    result, original = (torch.cat([load(path).pixels for path in side]) for side in paths)
+    found = {"reading": time.process_time() - began}
+    for name, measure in make(_MEASURES, Needs()).items():
+        measure(result[:1], original[:1])
+        began = time.process_time()
+        measure(result, original)
+        found[name] = time.process_time() - began
+    return {name: seconds / len(result) * 1e3 for name, seconds in found.items()}
+
+
 def random_restorer(size: int) -> Restorer:
     """A network of this size that restores nothing, as fast as one that does."""
     model = prepare(GPEN(GPENConfig.standard(size)).eval(), device="cpu")
@@ -96,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", type=Path)
     parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--different", type=int, metavar="N", help="faces that are restored; others link to them")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--model")
     parser.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
@@ -105,20 +127,26 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder, memory = Path(temporary), Memory()
-        make_faces(arguments.faces, folder, arguments.count, arguments.size)
+        different = min(arguments.different or arguments.count, arguments.count)
+        make_faces(arguments.faces, folder, different, arguments.size)
         restorer = load_restorer(arguments.model) if arguments.model else random_restorer(arguments.size)
         began = time.perf_counter(), time.process_time()
         restore_folder(restorer, folder / "damaged", folder / "restored", made_by="one")
         restoring = time.perf_counter() - began[0], time.process_time() - began[1]
+        each = costs(folder)
+        for kind in ("clean", "restored"):
+            linked(folder / kind, different, arguments.count)
         began = time.perf_counter(), time.process_time()
         whole = judged(folder, folder / "whole.jsonl", memory.moved)
         judging = time.perf_counter() - began[0], time.process_time() - began[1]
         done = killed(folder, folder / "cut.jsonl", arguments.count)
         again = judged(folder, folder / "cut.jsonl", lambda done, total: None)
-    for name, (clock, computed) in (("restoring", restoring), ("judging", judging)):
-        print(
-            f"{name}: {clock / arguments.count * 1e3:.0f} ms a face ({computed / arguments.count * 1e3:.0f} computed)"
-        )
+    for name, (clock, computed), faces in (
+        ("restoring", restoring, different),
+        ("judging", judging, arguments.count),
+    ):
+        print(f"{name}: {clock / faces * 1e3:.0f} ms a face ({computed / faces * 1e3:.0f} computed)")
+    print("computed for a face, ms: " + ", ".join(f"{name} {value:.1f}" for name, value in each.items()))
     print(f"memory while judging, by tenths: {', '.join(f'{peak:.0f}' for peak in memory.peaks)} MB")
     print(f"killed after {done} of {arguments.count}; gone on with, the figures are {same(whole, again)}")
 
