@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 
+A = TypeVar("A")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -44,6 +46,28 @@ class ThreadsBeside(ThreadPoolExecutor):
         super().shutdown(wait, cancel_futures=cancel_futures)
         if each_has_its_cores():
             torch.set_num_threads(self._cores)  # Threads made from now on begin with what was set last, by any thread.
+
+
+def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int) -> Iterator[T]:
+    """What `function` gives of each argument, in order, in `count` threads of one core each; a few are held at a time.
+
+    count: 1 calls it in the thread that asks, with all its cores.
+    """
+    if count == 1:
+        yield from map(function, arguments)
+        return
+    with ThreadsBeside(count, "side by side") as threads:
+        try:
+            begun: deque[Future[T]] = deque()
+            for argument in arguments:
+                begun.append(threads.submit(function, argument))
+                del argument
+                if len(begun) > count:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class OneThread(Executor):

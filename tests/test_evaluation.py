@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -103,6 +104,19 @@ def test_a_killed_evaluation_goes_on_to_the_same_figures(folders):
     assert evaluate(asked, FIGURES, cache=kept).pictures == whole.pictures
     fresh = evaluate(asked, {"psnr": lambda a, b: torch.zeros(len(a))}, cache=kept, revision="other weights")
     assert fresh.means["psnr"] == 0
+
+
+def test_judged_side_by_side_the_figures_are_the_same_and_kept(folders):
+    asked, kept = Folders(results=folders / "restored", originals=folders / "clean"), folders / "figures.jsonl"
+    for number in range(20):  # several batches
+        for folder in ("restored", "clean"):
+            shutil.copy(folders / folder / "0.png", folders / folder / f"more-{number:02}.png")
+    one = evaluate(asked, FIGURES)
+    two = evaluate(asked, FIGURES, cache=kept, lanes=2)
+    assert list(two.pictures) == list(one.pictures)
+    assert two.pictures == one.pictures
+    assert kept.read_bytes().count(b"\n") == len(one.pictures) * len(FIGURES)
+    assert evaluate(asked, dict.fromkeys(FIGURES, None), cache=kept, lanes=2).pictures == one.pictures
 
 
 def test_a_file_that_changed_is_judged_anew(folders):

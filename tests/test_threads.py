@@ -17,7 +17,7 @@ from gpen_core import FaceRestorer, Masking, RestoreOptions, load_detector
 from gpen_core.batch import BatchOptions, Item, run_batch
 from gpen_core.images import as_picture, read_picture
 from gpen_core.images.writing import encode_picture
-from gpen_core.threads import OneThread, ThreadsBeside
+from gpen_core.threads import OneThread, ThreadsBeside, side_by_side
 
 EXAMPLE = Path(__file__).parent.parent / "gpen_core" / "examples" / "sent-around.jpg"
 
@@ -49,6 +49,26 @@ def test_one_thread_ends_once_it_is_told_and_has_done_what_it_was_given():
     worker.join(10)
     assert last.done()
     assert not worker.is_alive()
+
+
+def test_side_by_side_is_in_order_two_at_a_time_and_holds_few(two_cores):
+    both, taken = threading.Barrier(2), []
+
+    def given():
+        for number in range(8):
+            taken.append(number)
+            yield number
+
+    def squared(number: int) -> tuple[int, int]:
+        both.wait(30)  # no one gets through alone
+        return number**2, torch.get_num_threads()
+
+    found = []
+    for one in side_by_side(squared, given(), 2):
+        found.append(one)
+        assert len(taken) <= len(found) + 2
+    assert found == [(number**2, 1) for number in range(8)]
+    assert list(side_by_side(lambda _: torch.get_num_threads(), range(2), 1)) == [2, 2]
 
 
 def test_in_a_folder_only_the_network_has_all_cores(two_cores, tmp_path):

@@ -99,7 +99,8 @@ def random_restorer(size: int) -> Restorer:
 def judged(folder: Path, cache: Path, progress: Callable[[int, int], None]) -> Evaluation:
     """The figures of every face."""
     folders = Folders(results=folder / "restored", originals=folder / "clean")
-    return evaluate(folders, make(_MEASURES, Needs()), cache=cache, revision="1 ", progress=progress)
+    measures, lanes = make(_MEASURES, Needs()), torch.get_num_threads()
+    return evaluate(folders, measures, cache=cache, revision="1 ", lanes=lanes, progress=progress)
 
 
 def killed(folder: Path, cache: Path, count: int) -> int:

@@ -28,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import torch
+
     from ..measures.catalogue import Needs, make
     from ..measures.comparing import contact_sheet, load_restorer, markdown, names_of, restore_folder, when_needed
     from ..measures.evaluation import Folders, evaluate
@@ -53,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             measures,
             cache=out / "figures.jsonl",
             revision=f"1 {arguments.weights or ''}",
+            lanes=torch.get_num_threads(),
         )
         for name, folder in folders.items()
     }

@@ -135,6 +135,7 @@ def _measures(arguments: argparse.Namespace, chosen: Protocol, gated: bool) -> d
 def _judge(
     arguments: argparse.Namespace, chosen: Protocol, measures: dict[str, Call], folder: Path, gated: bool
 ) -> Evaluation:
+    import torch
     from tqdm import tqdm
 
     from ..measures.evaluation import Folders, evaluate
@@ -152,6 +153,7 @@ def _judge(
             cache=None if arguments.output is None else arguments.output / "figures.jsonl",
             revision=f"1 {arguments.weights or ''} {arguments.identity or ''}",
             frechet=_frechet(arguments) if arguments.fid or (chosen.fid and arguments.fid_statistics) else None,
+            lanes=torch.get_num_threads(),
             progress=progress,
         )
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, PictureError
+from ..threads import side_by_side
 from .catalogue import MEASURES, Call
 from .frechet import Features, Gathering, Statistics, frechet_distance
 from .kept import Kept
@@ -66,6 +67,7 @@ def evaluate(
     cache: Path | None = None,
     revision: str = "",
     frechet: FrechetReference | None = None,
+    lanes: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Every measure of every result that has its partner.
@@ -73,6 +75,8 @@ def evaluate(
     measures: functions of (result, partner), by name: those of `catalogue.make`, and a caller's own. size: of the
     results, in pixels; 0 for any. cache: figures are
     kept there by the hashes of the files and taken from there. revision: tells apart figures that other weights give.
+    lanes: threads that judge side by side, each with one core, by measures that several may call, as all of the
+    catalogue may.
     Raises PictureError where there is nothing to compare, or a picture cannot be read or does not fit its partner.
     """
     results = pictures_in(folders.results)
@@ -93,13 +97,18 @@ def evaluate(
     notes: list[str] = []
     with Kept(cache, 5) as kept:
         figures = _Figures(kept, revision)
-        for batch in _batches(stems, results, partners, notes):
+
+        def judged(batch: _Batch) -> tuple[dict[str, dict[str, float]], Tensor | None]:
             if size and batch.pixels.shape[-2:] != (size, size):
                 height, width = batch.pixels.shape[-2:]
                 raise PictureError(f"{results[batch.stems[0]]} has {width}×{height} px; this protocol judges at {size}")
-            if gathering is not None and frechet is not None:
-                gathering.add(frechet.features(batch.pixels))
-            rows.update(_judged(batch, measures, figures))
+            features = None if frechet is None else frechet.features(batch.pixels)
+            return _judged(batch, measures, figures), features
+
+        for found, features in side_by_side(judged, _batches(stems, results, partners, notes), lanes):
+            if gathering is not None and features is not None:
+                gathering.add(features)
+            rows.update(found)
             if progress is not None:
                 progress(len(rows), len(stems))
     fid = None
