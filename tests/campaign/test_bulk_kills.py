@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from campaign.budget import FIRST, TABLE
+from campaign.budget import FIRST, TABLE, seconds
 from PIL import Image
 from small_batches import photograph
 from test_bulk import pictures, rows_of
@@ -24,7 +24,8 @@ pytestmark = [
     pytest.mark.campaign,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray; install gpen[ray]"),
 ]
-KILLS = int(os.environ.get("GPEN_BULK_KILLS", "20"))
+#: One takes about ten seconds: Ray starts anew after every third.
+KILLS = max(3, round(seconds(0.1) / 10))
 PICTURES = 40
 # Of a picture in a worker, and the longest that a kill waits once results come in.
 SECONDS, WAIT = 0.3, 3.0

@@ -69,7 +69,7 @@ def keep(row: dict) -> Path:
 
 def test_mutated_pictures_are_pictures_or_one_line():
     counts: Counter[str] = Counter()
-    kept, end, first = [], time.monotonic() + seconds(0.4), FIRST
+    kept, end, first = [], time.monotonic() + seconds(0.25), FIRST
     while time.monotonic() < end:
         for row in told(first, first + A_CHILD):
             counts[row["outcome"]] += 1

@@ -23,6 +23,7 @@ from campaign.budget import FIRST, TABLE, seconds
 from campaign.loading_child import child
 from campaign.mutated_weights import Seeds, make
 
+CASES = Path(__file__).parent / "cases" / "weights"
 SECONDS = 5.0
 BATCH = 500
 MOST = 1_000_000
@@ -94,7 +95,7 @@ def run(first: int, count: int, save: Path | None, *, limit: float = float("inf"
 
 @pytest.mark.campaign
 def test_every_changed_file_loads_or_is_refused_in_one_line() -> None:
-    count, failures = run(FIRST, MOST, None, limit=seconds(0.2))
+    count, failures = run(FIRST, MOST, CASES, limit=seconds(0.15))
     TABLE.add("mutated weights", count, "loaded or refused in one line")
     assert count >= 50
     assert failures == []

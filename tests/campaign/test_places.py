@@ -65,6 +65,15 @@ def test_a_disk_that_fills_ends_the_run_in_one_line_and_resume_goes_on(tmp_path,
     TABLE.add("a full disk", 1, "one line; gone on with elsewhere")
 
 
+def test_a_place_that_takes_no_files_is_refused_in_one_line(tmp_path, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    done = gpen("restore", album(tmp_path / "in", 2), "-o", small_disk / "out", "--quiet")
+    assert done.returncode != 0
+    assert str(small_disk / "out") in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    TABLE.add("a read-only disk", 1, "one line")
+
+
 def test_a_folder_that_is_removed_meanwhile_comes_back_or_is_named(tmp_path):
     items = collect([album(tmp_path / "in", 6)], tmp_path / "out")
     seen = 0
