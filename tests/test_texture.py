@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from gpen_core.losses import TextureLoss, texture_distance
-from gpen_core.losses.texture import window_covariances
+from gpen_core.losses.texture import derivatives, window_covariances
 
 
 def edges(pictures: torch.Tensor) -> list[torch.Tensor]:
@@ -25,13 +25,27 @@ def test_window_covariances_are_those_of_each_window_by_itself():
     torch.testing.assert_close(found[1, 2], torch.cov(window, correction=0))
 
 
-def test_the_distance_is_none_to_itself_and_one_where_all_texture_is_gone():
-    features = [drawn(2, 4, 16, 16, seed=n) for n in range(3)]
-    flat = [torch.zeros_like(f) for f in features]
-    assert texture_distance(features, features, 32).max() < 1e-4
-    gone = texture_distance(flat, features, 32)
+def test_the_distance_is_none_to_itself_and_two_where_all_texture_is_gone():
+    maps = [drawn(2, 4, 16, 16, seed=n) for n in range(3)]
+    flat = [torch.zeros_like(m) for m in maps]
+    assert texture_distance(maps, maps, 32).max() < 1e-4
+    gone = texture_distance(flat, maps, 32)
     assert gone.shape == (2,)
-    assert ((gone > 0.9) & (gone < 1)).all()
+    assert ((gone > 1.7) & (gone < 2)).all()
+
+
+def test_too_much_and_too_little_are_as_far():
+    maps = [drawn(1, 4, 16, 16)]
+    more, less = ([m * factor for m in maps] for factor in (2**0.5, 0.5**0.5))
+    torch.testing.assert_close(texture_distance(more, maps, 16), texture_distance(less, maps, 16), rtol=0.1, atol=0)
+
+
+def test_the_derivatives_are_those_of_the_brightness():
+    x, y = torch.meshgrid(torch.arange(6.0), torch.arange(6.0), indexing="xy")
+    grey = 0.5 * x**2 + 3 * y + 2 * x * y
+    found = derivatives(grey.expand(1, 3, -1, -1))[0, :, 1, 1]
+    # At x = y = 2: against the pixel before it, and the negative second differences.
+    torch.testing.assert_close(found, torch.tensor([1.5 + 4.0, 3.0 + 4.0, -1.0, 0.0, 2.0]))
 
 
 def test_another_thread_of_the_same_cloth_is_nearer_than_the_blurred_one():

@@ -1,9 +1,9 @@
-"""Makes a run's result what ships: python training/ship.py RUN --judged PAIRS --prior PRIOR_RUN
+"""Makes a run's result what ships: python training/ship.py RUN --judged PAIRS
 
 PAIRS holds `hq` and `lq_NAME` folders of aligned faces that training never saw. Written are
 gpen_core/weights/bundled/gpen-open-256.safetensors (float16, its card complete) and .md (the card to read), and beside
-this file, in open_model/: the discriminator (float16), the loss curves and samples of the prior. Nothing is written
-unless float16 does no harm.
+this file, in open_model/: the loss curves, the discriminator (float16) where the recipe trains one, and samples of the
+prior where one was trained anew. Nothing is written unless float16 does no harm.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gpen_core.weights.tensors import read_tensors, save_tensors
 HERE = Path(__file__).parent
 BUNDLED = HERE.parent / "gpen_core" / "weights" / "bundled"
 NAME = "gpen-open-256"
-LARGEST = 16_000_000  # bytes
+LARGEST = 17_000_000  # bytes
 LEAST_PSNR = 55.0  # dB, float16 to float32
 
 
@@ -112,14 +112,15 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     lines += ["## Figures", "", f"On {details['judged_on']}; in brackets the damaged input.", ""]
     names = list(_own(next(iter(details["figures"].values()))))
     lines += ["| damage | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for kind, table in (("", details["figures"]), (", the network alone", details["figures_of_the_network"])):
+    sharpened = details["sharpen"] > 0
+    alone = [(", the network alone", details["figures_of_the_network"])] if sharpened else []
+    for kind, table in (("", details["figures"]), *alone):
         for damage, row in table.items():
             values = " | ".join(f"{row[n]:.3f} ({row['input_' + n]:.3f})" for n in names)
             lines.append(f"| {damage}{kind} | {values} |")
-    lines += [
-        "",
-        f"Results are sharpened (`sharpen = {details['sharpen']:g}`, see `RestoreOptions`) unless 0 is asked for.",
-    ]
+    own = "Results are the network's own, not sharpened; `sharpen` (`RestoreOptions`) adds it."
+    asked = f"Results are sharpened (`sharpen = {details['sharpen']:g}`, see `RestoreOptions`) unless 0 is asked for."
+    lines += ["", asked if sharpened else own]
     lines += ["", f"float16 against the float32 weights: {details['half_psnr']} dB.", "", "## Limits and bias", ""]
     lines += [f"- {line}" for line in details["limits"]]
     return "\n".join(lines) + "\n"
@@ -156,9 +157,10 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
         **stored.card.details,
         "hours": round(hours, 2),
         "figures": table,
-        "figures_of_the_network": judge(coarse, options.judged, 0),
         "half_psnr": round(fidelity, 1),
     }
+    if about["sharpen"]:
+        details["figures_of_the_network"] = judge(coarse, options.judged, 0)
     details.pop("sha256", None)
     details.pop("validation", None)
     says = {name: about[name] for name in ("licence", "origin", "sharpen")}
@@ -166,14 +168,16 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     BUNDLED.mkdir(exist_ok=True)
     checkpoint.write(BUNDLED / f"{NAME}.safetensors", half, stored.config, card)
     (BUNDLED / f"{NAME}.md").write_text(card_text(details, card.licence), encoding="utf-8")
-    discriminator = read_tensors(options.run / "discriminator.safetensors")
-    save_tensors(
-        HERE / "open_model" / "discriminator.safetensors",
-        {n: t.half().contiguous() for n, t in discriminator.tensors.items()},
-        discriminator.metadata,
-    )
+    if details["recipe"]["losses"]["adversarial"]:
+        discriminator = read_tensors(options.run / "discriminator.safetensors")
+        save_tensors(
+            HERE / "open_model" / "discriminator.safetensors",
+            {n: t.half().contiguous() for n, t in discriminator.tensors.items()},
+            discriminator.metadata,
+        )
     shutil.copyfile(options.run / "curves.png", HERE / "open_model" / "curves.png")
-    shutil.copyfile(options.prior / "grid.png", HERE / "open_model" / "prior-samples.png")
+    if options.prior is not None:
+        shutil.copyfile(options.prior / "grid.png", HERE / "open_model" / "prior-samples.png")
     load_model(BUNDLED / f"{NAME}.safetensors", device="cpu")
     return table
 
@@ -190,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of the finished fine-tune")
     parser.add_argument("--judged", type=Path, required=True, help="folder with hq and lq_… faces to judge by")
-    parser.add_argument("--prior", type=Path, required=True, help="folder of the prior's run, for its samples")
+    parser.add_argument("--prior", type=Path, help="folder of the prior's run, for its samples, where it is a new one")
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="runs that this one grew from, for the hours"
     )

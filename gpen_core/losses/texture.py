@@ -1,8 +1,9 @@
 """How differently two pictures are textured: skin, hair, cloth, wherever in a window each thread of it lies.
 
 Covariances of features are what texture is to a frozen network (Gatys et al. 2015); taken in windows, since cheek and
-hair differ. A distance of pixels or of features at a position is smallest for the mean of all threads that could be
-there, which is none; this one is smallest for as much texture as the original has.
+hair differ, and of the fine structure alone, since a contour outweighs all pores. A distance of pixels or of features
+at a position is smallest for the mean of all threads that could be there, which is none; this one is smallest for as
+much texture as the original has.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .perceptual import Backbone
 
@@ -19,7 +21,25 @@ WINDOW = 32
 DEPTHS = 3
 """The finest feature maps, of so many; coarser ones see parts of a face rather than what it is made of."""
 # A window's texture counts relative to itself, and to this share of the picture's: a blank wall must not outweigh all.
-_FLOOR = 0.05
+_FLOOR = 0.1
+_GREY = (0.299, 0.587, 0.114)
+
+
+def derivatives(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) → (B, 5, H − 2, W − 2): first and second differences of the brightness, to the right and downwards,
+    and the mixed one: what no backbone with a stride of 2 sees of the finest structure.
+    """
+    weights = pictures.new_tensor(_GREY, dtype=torch.float32)[:, None, None]
+    grey = (pictures.float() * weights).sum(1, keepdim=True)
+    right, down = grey - grey.roll(1, 3), grey - grey.roll(1, 2)
+    second = (right - right.roll(-1, 3), down - down.roll(-1, 2), right - right.roll(1, 2))
+    return torch.cat([right, down, *second], 1)[..., 1:-1, 1:-1]
+
+
+def fine_maps(pictures: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+    """The derivatives of pictures (B, 3, S, S), and their finest feature maps without the mean around each position."""
+    around = (F.avg_pool2d(f, 3, 1, 1, count_include_pad=False) for f in features[:DEPTHS])
+    return [derivatives(pictures), *(f - mean for f, mean in zip(features, around, strict=False))]
 
 
 def window_covariances(features: Tensor, size: int) -> Tensor:
@@ -33,23 +53,29 @@ def window_covariances(features: Tensor, size: int) -> Tensor:
 
 
 def texture_distance(seen: Sequence[Tensor], wanted: Sequence[Tensor], side: int) -> Tensor:
-    """(B,): how long the difference of the covariances is beside the wanted ones', averaged over windows, then depths.
+    """(B,): how long the difference of the covariances is beside the mean length of both, averaged over windows, then
+    maps.
 
-    seen, wanted: feature maps of two batches of pictures of `side` pixels, finest first. 0 for the same texture, about
-    1 where there is none.
+    seen, wanted: maps (B, C, H, W) of two batches of pictures of `side` pixels. 0 for the same texture, 2 where one
+    has none.
     """
     distances = []
-    for s, w in list(zip(seen, wanted, strict=True))[:DEPTHS]:
+    for s, w in zip(seen, wanted, strict=True):
         size = min(s.shape[-1], max(2, WINDOW * s.shape[-1] // side))
         mine, theirs = window_covariances(s, size), window_covariances(w, size)
-        length = torch.linalg.matrix_norm(theirs)
-        difference = ((mine - theirs).square().sum((-1, -2)) + 1e-12).sqrt()
-        distances.append((difference / (length + _FLOOR * length.mean(1, keepdim=True) + 1e-6)).mean(1))
+        lengths, difference = _length(mine) + _length(theirs), _length(mine - theirs)
+        floor = _FLOOR * _length(theirs).mean(1, keepdim=True) + 1e-6
+        distances.append((2 * difference / (lengths + floor)).mean(1))
     return torch.stack(distances).mean(0)
 
 
+def _length(matrices: Tensor) -> Tensor:
+    """Frobenius norms, with a gradient at 0 too."""
+    return (matrices.square().sum((-1, -2)) + 1e-12).sqrt()
+
+
 class TextureLoss:
-    """Mean `texture_distance` of results and originals, by one backbone."""
+    """Mean `texture_distance` of results and originals, in their own fine structure and by one backbone."""
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
@@ -57,5 +83,5 @@ class TextureLoss:
     def __call__(self, result: Tensor, target: Tensor) -> Tensor:
         """Scalar loss of `result` (B, 3, S, S) in [-1, 1]; no gradient reaches `target`."""
         with torch.no_grad():
-            wanted = self._backbone(target)
-        return texture_distance(self._backbone(result), wanted, result.shape[-1]).mean()
+            wanted = fine_maps(target, self._backbone(target))
+        return texture_distance(fine_maps(result, self._backbone(result)), wanted, result.shape[-1]).mean()
