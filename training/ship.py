@@ -106,7 +106,7 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
     seen = ", ".join(f"{stage_name(stage, size)} {count:,}" for stage, count in details["images_seen"].items())
     lines += ["", "## How", "", f"Images seen: {seen}. Hours: {details['hours']}. {details['how']}", ""]
     lines += [
-        "The recipes, the loss curves, samples of the prior and the discriminator are in `training/open_model/`.",
+        "The recipes, the loss curves and samples of the prior are in `training/open_model/`.",
         "",
     ]
     lines += ["## Figures", "", f"On {details['judged_on']}; in brackets the damaged input.", ""]
