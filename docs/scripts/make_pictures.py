@@ -7,6 +7,7 @@ COMFYUI_ROOT (and COMFYUI_PYTHON, where it runs in another environment) a templa
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -111,11 +112,14 @@ def main() -> None:
     restorer = FaceRestorer(load_model("gpen-open-256", device="cpu"), load_detector(device="cpu"))
     before_and_after(restorer).save(OUT / "before-after.jpg", quality=88)
     save(ROOT / "training" / "open_model" / "curves.png", "curves")
-    if shutil.which("chromium"):
-        app()
-    else:
-        print("no chromium here: the pictures of the app and of ComfyUI stay as they are")
-    if shutil.which("chromium") and os.environ.get("COMFYUI_ROOT"):
+    missing = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
+    if shutil.which("chromium") is None:
+        missing.append("chromium")
+    if missing:
+        print(f"no {' and no '.join(missing)} here: the pictures of the app and of ComfyUI stay as they are")
+        return
+    app()
+    if os.environ.get("COMFYUI_ROOT"):
         comfyui()
 
 
