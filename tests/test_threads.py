@@ -92,18 +92,25 @@ def test_in_a_folder_only_the_network_has_all_cores(two_cores, tmp_path):
     assert (summary.done, seen) == (4, {"restoring": {2}, "writing": {1}})
 
 
-def test_a_parser_that_several_threads_need_at_once_is_loaded_once(monkeypatch):
+@pytest.mark.parametrize(
+    ("loader", "says", "masking"),
+    [
+        ("load_parser", labels, Masking(kind="parser")),
+        ("load_occluder", lambda crops: torch.zeros_like(crops[:, 0]), Masking(occlusion=True)),
+    ],
+)
+def test_a_part_that_several_threads_need_at_once_is_loaded_once(monkeypatch, loader, says, masking):
     made: list[object] = []
 
-    def load():
+    def load(**_):
         time.sleep(0.1)
-        made.append(lambda crops: labels(crops))
+        made.append(lambda crops: says(crops))
         return made[-1]
 
-    monkeypatch.setattr(gpen_core.weights, "load_parser", load)
+    monkeypatch.setattr(gpen_core.weights, loader, load)
     restorer = FaceRestorer(inverted(), lambda pictures: [[face(20, 15, 50)] for _ in pictures])
     with ThreadPoolExecutor(2) as pool:
-        options = RestoreOptions(masking=Masking(kind="parser"))
+        options = RestoreOptions(masking=masking)
         asked = [pool.submit(restorer.restore, photograph(), options) for _ in range(2)]
         assert [len(one.result().faces) for one in asked] == [1, 1]
     assert len(made) == 1

@@ -299,10 +299,11 @@ class FaceRestorer:
         """None where nobody asks, or what contradicts is covered."""
         if not options.masking.occlusion or isinstance(self.occluder, str):
             return None
-        if self.occluder is None:
-            from ..weights import load_occluder
+        with _loading:
+            if self.occluder is None:
+                from ..weights import load_occluder
 
-            self.occluder = load_occluder(device=device_of(self.model))
+                self.occluder = load_occluder(device=device_of(self.model))
         return self.occluder
 
 
