@@ -54,6 +54,15 @@ def read_face(path: Path) -> Tensor:
     return torch.from_numpy(read_picture(path).pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
+def photographs_of(folder: Path, table: Path, split: str) -> list[list[Path]]:
+    """The photographs of each person of whom the table has two or more."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for row in csv.DictReader(table.open(encoding="utf-8")):
+        if row["split"] == split:
+            groups[row["identity"]].append(folder / row["file"])
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,11 +73,8 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--damage", nargs="+", default=["balanced", "gpen-paper"])
     arguments = parser.parse_args()
-    groups: dict[str, list[Path]] = defaultdict(list)
-    for row in csv.DictReader(arguments.table.open(encoding="utf-8")):
-        if row["split"] == arguments.split:
-            groups[row["identity"]].append(arguments.faces / row["file"])
-    people = [[read_face(path) for path in group] for group in groups.values() if len(group) > 1][: arguments.people]
+    groups = photographs_of(arguments.faces, arguments.table, arguments.split)[: arguments.people]
+    people = [[read_face(path) for path in group] for group in groups]
     model, judge = load_model(prepare=False, device="cpu").eval(), Judge()
     prior = model.prior
 

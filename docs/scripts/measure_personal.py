@@ -13,14 +13,13 @@ the one less the others with its standard error. Only that is owed to the person
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measure_gallery import Judge, read_face
+from measure_gallery import Judge, photographs_of, read_face
 from torch import Tensor
 
 from gpen_core import load_model
@@ -32,11 +31,7 @@ DAMAGES = ("balanced", "gpen-paper")
 
 def people_of(folder: Path, table: Path, split: str, count: int) -> list[tuple[Tensor, Tensor]]:
     """Two photographs each, spread over the table."""
-    groups: dict[str, list[Path]] = defaultdict(list)
-    for row in csv.DictReader(table.open(encoding="utf-8")):
-        if row["split"] == split:
-            groups[row["identity"]].append(folder / row["file"])
-    found = [group for group in groups.values() if len(group) > 1]
+    found = photographs_of(folder, table, split)
     found = found[:: max(1, len(found) // count)][:count]
     return [(read_face(group[0]), read_face(group[1])) for group in found]
 
