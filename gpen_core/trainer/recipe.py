@@ -165,11 +165,16 @@ class LossRecipe:
             raise ConfigError("a discriminator of patches takes no r1 and no gradient_penalty; set them to 0")
         if self.conditional and self.discriminator != "patches":
             raise ConfigError(f"conditional is for a discriminator of patches, and this is {self.discriminator}")
-        for term in ("adversarial", "perceptual", "texture"):
-            if getattr(self, f"{term}_share") and not (getattr(self, term) and (self.content or self.fine)):
+        for term, share in self.shares.items():
+            if share and not (getattr(self, term) and (self.content or self.fine)):
                 raise ConfigError(
                     f"{term}_share is a share of the content's gradient; {term} and content must be above 0"
                 )
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The lengths that terms' gradients are given beside the content's, by term; 0: its weight decides."""
+        return {term: getattr(self, f"{term}_share") for term in ("adversarial", "perceptual", "texture")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,11 +80,6 @@ class Stepper:
                 (self.discriminator_adam, stage.discriminator),
             )
         }
-        self._shares = {
-            "adversarial": losses.adversarial_share,
-            "perceptual": losses.perceptual_share,
-            "texture": losses.texture_share,
-        }
         self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
         self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
 
@@ -204,7 +199,7 @@ class Stepper:
                 picture = fake.detach().requires_grad_(True)
                 terms = stage.loss(picture, batch, adversarial=adversarial, matching=matching, augment=augment)
                 penalties = stage.penalties(batch)
-            gradient, terms = gradient_at(picture, terms, self._shares)
+            gradient, terms = gradient_at(picture, terms, self.recipe.losses.shares)
             self._backward(self.generator_adam, batches, turn, fake, gradient, also=list(penalties.values()))
             terms |= penalties
             _note(log, g=torch.stack(list(terms.values())).sum(), **terms)
