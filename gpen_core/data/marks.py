@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_LUMA = (0.299, 0.587, 0.114)
+from ..images.planes import luma
+
 _SEPIA = (1.07, 0.95, 0.75)
 
 
 def grey(pictures: Tensor) -> Tensor:
     """Luma (Rec. 601) in all three channels of (…, 3, H, W)."""
-    weights = pictures.new_tensor(_LUMA)[:, None, None]
-    return (pictures * weights).sum(-3, keepdim=True).expand_as(pictures)
+    return luma(pictures).expand_as(pictures)
 
 
 def sepia(pictures: Tensor) -> Tensor:

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from .mask import blur_matrix
 
-#: BT.601 luma, what JPEG and the tasks that keep the input's luma use.
-LUMA = (0.299, 0.587, 0.114)
 #: Colour fields are smooth: this many samples a side carry them.
 _FIELD = 64
 #: Contrast is matched no further than this, either way: beyond it the crops show different things.
@@ -47,12 +45,6 @@ def match_crop(restored: Tensor, crop: Tensor, mask: Tensor) -> Tensor:
     wanted = (weight * (crop - target).square()).sum((-2, -1), keepdim=True).sqrt()
     gain = (wanted / spread.clamp_min(1e-4)).clamp(1 / _CONTRAST, _CONTRAST)
     return (restored - mean) * gain + target
-
-
-def luma(pictures: Tensor) -> Tensor:
-    """(..., 1, H, W): BT.601 luma of RGB (..., 3, H, W)."""
-    weights = torch.tensor(LUMA, dtype=pictures.dtype, device=pictures.device)
-    return (pictures * weights[:, None, None]).sum(-3, keepdim=True)
 
 
 def are_grey(crops: Tensor) -> Tensor:

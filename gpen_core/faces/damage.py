@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.planes import resize, window_means
-from .colour import luma
+from ..images.planes import luma, resize, window_means
 
 #: Faces are judged at this size, and within this much of it; what a larger one lacks beyond it does not count.
 SIZE, _INNER = 256, 192

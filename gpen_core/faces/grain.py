@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colour import luma
+from ..images.planes import luma
 
 #: Side of the blocks that grain is looked for in; longer waves are taken for the picture.
 _BLOCK = 16

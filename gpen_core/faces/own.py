@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.planes import resize
-from .colour import luma
+from ..images.planes import luma, resize
 from .damage import diagonal_step
 from .sharpen import changed
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .colour import LUMA, luma
+from ..images.planes import LUMA, luma
 
 #: The picture is looked at in so many pixels, where noise and the blocks of JPEG average out.
 LOOKED_AT = 96

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+#: BT.601 luma, what JPEG and the tasks that keep the input's luma use.
+LUMA = (0.299, 0.587, 0.114)
+
 
 def planes_of(pixels: NDArray[Any]) -> Tensor:
     """(3, H, W), sharing memory with `pixels` (H, W, 3): to be read only."""
@@ -48,6 +51,12 @@ def with_square_pixels(planes: Tensor, aspect: float) -> Tensor:
 def resize(faces: Tensor, size: int, *, mode: str = "bilinear", antialias: bool = True) -> Tensor:
     """`faces` (N, C, S, S) at `size` px; antialias: with a filter where they shrink, else as OpenCV does."""
     return faces if faces.shape[-1] == size else F.interpolate(faces, (size, size), mode=mode, antialias=antialias)
+
+
+def luma(pictures: Tensor) -> Tensor:
+    """(..., 1, H, W): BT.601 luma of RGB (..., 3, H, W)."""
+    weights = torch.tensor(LUMA, dtype=pictures.dtype, device=pictures.device)
+    return (pictures * weights[:, None, None]).sum(-3, keepdim=True)
 
 
 def fine_structure(pictures: Tensor, side: int) -> Tensor:

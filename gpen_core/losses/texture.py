@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from ..images.planes import fine_structure, luma
 from .perceptual import Backbone
 
 WINDOW = 32
@@ -22,15 +22,13 @@ DEPTHS = 3
 """The finest feature maps, of so many; coarser ones see parts of a face rather than what it is made of."""
 # A window's texture counts relative to itself, and to this share of the picture's: a blank wall must not outweigh all.
 _FLOOR = 0.1
-_GREY = (0.299, 0.587, 0.114)
 
 
 def derivatives(pictures: Tensor) -> Tensor:
     """(B, 3, H, W) → (B, 5, H − 2, W − 2): first and second differences of the brightness, to the right and downwards,
     and the mixed one: what no backbone with a stride of 2 sees of the finest structure.
     """
-    weights = pictures.new_tensor(_GREY, dtype=torch.float32)[:, None, None]
-    grey = (pictures.float() * weights).sum(1, keepdim=True)
+    grey = luma(pictures.float())
     right, down = grey - grey.roll(1, 3), grey - grey.roll(1, 2)
     second = (right - right.roll(-1, 3), down - down.roll(-1, 2), right - right.roll(1, 2))
     return torch.cat([right, down, *second], 1)[..., 1:-1, 1:-1]
@@ -38,8 +36,7 @@ def derivatives(pictures: Tensor) -> Tensor:
 
 def fine_maps(pictures: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
     """The derivatives of pictures (B, 3, S, S), and their finest feature maps without the mean around each position."""
-    around = (F.avg_pool2d(f, 3, 1, 1, count_include_pad=False) for f in features[:DEPTHS])
-    return [derivatives(pictures), *(f - mean for f, mean in zip(features, around, strict=False))]
+    return [derivatives(pictures), *(fine_structure(f, 3) for f in features[:DEPTHS])]
 
 
 def window_covariances(features: Tensor, size: int) -> Tensor:

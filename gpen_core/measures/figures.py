@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..faces.colour import luma
 from ..faces.damage import damage
 from ..faces.mask import ellipse_mask
 from ..faces.paste import extent
 from ..images import Picture
-from ..images.planes import resize, shrunk_planes
+from ..images.planes import luma, resize, shrunk_planes
 from ..restore.result import RestoredFace
 from .seam import LONGEST_SIDE, seam
 

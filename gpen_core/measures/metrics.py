@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError, MissingPackageError
-
-_LUMA = (0.299, 0.587, 0.114)
+from ..images.planes import LUMA
 
 
 def psnr(result: Tensor, target: Tensor) -> Tensor:
@@ -139,7 +138,7 @@ def _laplacian(pictures: Tensor) -> Tensor:
 
 def _grey(picture: Tensor) -> Tensor:
     """(H, W) of (3, H, W) in [0, 1]: in doubles until it is rounded, as many greys lie halfway between two levels."""
-    red, green, blue = (plane.double().mul_(255).mul_(weight) for plane, weight in zip(picture, _LUMA, strict=True))
+    red, green, blue = (plane.double().mul_(255).mul_(weight) for plane, weight in zip(picture, LUMA, strict=True))
     grey: Tensor = red.add_(green).add_(blue).round_().float()
     return grey
 

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..faces.colour import luma
-from ..images.planes import window_means
+from ..images.planes import luma, window_means
 
 #: Larger faces are looked at in this many pixels a side: what this costs depends on it alone.
 LONGEST_SIDE = 96

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import FaceError, InputError
-from ..faces.colour import are_grey, luma, match_crop, match_surroundings
+from ..faces.colour import are_grey, match_crop, match_surroundings
 from ..faces.damage import GOOD, damage
 from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
@@ -22,7 +22,7 @@ from ..faces.tone import LOOKED_AT, Tone, tone_of
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import warp
 from ..images import Picture, convert_like, from_srgb, to_srgb
-from ..images.planes import planes_of, resize, shrunk_planes
+from ..images.planes import luma, planes_of, resize, shrunk_planes
 from ..options import RestoreOptions
 from .masks import CropMasks
 from .result import RestoredFace, RestoredPicture

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..contracts import Detector, Model, Parser
 from ..errors import InputError
-from ..faces.colour import LUMA, luma
 from ..faces.types import Detection
 from ..fields import refuse
 from ..images import PictureLike, as_picture, convert_like
 from ..images.picture import FULL_SCALE
+from ..images.planes import LUMA, luma
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .network import check_task, for_task

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from ..faces.colour import LUMA
 from ..film_options import Smoothing
-from ..images.planes import window_means
+from ..images.planes import LUMA, window_means
 
 #: Motion is looked for in luma at this size: noise averages out there, and what moved a pixel of the crop does not.
 MOTION_SIZE = 64

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..faces.colour import LUMA
 from ..faces.types import Detection
 from ..images.picture import FULL_SCALE
+from ..images.planes import LUMA
 
 #: A face may move this share of its own size between two frames, beyond what its motion so far foretells.
 _FARTHEST = 0.6
