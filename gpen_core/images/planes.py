@@ -55,8 +55,9 @@ def resize(faces: Tensor, size: int, *, mode: str = "bilinear", antialias: bool 
 
 def luma(pictures: Tensor) -> Tensor:
     """(..., 1, H, W): BT.601 luma of RGB (..., 3, H, W)."""
-    weights = torch.tensor(LUMA, dtype=pictures.dtype, device=pictures.device)
-    return (pictures * weights[:, None, None]).sum(-3, keepdim=True)
+    # Made where the pictures are: a constant sent there would stop a recorded step.
+    weights = torch.cat([torch.full((1, 1, 1), w, dtype=pictures.dtype, device=pictures.device) for w in LUMA])
+    return (pictures * weights).sum(-3, keepdim=True)
 
 
 def fine_structure(pictures: Tensor, side: int) -> Tensor:

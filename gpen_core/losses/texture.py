@@ -72,13 +72,17 @@ def _length(matrices: Tensor) -> Tensor:
 
 
 class TextureLoss:
-    """Mean `texture_distance` of results and originals, in their own fine structure and by one backbone."""
+    """Mean `texture_distance` of results and originals, in their own fine structure and by one backbone.
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._backbone = backbone
+    power: of each picture's distance; above 1, pictures that already have their texture are asked for less of it.
+    """
+
+    def __init__(self, backbone: Backbone, *, power: float = 1.0) -> None:
+        self._backbone, self._power = backbone, power
 
     def __call__(self, result: Tensor, target: Tensor) -> Tensor:
         """Scalar loss of `result` (B, 3, S, S) in [-1, 1]; no gradient reaches `target`."""
         with torch.no_grad():
             wanted = fine_maps(target, self._backbone(target))
-        return texture_distance(fine_maps(result, self._backbone(result)), wanted, result.shape[-1]).mean()
+        distances = texture_distance(fine_maps(result, self._backbone(result)), wanted, result.shape[-1])
+        return distances.pow(self._power).mean()

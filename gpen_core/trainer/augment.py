@@ -5,12 +5,36 @@ them bare.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from .fields import at_least
+from .progress import Progress
+
 _LUMA = (1 / math.sqrt(3),) * 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentRecipe:
+    """Adaptive discriminator augmentation (Karras et al. 2020a): its strength keeps the sign of real scores at
+    `target`; 0: off.
+
+    ramp_images: over which the strength may go from 0 to 1. every: steps between adjustments. start: the first
+    strength.
+    """
+
+    target: float = 0.0
+    ramp_images: int = 500_000
+    every: int = 4
+    start: float = 0.0
+    limit: float = 0.85
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "target", "start", "limit")
+        at_least(self, 1, "every", "ramp_images")
 
 
 class Augmentation:
@@ -30,6 +54,29 @@ class Augmentation:
         with torch.autocast(device.type, enabled=False):
             wide = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
             return _recolour(_move(wide, strength, draws, normal), strength, draws, normal)
+
+
+class AdaptiveAugmentation(Augmentation):
+    """Keeps E[sign of real scores] at the recipe's target by the strength that `progress` carries (§3)."""
+
+    def __init__(self, recipe: AugmentRecipe) -> None:
+        self._recipe = recipe
+
+    def note(self, progress: Progress, signs: Tensor) -> None:
+        """signs: (sum, count) of the signs of a batch's real scores."""
+        positive, count = signs.tolist()
+        progress.sign_sum += positive
+        progress.sign_count += count
+
+    def adjust(self, progress: Progress, seen: int) -> None:
+        """Moves the strength, once in `every` steps. seen: images of a step."""
+        recipe = self._recipe
+        if not recipe.target or progress.steps % recipe.every:
+            return
+        mean = progress.sign_sum / max(1, progress.sign_count)
+        change = recipe.every * seen / recipe.ramp_images
+        progress.augment = min(recipe.limit, max(0.0, progress.augment + (change if mean > recipe.target else -change)))
+        progress.sign_sum, progress.sign_count = 0.0, 0
 
 
 def _move(pictures: Tensor, strength: float, draws: Tensor, normal: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def backbone_losses(recipe: Recipe, path: Path | None, device: torch.device) -> 
     look = _Remembering(network.to(device).eval().requires_grad_(False))
     made: dict[str, PairLoss] = {
         "perceptual": EmbeddingLoss(look, distance="l1") if vgg else PerceptualLoss(look),
-        "texture": TextureLoss(look),
+        "texture": TextureLoss(look, power=losses.texture_power),
     }
     return {name: (weight, made[name]) for name, weight in weights.items()}
 

@@ -35,7 +35,9 @@ def adam(
     """
     share = lazy_share(lazy_every)
     listed = [{"params": list(parameters), "name": name} for name, parameters in groups.items()]
-    return torch.optim.Adam(listed, lr=1e-3, betas=(beta1**share, beta2**share), foreach=True)
+    on_cuda = all(p.is_cuda for parameters in groups.values() for p in parameters)
+    betas = (beta1**share, beta2**share)
+    return torch.optim.Adam(listed, lr=1e-3, betas=betas, foreach=not on_cuda, fused=on_cuda)
 
 
 def lazy_share(every: int | None) -> float:
@@ -95,8 +97,8 @@ def average_weights(average: nn.Module, current: nn.Module, decay: float) -> Non
     """`average` moved towards `current`: decay · average + (1 − decay) · current; buffers copied."""
     with torch.no_grad():
         torch._foreach_lerp_(list(average.parameters()), list(current.parameters()), 1 - decay)
-        for mine, theirs in zip(average.buffers(), current.buffers(), strict=True):
-            mine.copy_(theirs)
+        if buffers := list(average.buffers()):
+            torch._foreach_copy_(buffers, list(current.buffers()))
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from ..data.compression import Backend
 from ..data.presets import find_preset
 from ..errors import ConfigError
 from ..losses import Form, Norm, Reduction
+from .augment import AugmentRecipe
 from .fields import at_least, fill, read_toml
 from .network_recipe import GrowthRecipe, NetworkRecipe
 
@@ -97,7 +98,7 @@ class LossRecipe:
     conditional: whether the discriminator sees the damaged face beside the restored one (pix2pix).
     latent_norm: on how far a network's latents are from their mean (pSp).
     texture: weight of how differently result and original are textured to the frozen network of `[backbone]`
-    (`losses.texture_distance`).
+    (`losses.texture_distance`); texture_power: of each picture's distance, above 1 for less where little is lacking.
     adversarial_share, perceptual_share, texture_share: that term's gradient at the picture is given this many times the
     length of the content's, whatever its weight; 0: its weight decides.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
@@ -113,6 +114,7 @@ class LossRecipe:
     identity: float = 0.0
     perceptual: float = 0.0
     texture: float = 0.0
+    texture_power: float = 1.0
     adversarial_from: int = 0
     fine: float = 0.0
     emphasis: float = 0.0
@@ -144,6 +146,7 @@ class LossRecipe:
             "identity",
             "perceptual",
             "texture",
+            "texture_power",
             "fine",
             "emphasis",
             "adversarial_share",
@@ -172,6 +175,16 @@ class LossRecipe:
                 )
 
     @property
+    def r1_interval(self) -> int | None:
+        """Steps between those with R1; None without it."""
+        return self.r1_every if self.r1 else None
+
+    @property
+    def path_interval(self) -> int | None:
+        """Steps between those with the path length; None without it."""
+        return self.path_every if self.path_length else None
+
+    @property
     def shares(self) -> dict[str, float]:
         """The lengths that terms' gradients are given beside the content's, by term; 0: its weight decides."""
         return {term: getattr(self, f"{term}_share") for term in ("adversarial", "perceptual", "texture")}
@@ -193,32 +206,14 @@ class BackboneRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentRecipe:
-    """Adaptive discriminator augmentation (Karras et al. 2020a): its strength keeps the sign of real scores at
-    `target`; 0: off.
-
-    ramp_images: over which the strength may go from 0 to 1. every: steps between adjustments. start: the first
-    strength.
-    """
-
-    target: float = 0.0
-    ramp_images: int = 500_000
-    every: int = 4
-    start: float = 0.0
-    limit: float = 0.85
-
-    def __post_init__(self) -> None:
-        at_least(self, 0, "target", "start", "limit")
-        at_least(self, 1, "every", "ramp_images")
-
-
-@dataclass(frozen=True, kw_only=True)
 class RunRecipe:
     """How long, how precisely, and what is written when (intervals in images, checkpoints in minutes; 0: never).
 
     precision: auto is bf16 where the device computes faster in it, else fp32.
     ema_half_life: images after which half of the averaged network is new; ema_ramp: and at most this share of the
     images seen.
+    cuda_graphs: whether one process on CUDA records its steps and replays them (stage finetune, without accumulation,
+    augmentation and gradient penalty).
     shard: whether the processes divide parameters, gradients and moments among them (FSDP2); alone there is nothing to.
     keep: how many checkpoints stay beside the best. part_megabytes: largest file of a checkpoint; 0: one file.
     grid_every: the first grid comes before the first step, further ones after a 64th, a 16th, a quarter of this.
@@ -228,6 +223,7 @@ class RunRecipe:
 
     max_images: int = 1_000_000
     precision: Precision = "fp32"
+    cuda_graphs: bool = True
     shard: bool = False
     ema_half_life: float = 10_000.0
     ema_ramp: float | None = 0.05

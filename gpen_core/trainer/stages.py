@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -37,6 +38,15 @@ class Stage(ABC):
 
     paired = False
     """Whether a result has an original to be compared with."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a step launches the same as the one before, inside of `settled`: nothing is drawn."""
+        return False
+
+    def settled(self) -> AbstractContextManager[None]:
+        """Inside, nothing that the generator does depends on a tensor's value."""
+        return nullcontext()
 
     def __init__(self, generator: nn.Module, discriminator: Judge, losses: LossRecipe) -> None:
         self.generator, self.discriminator, self.losses = generator, discriminator, losses
@@ -171,6 +181,15 @@ class FinetuneStage(Stage):
         if losses.latent_norm:
             generator.generator.require("have the norm of its latents measured")
         self._extra = dict(extra or {})
+
+    @property
+    def repeats(self) -> bool:
+        """Unless the resolutions above its input's take noise, which is drawn."""
+        return self.generator.config.out_size == self.generator.config.in_size
+
+    def settled(self) -> AbstractContextManager[None]:
+        """The decoder's."""
+        return self.generator.generator.settled()
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """`encoder`: ecd* and final_linear; `decoder`: everything under `generator.`, but for what is frozen there."""

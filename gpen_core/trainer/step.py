@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,20 +15,20 @@ from ..architecture.precision import bfloat16_pays
 from ..data import Batch
 from ..errors import TrainingError
 from ..losses import between, gradient_penalty, mean_score, mean_square, path_length_penalty, r1_penalty
-from .augment import Augmentation
+from .augment import AdaptiveAugmentation
 from .gradients import Gradients
+from .graphs import Log, Recorder, Turn
 from .optimise import (
     Processes,
     adam,
     average_weights,
     finite_step,
     gradient_at,
-    lazy_share,
     require_gradients,
-    set_rates,
 )
 from .progress import Progress
 from .recipe import Precision, Recipe
+from .schedule import average_decay, set_step_rates
 from .sharding import ShardedGradients
 from .stages import Stage
 
@@ -46,8 +47,7 @@ class Stepper:
     """Holds the networks, their average and the optimisers, and takes steps.
 
     Every random number of a step comes from (seed, position of the batch, purpose); so a resumed run, or two processes
-    for one
-    that accumulates, draw the same.
+    for one that accumulates, draw the same.
     """
 
     def __init__(self, stage: Stage, recipe: Recipe, processes: Processes, device: torch.device) -> None:
@@ -59,18 +59,16 @@ class Stepper:
         self.average = copy.deepcopy(stage.generator).eval().requires_grad_(False)
         shards = self._divide() if recipe.run.shard and processes.num_processes > 1 else {}
         losses, rates = recipe.losses, recipe.rates
-        self.path_on = losses.path_length > 0
-        self.r1_on = losses.r1 > 0
         self.generator_adam = adam(
             stage.groups(),
             beta1=rates.beta1,
             beta2=rates.beta2,
-            lazy_every=losses.path_every if self.path_on else None,
+            lazy_every=losses.path_interval,
         )
         self.discriminator_adam = adam(
             {"discriminator": list(stage.discriminator.parameters())},
             beta2=rates.beta2,
-            lazy_every=losses.r1_every if self.r1_on else None,
+            lazy_every=losses.r1_interval,
         )
         self._gradients = {
             optimiser: shards.get(network)
@@ -81,7 +79,23 @@ class Stepper:
             )
         }
         self.progress = Progress(stage=recipe.stage, augment=recipe.augmentation.start)
-        self._augmentation = Augmentation() if recipe.augmentation.target or recipe.augmentation.start else None
+        augment = recipe.augmentation
+        self._augmentation = AdaptiveAugmentation(augment) if augment.target or augment.start else None
+        self._recorder = Recorder(device) if self._repeats() else None
+        self._kept: list[Tensor] = []
+
+    def _repeats(self) -> bool:
+        """Whether every step launches the same, on a device that can be told so: nothing in its turns is random."""
+        recipe, stage = self.recipe, self.stage
+        return (
+            recipe.run.cuda_graphs
+            and self.device.type == "cuda"
+            and self.processes.num_processes == 1
+            and recipe.data.accumulate == 1
+            and stage.repeats
+            and self._augmentation is None
+            and not recipe.losses.gradient_penalty
+        )
 
     def _divide(self) -> dict[nn.Module, ShardedGradients]:
         """Network → its gradients, for those that are trained; the average stays whole, for who looks at it alone."""
@@ -93,30 +107,33 @@ class Stepper:
         progress, losses = self.progress, self.recipe.losses
         for gradients in self._gradients.values():
             gradients.gather()
-        self._set_rates()
+        set_step_rates(self.recipe, progress, self.generator_adam, self.discriminator_adam)
         self.stage.begin_step(progress.images)
         batches = [
             b._replace(damaged=_channels_last(b.damaged), clean=_channels_last(self.stage.targets(b.clean)))
             for b in batches
         ]
         adversarial = losses.adversarial > 0 and progress.images >= losses.adversarial_from
-        log: dict[str, list[Tensor]] = {}
-        kept: list[Tensor] = []
+        matching = progress.images >= progress.fresh_until
+        log: Log = {}
+        self._kept = []
+        if self._recorder is not None:
+            self._recorder.step((adversarial, matching), batches[0])
         if adversarial:
-            kept = self._discriminator_turn(batches, log)
-            if self.r1_on and progress.steps % losses.r1_every == 0:
+            self._discriminator_turn(batches, log)
+            if losses.r1_interval and progress.steps % losses.r1_interval == 0:
                 self._r1_turn(batches, log)
-        self._generator_turn(batches, kept, adversarial, log)
-        if adversarial and self.path_on and progress.steps % losses.path_every == 0:
+        self._generator_turn(batches, adversarial, matching, log)
+        if adversarial and losses.path_interval and progress.steps % losses.path_interval == 0:
             self._path_turn(batches, log)
         seen = self._step_images(batches)
         progress.images += seen
         progress.steps += 1
-        average_weights(self.average, self.stage.generator, self._decay(seen))
+        average_weights(self.average, self.stage.generator, average_decay(self.recipe, progress, seen))
         for gradients in self._gradients.values():
             gradients.release()
-        if adversarial:
-            self._adjust_augmentation(seen)
+        if adversarial and self._augmentation is not None:
+            self._augmentation.adjust(progress, seen)
         names = list(log)
         means = self._mean(torch.stack([torch.stack(log[name]).mean().to(self.dtype) for name in names]))
         return dict(zip(names, means.unbind(), strict=True))
@@ -130,44 +147,45 @@ class Stepper:
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """bfloat16 where the recipe asks for it, or leaves it to the device."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        # A recorded step keeps no copies of weights from one turn to the next.
+        bf16, again = self.precision == "bf16", self._recorder is None
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16, cache_enabled=again)
 
-    def _discriminator_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> list[Tensor]:
-        """Trains the discriminator. The pictures it was shown, with their graph, when the generator can use them at
-        once.
+    def _discriminator_turn(self, batches: Sequence[Batch], log: Log) -> None:
+        require_gradients(self.stage.discriminator.parameters(), True)
+        for turn, batch in enumerate(batches):
+            source = self.source(batch.position, _FAKES)
+            self._take(self.discriminator_adam, partial(self._judge, batches, turn, source), batch, log)
+        self._step(self.discriminator_adam)
+
+    def _judge(self, batches: Sequence[Batch], turn: int, source: Generator, batch: Batch, log: Log) -> None:
+        """The discriminator's gradient on `batch`, number `turn`. The pictures it was shown are kept, with their graph,
+        when the generator can use them at once.
         """
         stage, discriminator, losses = self.stage, self.stage.discriminator, self.recipe.losses
-        require_gradients(discriminator.parameters(), True)
         keep = len(batches) == 1
-        kept: list[Tensor] = []
-        for turn, batch in enumerate(batches):
-            with self.autocast():
-                # The generator does not change before its own turn, so one forward pass serves both.
-                with contextlib.nullcontext() if keep else torch.no_grad():
-                    fake = stage.pictures(batch, self.source(batch.position, _FAKES))
-                augment = self._augment(batch, _AUGMENT_D)
-                real_score = discriminator(stage.shown(augment(batch.clean), batch))
-                fake_score = discriminator(stage.shown(augment(fake.detach()), batch))
-            loss = stage.game.discriminator(real_score, fake_score)
-            if losses.drift:
-                loss = loss + losses.drift * mean_square(real_score)
-            total = loss
-            if losses.gradient_penalty:
-                penalty = self._slope(batch, fake.detach())
-                total = loss + losses.gradient_penalty * penalty
-                _note(log, gradient_penalty=penalty)
-            self._backward(self.discriminator_adam, batches, turn, total)
-            if keep:
-                kept.append(fake)
-            _note(log, d=loss, real_score=mean_score(real_score), fake_score=mean_score(fake_score))
-            if self._augmentation is not None:
-                heads = [real_score] if isinstance(real_score, Tensor) else real_score
-                signs = torch.cat([head.detach().sign().float().flatten() for head in heads])
-                positive, count = self._mean(torch.stack([signs.sum(), signs.new_tensor(len(signs))])).tolist()
-                self.progress.sign_sum += positive
-                self.progress.sign_count += count
-        self._step(self.discriminator_adam)
-        return kept
+        with self.autocast():
+            # The generator does not change before its own turn, so one forward pass serves both.
+            with contextlib.nullcontext() if keep else torch.no_grad():
+                fake = stage.pictures(batch, source)
+            augment = self._augment(batch, _AUGMENT_D)
+            real_score = discriminator(stage.shown(augment(batch.clean), batch))
+            fake_score = discriminator(stage.shown(augment(fake.detach()), batch))
+        loss = stage.game.discriminator(real_score, fake_score)
+        if losses.drift:
+            loss = loss + losses.drift * mean_square(real_score)
+        total = loss
+        if losses.gradient_penalty:
+            penalty = self._slope(batch, fake.detach())
+            total = loss + losses.gradient_penalty * penalty
+            _note(log, gradient_penalty=penalty)
+        self._backward(self.discriminator_adam, batches, turn, total)
+        self._kept = [fake] if keep else []
+        _note(log, d=loss, real_score=mean_score(real_score), fake_score=mean_score(fake_score))
+        if self._augmentation is not None:
+            heads = [real_score] if isinstance(real_score, Tensor) else real_score
+            signs = torch.cat([head.detach().sign().float().flatten() for head in heads])
+            self._augmentation.note(self.progress, self._mean(torch.stack([signs.sum(), signs.new_tensor(len(signs))])))
 
     def _slope(self, batch: Batch, fake: Tensor) -> Tensor:
         """WGAN-GP's penalty between the batch's pictures and the made ones, outside of a lower precision."""
@@ -175,7 +193,7 @@ class Stepper:
         pictures = between(self.stage.shown(batch.clean, batch), self.stage.shown(fake, batch), share.to(self.dtype))
         return gradient_penalty(self.stage.discriminator(pictures), pictures)
 
-    def _r1_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
+    def _r1_turn(self, batches: Sequence[Batch], log: Log) -> None:
         losses, discriminator = self.recipe.losses, self.stage.discriminator
         for turn, batch in enumerate(batches):
             shown = self.stage.shown(self._augment(batch, _AUGMENT_R1)(batch.clean), batch)
@@ -185,27 +203,47 @@ class Stepper:
             _note(log, r1=penalty)
         self._step(self.discriminator_adam)
 
-    def _generator_turn(
-        self, batches: Sequence[Batch], kept: list[Tensor], adversarial: bool, log: dict[str, list[Tensor]]
-    ) -> None:
-        stage = self.stage
-        require_gradients(stage.discriminator.parameters(), False)
-        matching = self.progress.images >= self.progress.fresh_until
+    def _generator_turn(self, batches: Sequence[Batch], adversarial: bool, matching: bool, log: Log) -> None:
+        require_gradients(self.stage.discriminator.parameters(), False)
         for turn, batch in enumerate(batches):
-            with self.autocast():
-                fake = kept[turn] if kept else stage.pictures(batch, self.source(batch.position, _FAKES))
-                augment = self._augment(batch, _AUGMENT_G) if self._augmentation is not None else None
-                # Losses meet the picture alone: their gradient there goes once through the generator.
-                picture = fake.detach().requires_grad_(True)
-                terms = stage.loss(picture, batch, adversarial=adversarial, matching=matching, augment=augment)
-                penalties = stage.penalties(batch)
-            gradient, terms = gradient_at(picture, terms, self.recipe.losses.shares)
-            self._backward(self.generator_adam, batches, turn, fake, gradient, also=list(penalties.values()))
-            terms |= penalties
-            _note(log, g=torch.stack(list(terms.values())).sum(), **terms)
+            source = self.source(batch.position, _FAKES)
+            work = partial(self._improve, batches, turn, source, adversarial, matching)
+            self._take(self.generator_adam, work, batch, log)
         self._step(self.generator_adam)
 
-    def _path_turn(self, batches: Sequence[Batch], log: dict[str, list[Tensor]]) -> None:
+    def _improve(
+        self,
+        batches: Sequence[Batch],
+        turn: int,
+        source: Generator,
+        adversarial: bool,
+        matching: bool,
+        batch: Batch,
+        log: Log,
+    ) -> None:
+        """The generator's gradient on `batch`, number `turn`."""
+        stage = self.stage
+        with self.autocast():
+            fake = self._kept[0] if self._kept else stage.pictures(batch, source)
+            augment = self._augment(batch, _AUGMENT_G) if self._augmentation is not None else None
+            # Losses meet the picture alone: their gradient there goes once through the generator.
+            picture = fake.detach().requires_grad_(True)
+            terms = stage.loss(picture, batch, adversarial=adversarial, matching=matching, augment=augment)
+            penalties = stage.penalties(batch)
+        gradient, terms = gradient_at(picture, terms, self.recipe.losses.shares)
+        self._backward(self.generator_adam, batches, turn, fake, gradient, also=list(penalties.values()))
+        terms |= penalties
+        _note(log, g=torch.stack(list(terms.values())).sum(), **terms)
+
+    def _take(self, optimiser: torch.optim.Adam, turn: Turn, batch: Batch, log: Log) -> None:
+        """`turn(batch, log)`, or what was recorded of it; `optimiser`'s parameters get the gradients."""
+        if self._recorder is None:
+            turn(batch, log)
+        else:
+            with self.stage.settled():
+                self._recorder.take(optimiser, turn, batch, log)
+
+    def _path_turn(self, batches: Sequence[Batch], log: Log) -> None:
         losses, progress = self.recipe.losses, self.progress
         mean = torch.tensor(progress.path_mean, device=self.device, dtype=self.dtype)
         means = []
@@ -267,43 +305,12 @@ class Stepper:
             )
         return False
 
-    def _set_rates(self) -> None:
-        progress, rates, losses = self.progress, self.recipe.rates, self.recipe.losses
-        since = progress.images - progress.started_at
-        warm = min(1.0, (since + 1) / rates.warmup_images) if rates.warmup_images else 1.0
-        fresh = progress.images < progress.fresh_until
-        own = rates.fresh_discriminator if fresh else rates.discriminator
-        generator_share = lazy_share(losses.path_every if self.path_on else None)
-        fallen = 0.5 ** (since / rates.half_life) if rates.half_life else 1.0
-        generator_rates = {"encoder": rates.encoder, "decoder": rates.decoder}
-        set_rates(self.generator_adam, generator_rates, warm * fallen * generator_share)
-        set_rates(
-            self.discriminator_adam, {"discriminator": own}, warm * lazy_share(losses.r1_every if self.r1_on else None)
-        )
-
-    def _decay(self, seen: int) -> float:
-        run = self.recipe.run
-        half_life = run.ema_half_life
-        if run.ema_ramp is not None:
-            half_life = min(half_life, max(1.0, (self.progress.images - self.progress.started_at) * run.ema_ramp))
-        return float(0.5 ** (seen / half_life))
-
     def _augment(self, batch: Batch, purpose: int) -> Callable[[Tensor], Tensor]:
         augmentation, strength = self._augmentation, self.progress.augment
         if augmentation is None or strength <= 0:
             return _unchanged
         source = self.source(batch.position, purpose)
         return lambda pictures: augmentation(pictures, strength, source)
-
-    def _adjust_augmentation(self, seen: int) -> None:
-        """Moves the strength so that E[sign of real scores] comes to the target (Karras et al. 2020a, §3)."""
-        recipe, progress = self.recipe.augmentation, self.progress
-        if not recipe.target or progress.steps % recipe.every:
-            return
-        mean = progress.sign_sum / max(1, progress.sign_count)
-        change = recipe.every * seen / recipe.ramp_images
-        progress.augment = min(recipe.limit, max(0.0, progress.augment + (change if mean > recipe.target else -change)))
-        progress.sign_sum, progress.sign_count = 0.0, 0
 
     def _mean(self, value: Tensor) -> Tensor:
         return value if self.processes.num_processes == 1 else self.processes.reduce(value, "mean")
@@ -317,6 +324,6 @@ def _channels_last(pictures: Tensor) -> Tensor:
     return pictures.contiguous(memory_format=torch.channels_last)
 
 
-def _note(log: dict[str, list[Tensor]], **values: Tensor) -> None:
+def _note(log: Log, **values: Tensor) -> None:
     for name, value in values.items():
         log.setdefault(name, []).append(value.detach())
