@@ -2,7 +2,7 @@
 
 Nothing else is known of a part: no class is asked for, so that a wrapper (progress, cancel, cache) is as good as what
 it wraps. What a part may say of itself beside being called is read here and nowhere else: `device` (else where its
-first parameter or buffer lies, else the CPU), a parser's `size`, a detector's `longest_side`.
+first parameter or buffer lies, else the CPU), a parser's `size`, a detector's `longest_side`, a model's `larger`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class Sizes(Protocol):
 
 
 class Model(Protocol):
-    """Restores faces: `GPEN`, `PreparedGPEN`, or anything that is called alike."""
+    """Restores faces: `GPEN`, `PreparedGPEN`, or anything that is called alike.
+
+    It may say `larger`: the sizes of a second network that it asks where faces come at that network's input size.
+    """
 
     @property
     def config(self) -> Sizes:
@@ -95,6 +98,26 @@ def device_of(part: Any) -> torch.device:
         for tensor in getattr(part, tensors, tuple)():
             return torch.device(tensor.device)
     return torch.device("cpu")
+
+
+def larger_of(model: Model) -> Sizes | None:
+    """The sizes of the network that `model` keeps for larger faces; None where it has one alone."""
+    larger: Sizes | None = getattr(model, "larger", None)
+    return larger
+
+
+def sizes_for(model: Model, in_size: int) -> Sizes:
+    """The sizes of the network that `model` asks where faces come at `in_size` px."""
+    larger = larger_of(model)
+    return larger if larger is not None and larger.in_size == in_size else model.config
+
+
+def input_size_for(model: Model, side: int) -> int:
+    """The input size of `model` for aligned faces of `side` px: where it has two, the second for what is above the
+    first.
+    """
+    larger = larger_of(model)
+    return model.config.in_size if larger is None or side <= model.config.in_size else larger.in_size
 
 
 def parser_size(parser: Parser) -> int:

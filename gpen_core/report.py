@@ -30,9 +30,10 @@ LEFT = 0.95
 class FaceReport:
     """One face. Coordinates in pixels of the picture, centres at integers.
 
-    size: the box's shorter side in pixels. score: the detector's, None where the caller gave the face. kept: how much
-    of itself a face keeps that is larger than the model's size and sound. covered: the share of the face that something
-    in front of it kept from being restored. Figures that were not taken are None.
+    size: the box's shorter side in pixels. in_size: side of the crop that the network was given; of a model of two
+    sizes it tells which network. score: the detector's, None where the caller gave the face. kept: how much of itself a
+    face keeps that is larger than the model's size and sound. covered: the share of the face that something in front of
+    it kept from being restored. Figures that were not taken are None.
     damage: 0 to 1, as `faces.damage` tells it from the crop. sharpness: root mean square of the crop's Laplacian,
     before and after. colour_shift: CIE76 distance of the mean colours.
     seam: gradient across the mask's edge over the gradient just inside. identity: cosine similarity of face
@@ -44,6 +45,7 @@ class FaceReport:
     landmarks: tuple[tuple[float, float], ...]
     score: float | None = None
     size: float = 0.0
+    in_size: int | None = None
     strength: float = 1.0
     kept: float | None = None
     covered: float | None = None
@@ -76,7 +78,7 @@ class FaceReport:
             "score": None if score is None else float(score),
             "size": min(box[2] - box[0], box[3] - box[1]),
         }
-        for name in ("strength", "kept", "covered"):
+        for name in ("in_size", "strength", "kept", "covered"):
             value = getattr(face, name, None)
             if value is not None:
                 values[name] = float(value)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..gpen_core.config import GPENConfig, ModelCard, Task
+from ..gpen_core.contracts import larger_of
 from ..gpen_core.errors import HubError, InputError, WeightsError
 from ..gpen_core.faces.occlusion import CONTRADICTION
 from ..gpen_core.weights import load_detector, load_model, load_occluder, load_parser
@@ -116,7 +117,8 @@ class FaceModel:
             patchers.append(self._parts["parser"][1])
         if occluder and self._choices["occluder"] != CONTRADICTION:
             patchers.append(self._part("occluder", _load_occluder)[1])
-        work = _BYTES_PER_PIXEL * self.config.out_size**2 if network else 0
+        largest = larger_of(self.network) or self.config
+        work = _BYTES_PER_PIXEL * largest.out_size**2 if network else 0
         adapter.load(patchers, work + _BYTES_PER_FRAME_PIXEL * frame_pixels)
 
     def _part(self, kind: str, read: Callable[[str], nn.Module]) -> tuple[Any, Any]:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..gpen_core.contracts import input_size_for
 from ..gpen_core.errors import InputError
 from ..gpen_core.options import Blending, Masking, Selection
 from ..gpen_core.restore import FaceRestorer
+from ..gpen_core.restore.align import size_for
 from . import inputs, pictures
 from .adapter import Progress, io, schema
 from .boxes import boxes_out
@@ -107,10 +109,12 @@ class CropFaces(io.ComfyNode):
         restorer = FaceRestorer(gpen_model.asked("network"))
         progress = Progress(len(images))
         crops = []
+        # Crops go on as one batch: the largest face decides.
+        sizes = [size_for(gpen_model.network, face) for found in faces.frames for face in found]
+        size = max(sizes, default=gpen_model.config.in_size)
         for index, found in enumerate(faces.frames):
-            crops.append(restorer.align(pictures.frame_at(images, index), found, settings))
+            crops.append(restorer.align(pictures.frame_at(images, index), found, settings, size=size))
             progress.step()
-        size = gpen_model.config.in_size
         if faces.count:
             cut = pictures.images_out([crop for frame in crops for crop in frame.crops])
         else:
@@ -143,7 +147,7 @@ class RestoreCrops(io.ComfyNode):
         gpen_model.prepare()
         restorer = FaceRestorer(gpen_model.asked("network", pictures=len(faces)))
         progress = Progress(len(faces))
-        size, done = gpen_model.config.in_size, 0
+        size, done = input_size_for(gpen_model.network, faces.shape[-1]), 0
 
         def count(finished: int, _: int) -> None:
             nonlocal done

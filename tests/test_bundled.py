@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch.nn import functional as F
 from training_scripts import TRAINING, script
 
+from gpen_core.architecture.sized import SizedGPEN
 from gpen_core.faces.geometry import fit_similarity, template
 from gpen_core.faces.select import select
 from gpen_core.faces.warp import crop_faces
@@ -26,6 +27,7 @@ from gpen_core.weights.entry import BUNDLED
 EXAMPLES = BUNDLED.parent.parent / "examples"
 DETECTOR = BUNDLED / "gpen-open-detector.safetensors"
 MODEL = BUNDLED / "gpen-open-256.safetensors"
+BOTH = pytest.mark.parametrize("size", [256, 512])
 GOLDEN = Path(__file__).parent / "golden" / "astronaut.jpg"
 PICTURES = sorted(EXAMPLES.glob("*.jpg"))
 
@@ -96,35 +98,46 @@ def test_the_open_model_brings_a_damaged_example_nearer_to_its_original(path: Pa
     assert abs(sharpness(restored, original).item() - 1) < abs(sharpness(damaged, original).item() - 1)
 
 
-def test_the_open_model_is_what_a_bare_load_gives() -> None:
+def test_the_open_models_are_what_a_bare_load_gives() -> None:
     model = load_model(device="cpu")
-    assert model.card.name == "gpen-open-256"
-    assert (model.config.in_size, model.card.template, model.card.licence) == (256, "ffhq", "Apache-2.0")
+    assert isinstance(model, SizedGPEN)
+    assert (model.card.name, model.card.template, model.card.licence) == ("gpen-open", "ffhq", "Apache-2.0")
+    assert (model.small.card.name, model.config.in_size) == ("gpen-open-256", 256)
+    assert (model.large.card.name, model.larger.in_size) == ("gpen-open-512", 512)
 
 
-def test_the_open_model_is_small_and_its_card_complete() -> None:
-    assert MODEL.stat().st_size < 17_000_000
-    card = load_model(MODEL, device="cpu", prepare=False).card
+def model_of(size: int) -> Path:
+    return BUNDLED / f"gpen-open-{size}.safetensors"
+
+
+@BOTH
+def test_an_open_model_is_small_and_its_card_complete(size: int) -> None:
+    assert model_of(size).stat().st_size < 17_000_000
+    card = load_model(model_of(size), device="cpu", prepare=False).card
     for part in ("summary", "data", "limits", "figures", "images_seen", "recipe", "hours", "half_psnr"):
         assert card.details[part], part
     assert card.details["half_psnr"] >= 55
     assert all(source["licence"] and source["attribution"] for source in card.details["data"]["sources"])
-    readable = MODEL.with_suffix(".md").read_text(encoding="utf-8")
-    for name in ("Etalab", "Digital Transformation Agency", "DeBruine & Jones", "SFHQ-T2I", "plausible, not evidence"):
+    readable = model_of(size).with_suffix(".md").read_text(encoding="utf-8")
+    for name in ("Etalab", "Digital Transformation Agency", "DeBruine & Jones", "plausible, not evidence"):
         assert name in readable
+    assert ("SFHQ-T2I" in readable) == (size == 256)
 
 
-def test_the_open_model_can_be_trained_on_from_what_is_in_the_repository() -> None:
-    recipe = read_recipe(TRAINING / "open_model" / "texture-256.toml")
-    assert load_model(MODEL, device="cpu", prepare=False).config == recipe.network.config
+@BOTH
+def test_an_open_model_can_be_trained_on_from_what_is_in_the_repository(size: int) -> None:
+    recipe = read_recipe(TRAINING / "open_model" / f"texture-{size}.toml")
+    stored = checkpoint.read(model_of(size))
+    assert (stored.config, stored.card.name) == (recipe.network.config, recipe.name)
     assert not recipe.losses.adversarial, "a discriminator would have to lie beside it"
 
 
-def test_the_card_to_read_is_written_from_the_figures_in_the_file() -> None:
+@BOTH
+def test_a_card_to_read_is_written_from_the_figures_in_the_file(size: int) -> None:
     ship = script("ship.py")
-    stored = checkpoint.read(MODEL)
-    text = (BUNDLED / "gpen-open-256.md").read_text(encoding="utf-8")
-    assert text == ship.card_text(stored.card.details, stored.card.licence)
+    stored = checkpoint.read(model_of(size))
+    text = model_of(size).with_suffix(".md").read_text(encoding="utf-8")
+    assert text == ship.card_text(stored.card.name, stored.card.details, stored.card.licence)
     hub_card = pytest.importorskip("huggingface_hub").ModelCard(text)
     held = {result.metric_name: result.metric_value for result in hub_card.data.eval_results}
     assert held["psnr, severe damage"] == stored.card.details["figures"]["severe"]["psnr"]

@@ -1,9 +1,10 @@
 """Makes a run's result what ships: python training/ship.py RUN --judged PAIRS
 
-PAIRS holds `hq` and `lq_NAME` folders of aligned faces that training never saw. Written are
-gpen_core/weights/bundled/gpen-open-256.safetensors (float16, its card complete) and .md (the card to read), and beside
-this file, in open_model/: the loss curves, the discriminator (float16) where the recipe trains one, and samples of the
-prior where one was trained anew. Nothing is written unless float16 does no harm.
+PAIRS holds `hq` and `lq_NAME` folders of aligned faces that training never saw. Written are, under the name that the
+recipe gives, gpen_core/weights/bundled/NAME.safetensors (float16, its card complete, with what open_model/NAME.json
+says of it) and .md (the card to read), and beside this file, in open_model/: the loss curves, the discriminator
+(float16) where the recipe trains one, and samples of the prior where one was trained anew. Nothing is written unless
+float16 does no harm.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from gpen_core.weights.tensors import read_tensors, save_tensors
 
 HERE = Path(__file__).parent
 BUNDLED = HERE.parent / "gpen_core" / "weights" / "bundled"
-NAME = "gpen-open-256"
 LARGEST = 17_000_000  # bytes
 LEAST_PSNR = 55.0  # dB, float16 to float32
 
@@ -75,8 +75,8 @@ def judge(model: GPEN, pairs: Path, sharpen: float) -> dict[str, dict[str, float
     return table
 
 
-def card_text(details: Mapping[str, Any], licence: str) -> str:
-    """The card to read, as Markdown."""
+def card_text(name: str, details: Mapping[str, Any], licence: str) -> str:
+    """The card to read of the model `name`, as Markdown."""
     data = details["data"]
     lines = [
         "---",
@@ -84,11 +84,11 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
         "library_name: gpen",
         "tags: [face-restoration, gpen]",
         *model_index(
-            NAME, details["judged_on"], {f"{damage} damage": _own(row) for damage, row in details["figures"].items()}
+            name, details["judged_on"], {f"{damage} damage": _own(row) for damage, row in details["figures"].items()}
         ),
         "---",
         "",
-        f"# {NAME}",
+        f"# {name}",
         "",
         details["summary"],
         "",
@@ -110,13 +110,13 @@ def card_text(details: Mapping[str, Any], licence: str) -> str:
         "",
     ]
     lines += ["## Figures", "", f"On {details['judged_on']}; in brackets the damaged input.", ""]
-    names = list(_own(next(iter(details["figures"].values()))))
-    lines += ["| damage | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    measures = list(_own(next(iter(details["figures"].values()))))
+    lines += ["| damage | " + " | ".join(measures) + " |", "|---" * (len(measures) + 1) + "|"]
     sharpened = details["sharpen"] > 0
     alone = [(", the network alone", details["figures_of_the_network"])] if sharpened else []
     for kind, table in (("", details["figures"]), *alone):
         for damage, row in table.items():
-            values = " | ".join(f"{row[n]:.3f} ({row['input_' + n]:.3f})" for n in names)
+            values = " | ".join(f"{row[n]:.3f} ({row['input_' + n]:.3f})" for n in measures)
             lines.append(f"| {damage}{kind} | {values} |")
     own = "Results are the network's own, not sharpened; `sharpen` (`RestoreOptions`) adds it."
     asked = f"Results are sharpened (`sharpen = {details['sharpen']:g}`, see `RestoreOptions`) unless 0 is asked for."
@@ -149,7 +149,8 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     size = sum(tensor.numel() * 2 for tensor in half.values())
     if fidelity < LEAST_PSNR or size > LARGEST:
         raise SystemExit(f"float16 keeps {fidelity:.1f} dB (least {LEAST_PSNR}) in {size / 1e6:.1f} MB; not shipped")
-    about = json.loads((HERE / "open_model" / "about.json").read_text(encoding="utf-8"))
+    name = stored.card.name
+    about = json.loads((HERE / "open_model" / f"{name}.json").read_text(encoding="utf-8"))
     table = judge(coarse, options.judged, about["sharpen"])
     hours = sum(float(checkpoint_hours(run)) for run in [options.run, *options.earlier])
     details = {
@@ -163,11 +164,10 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
         details["figures_of_the_network"] = judge(coarse, options.judged, 0)
     details.pop("sha256", None)
     details.pop("validation", None)
-    says = {name: about[name] for name in ("licence", "origin", "sharpen")}
-    card = replace(stored.card, name=NAME, details=details, **says)
+    card = replace(stored.card, details=details, **{key: about[key] for key in ("licence", "origin", "sharpen")})
     BUNDLED.mkdir(exist_ok=True)
-    checkpoint.write(BUNDLED / f"{NAME}.safetensors", half, stored.config, card)
-    (BUNDLED / f"{NAME}.md").write_text(card_text(details, card.licence), encoding="utf-8")
+    checkpoint.write(BUNDLED / f"{name}.safetensors", half, stored.config, card)
+    (BUNDLED / f"{name}.md").write_text(card_text(name, details, card.licence), encoding="utf-8")
     if details["recipe"]["losses"]["adversarial"]:
         discriminator = read_tensors(options.run / "discriminator.safetensors")
         save_tensors(
@@ -175,10 +175,10 @@ def ship(options: argparse.Namespace) -> dict[str, dict[str, float]]:
             {n: t.half().contiguous() for n, t in discriminator.tensors.items()},
             discriminator.metadata,
         )
-    shutil.copyfile(options.run / "curves.png", HERE / "open_model" / "curves.png")
+    shutil.copyfile(options.run / "curves.png", HERE / "open_model" / f"curves-{name}.png")
     if options.prior is not None:
         shutil.copyfile(options.prior / "grid.png", HERE / "open_model" / "prior-samples.png")
-    load_model(BUNDLED / f"{NAME}.safetensors", device="cpu")
+    load_model(BUNDLED / f"{name}.safetensors", device="cpu")
     return table
 
 

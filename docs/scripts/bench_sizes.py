@@ -73,7 +73,7 @@ def aligned_faces(folder: Path | None) -> list[Image.Image]:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png"))
         return [Image.open(path).convert("RGB") for path in paths[:50]]
     example = Path(gpen_core.__file__).parent / "examples" / "kept-in-a-drawer.jpg"
-    restored = FaceRestorer(load_model("gpen-open-256")).restore(example)
+    restored = FaceRestorer(load_model("gpen-open")).restore(example)
     return [
         Image.fromarray((face.restored.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
         for face in restored.faces
@@ -131,7 +131,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the commands
     torch.set_num_threads(arguments.threads)
     faces = aligned_faces(arguments.faces)
-    restorer = FaceRestorer(load_model("gpen-open-256", device="cpu"), load_detector(device="cpu"))
+    restorer = FaceRestorer(load_model("gpen-open", device="cpu"), load_detector(device="cpu"))
     restorer.restore(np.zeros((64, 64, 3), np.uint8))
     print("| picture | faces | found | command (wall) | decode | detect | restore | a face | figures | encode | peak |")
     print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)

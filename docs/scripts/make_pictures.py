@@ -109,7 +109,7 @@ def save(shot: Path, name: str) -> None:
 def main() -> None:
     """Writes docs/pictures."""
     OUT.mkdir(exist_ok=True)
-    restorer = FaceRestorer(load_model("gpen-open-256", device="cpu"), load_detector(device="cpu"))
+    restorer = FaceRestorer(load_model("gpen-open", device="cpu"), load_detector(device="cpu"))
     before_and_after(restorer).save(OUT / "before-after.jpg", quality=88)
     save(ROOT / "training" / "open_model" / "curves.png", "curves")
     missing = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]

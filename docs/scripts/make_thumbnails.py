@@ -54,7 +54,7 @@ def thumbnail(path: Path, restorer: FaceRestorer, *, restored: bool) -> Image.Im
 
 def main() -> None:
     """Writes one JPEG beside each workflow."""
-    restorer = FaceRestorer(load_model("gpen-open-256", device="cpu"))
+    restorer = FaceRestorer(load_model("gpen-open", device="cpu"))
     for title, (path, restored) in SHOWN.items():
         thumbnail(path, restorer, restored=restored).save(OUT / f"{title}.jpg", quality=88)
 

@@ -84,9 +84,7 @@ def main() -> None:
     parser.add_argument("--heights", type=int, nargs="+", default=HEIGHTS)
     parser.add_argument("--damages", nargs="+", default=DAMAGES)
     arguments = parser.parse_args()
-    restorer = FaceRestorer(
-        load_model("gpen-open-256", device="cpu"), load_detector("gpen-open-detector", device="cpu")
-    )
+    restorer = FaceRestorer(load_model("gpen-open", device="cpu"), load_detector("gpen-open-detector", device="cpu"))
     print("| portrait | face | damage | kept | detail | perceptual |\n|---|---|---|---|---|---|", flush=True)
     for path in arguments.portraits:
         picture = read_picture(path)

@@ -53,10 +53,10 @@ def save(images: Any, name: str, *, column: int, top: int = 800) -> Node:
     return Node(kind="SaveImage", column=column, top=top, inputs=inputs, height=360)
 
 
-def loader(model: str = "gpen-open-256", *, top: int = 520) -> Node:
+def loader(model: str = "gpen-open", *, top: int = 520) -> Node:
     """Load GPEN Model, with the address of what does not ship."""
     models = ()
-    if model != "gpen-open-256":
+    if model != "gpen-open":
         file = f"{model}.pth"
         models = ({"name": file, "url": MODELS + file, "directory": "facerestore_models"},)
     return Node(kind="GPEN_LoadModel", column=0, top=top, inputs={"model": model}, models=models)

@@ -1,8 +1,8 @@
 """Writes docs/models.md: the models that ship and their input, judged on faces that training never saw.
 
-    python docs/scripts/write_models.py PAIRS [--models MODEL …] [--work FOLDER]
+    python docs/scripts/write_models.py PAIRS … [--models MODEL …] [--work FOLDER]
 
-PAIRS holds `hq` and `lq_NAME` folders of aligned faces (`gpen degrade` makes such). Every number on the page comes from
+PAIRS hold `hq` and `lq_NAME` folders of aligned faces of one size each (`gpen degrade` makes such). Every number on the page comes from
 `gpen compare`; figures are kept in the work folder, so that a second run takes only what changed.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from gpen_core.cli.main import main as gpen
 from gpen_core.measures.catalogue import MEASURES
+from gpen_core.measures.pairs import load, pictures_in
 from gpen_core.measures.protocols import PROTOCOLS
 from gpen_core.weights import zoo
 
@@ -21,10 +23,11 @@ PAGE = Path(__file__).parents[1] / "models.md"
 _HEAD = """# Models and their figures
 
 This page is written by `docs/scripts/write_models.py`; change that, not this. To judge your own model beside them:
-`gpen compare MODEL gpen-open-256 --inputs DAMAGED --originals CLEAN -o compared/`.
+`gpen compare MODEL gpen-open --inputs DAMAGED --originals CLEAN -o compared/`.
 
-Means over {count} aligned faces of {side} px that training never saw; the input is the damaged face itself. ↑ higher is
-better, ↓ lower. PSNR rewards blur; perceptual distance and detail say more of what is seen.
+Means over aligned faces that training never saw; the input is the damaged face itself, and `gpen-open` takes
+the network of that size. ↑ higher is better, ↓ lower. PSNR rewards blur; perceptual distance and detail say more of
+what is seen.
 """
 _PUBLISHED = """## What others published
 
@@ -63,30 +66,32 @@ def measures() -> str:
     return "\n".join([*lines, ""])
 
 
+def tables(pairs: Path, models: Sequence[str], work: Path) -> list[str]:
+    """The models on one set of faces, damage by damage."""
+    held = pictures_in(pairs / "hq")
+    side = load(next(iter(held.values()))).pixels.shape[-1]
+    lines = [f"## {len(held)} faces of {side} px", ""]
+    for damaged in sorted(pairs.glob("lq_*")):
+        name = damaged.name.removeprefix("lq_")
+        out = work / f"{side}-{name}"
+        given = ["--inputs", str(damaged), "--originals", str(pairs / "hq"), "-o", str(out), "--device", "cpu"]
+        if gpen(["compare", *models, *given]):
+            raise SystemExit(f"gpen compare failed for {damaged}")
+        lines += [f"### {name.capitalize()} damage", "", (out / "table.md").read_text(encoding="utf-8")]
+    return lines
+
+
 def main() -> None:
     """Compares, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pairs", type=Path)
-    shipped = [e.name for e in zoo.MODELS if e.kind == "restorer" and e.bundled is not None]
-    parser.add_argument("--models", nargs="+", default=shipped)
+    parser.add_argument("pairs", type=Path, nargs="+")
+    parser.add_argument("--models", nargs="+", default=[zoo.DEFAULT_MODEL])
     parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
-        clean = arguments.pairs / "hq"
-        parts = []
-        for damaged in sorted(arguments.pairs.glob("lq_*")):
-            name = damaged.name.removeprefix("lq_")
-            given = ["--inputs", str(damaged), "--originals", str(clean), "-o", str(work / name), "--device", "cpu"]
-            if gpen(["compare", *arguments.models, *given]):
-                raise SystemExit(f"gpen compare failed for {damaged}")
-            parts += [f"## {name.capitalize()} damage", "", (work / name / "table.md").read_text(encoding="utf-8")]
-    from gpen_core.measures.pairs import load, pictures_in
-
-    held = pictures_in(clean)
-    side = load(next(iter(held.values()))).pixels.shape[-1]
-    head = _HEAD.format(count=len(held), side=side)
-    PAGE.write_text("\n".join([head, *parts, measures(), _PUBLISHED]), encoding="utf-8")
+        parts = [line for pairs in arguments.pairs for line in tables(pairs, arguments.models, work)]
+    PAGE.write_text("\n".join([_HEAD, *parts, measures(), _PUBLISHED]), encoding="utf-8")
 
 
 if __name__ == "__main__":

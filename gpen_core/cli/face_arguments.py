@@ -9,16 +9,12 @@ from .flags import add_flags, with_flags
 from .mask_arguments import add_masks
 
 if TYPE_CHECKING:
-    from ..architecture.prepared import PreparedGPEN
     from ..batch import Process
     from ..config import Task
     from ..contracts import Detector, Occluder, Parser
-    from ..formats.onnx_model import OnnxModel
-    from ..formats.restorers import OtherRestorer
     from ..images.metadata import Provenance
     from ..options import RestoreOptions, Selection
-
-    AnyModel = PreparedGPEN | OnnxModel | OtherRestorer
+    from ..weights.load import AnyModel
 
 #: A threshold that finds faces which are blurred or turned away, and more false ones.
 _LOWER = 0.5
@@ -30,7 +26,7 @@ def add_networks(parser: argparse.ArgumentParser, *, model: bool = True, usual: 
         "networks (each a path, a name in `gpen models`, or owner/repo[/file] on the Hub)"
     )
     if model:
-        shipped = "what restores; default: the open model that ships"
+        shipped = "what restores; default: the open models that ship, by the size of each face"
         group.add_argument("--model", help=f"trained for this task, such as {usual}" if usual else shipped)
         group.add_argument("--parser", help="what tells a face's parts; needed for --mask parser and --region-strength")
         group.add_argument("--precision", default="auto", help="auto, fp32, tf32, bf16 or fp16")

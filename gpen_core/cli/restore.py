@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..report import FaceFigures
     from ..restore import FaceRestorer
     from ..restore.paste import StrengthOf
-    from .face_arguments import AnyModel
+    from ..weights.load import AnyModel
 
 NAME = "restore"
 HELP = (

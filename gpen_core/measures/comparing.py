@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..contracts import input_size_for
 from ..errors import InputError
 from ..files import replacing
 from ..images import Picture, write_picture
@@ -38,8 +39,8 @@ def load_restorer(source: str, *, device: str = "auto", trust_pickle: bool = Fal
         # Aligned faces are posed already.
         warnings.filterwarnings("ignore", message=".*does not say how faces are posed")
         model = load_model(source, device=device, trust_pickle=trust_pickle)
-    restorer, size = FaceRestorer(model), model.config.in_size
-    return lambda faces: restorer.run(resize(faces, size))
+    restorer = FaceRestorer(model)
+    return lambda faces: restorer.run(resize(faces, input_size_for(model, faces.shape[-1])))
 
 
 def when_needed(load: Callable[[], Restorer]) -> Restorer:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..config import ModelCard
+from ..contracts import Model, input_size_for, larger_of
 from ..errors import ConfigError, InputError
 from ..faces import levels
 from ..faces.geometry import fit_similarity, of_wide_pixels, template
@@ -16,6 +17,9 @@ from ..fields import changed
 from ..images import Picture, to_srgb
 from ..images.planes import planes_of, resize
 from ..options import RestoreOptions
+
+#: A face that is less wide or high in its picture, pixels, has no more to show than a network of 256 px gives back.
+LARGE_FACE = 200.0
 
 
 def align_faces(
@@ -42,6 +46,16 @@ def align_faces(
     if options.eight_bits:
         levels.round_(crops)
     return FaceCrops(crops=crops, affines=affines, detections=tuple(detections), picture_size=picture_size)
+
+
+def size_for(model: Model, detection: Detection, *, whole: bool = False) -> int:
+    """At which of the model's input sizes a face is cut out: at the larger one, where it has two, from `LARGE_FACE` px
+    on in the picture. whole: the face is all of its picture, which is then larger than the smaller size.
+    """
+    if whole:
+        return input_size_for(model, round(detection.size))
+    larger = larger_of(model)
+    return model.config.in_size if larger is None or detection.size < LARGE_FACE else larger.in_size
 
 
 def whole_face(picture: Picture, card: ModelCard) -> Detection:

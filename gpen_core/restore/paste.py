@@ -62,7 +62,7 @@ class PictureWork:
         self._strength_of = strength_of
         self._windows: list[Window] = []
         self._strengths: list[float] = []
-        self._faces: list[tuple[Tensor, Tensor | None, Tensor | None, float | None, float | None]] = []
+        self._faces: list[tuple[Tensor, int, Tensor | None, Tensor | None, float | None, float | None]] = []
 
     @property
     def has_masks(self) -> bool:
@@ -105,7 +105,7 @@ class PictureWork:
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
             unchanged = None if shares is None else 1 - shares.change
             covered = None if masks.covered is None else masks.covered[index]
-            self._faces.append((faces.affines[index], *kept, unchanged, covered))
+            self._faces.append((faces.affines[index], faces.crops.shape[-1], *kept, unchanged, covered))
         self._strengths += strengths
 
     @cached_property
@@ -192,10 +192,11 @@ class PictureWork:
                 strength=strength,
                 crop=crop,
                 restored=restored,
+                in_size=in_size,
                 kept=kept,
                 covered=covered,
             )
-            for detection, window, share, strength, (affine, crop, restored, kept, covered) in rows
+            for detection, window, share, strength, (affine, in_size, crop, restored, kept, covered) in rows
         )
         decoded = self._canvas.with_pixels(pixels)
         return RestoredPicture(picture=convert_like(decoded, self._given), faces=faces, decoded=decoded)

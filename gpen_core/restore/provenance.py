@@ -9,12 +9,11 @@ from ..images.metadata import Provenance
 from ..weights.cache import sha256_of
 
 if TYPE_CHECKING:
-    from ..architecture.prepared import PreparedGPEN
-    from ..formats.onnx_model import OnnxModel
-    from ..formats.restorers import OtherRestorer
+    from ..weights.load import AnyModel
 
 
-def provenance_of(model: PreparedGPEN | OnnxModel | OtherRestorer, strength: float) -> Provenance:
-    """The model's name, the hash of its file, and how strongly its result is seen."""
-    digest = sha256_of(model.file) if model.file is not None else None
+def provenance_of(model: AnyModel, strength: float) -> Provenance:
+    """The model's name, the hash of its file (of two, both), and how strongly its result is seen."""
+    files = [file for file in getattr(model, "files", (model.file,)) if file is not None]
+    digest = " ".join(map(sha256_of, files)) or None
     return Provenance(model=model.card.name, sha256=digest, strength=strength, version=__version__)

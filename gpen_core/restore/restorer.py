@@ -7,19 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, groupby
+from itertools import chain, groupby, islice, takewhile
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..contracts import Detector, Model, Occluder, Parser, device_of
+from ..contracts import Detector, Model, Occluder, Parser, device_of, sizes_for
 from ..errors import InputError
 from ..faces.occlusion import CONTRADICTION
 from ..faces.types import Detection, FaceCrops
 from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
-from .align import align_faces, check_aligned, take_whole, whole_face
+from .align import align_faces, check_aligned, size_for, take_whole, whole_face
 from .detect import find_faces
 from .masks import CropMasks, masks_for
 from .paste import PictureWork, StrengthOf, Unpasted
@@ -29,6 +29,8 @@ from .run import BatchSizer, Prepare, run_faces
 #: Faces done, faces found so far. What it raises ends the run: that is how to cancel.
 Progress = Callable[[int, int], None]
 
+#: A picture and the number of one of its faces, still to be restored.
+_Waiting = tuple[PictureWork, int]
 #: Pictures held at a time, those without faces included, and their pixels: large ones are not gathered for a batch.
 _HELD, _HELD_PIXELS = 16, 64_000_000
 #: What several threads need first is loaded by one of them.
@@ -75,14 +77,21 @@ class FaceRestorer:
         return find_faces(self.detector, as_picture(picture), selection or Selection())
 
     def align(
-        self, picture: PictureLike, detections: Sequence[Detection], options: RestoreOptions | None = None
+        self,
+        picture: PictureLike,
+        detections: Sequence[Detection],
+        options: RestoreOptions | None = None,
+        *,
+        size: int | None = None,
     ) -> FaceCrops:
-        """The straightened crops of these faces, at the network's input size, in sRGB."""
-        size, card = self.model.config.in_size, self.model.card
-        return align_faces(as_picture(picture), detections, size, card, options or RestoreOptions())
+        """The straightened crops of these faces, in sRGB, at `size` px: an input size of the model; None: its first."""
+        size = self.model.config.in_size if size is None else size
+        return align_faces(as_picture(picture), detections, size, self.model.card, options or RestoreOptions())
 
     def run(self, crops: Tensor, options: RestoreOptions | None = None, *, progress: Progress | None = None) -> Tensor:
-        """Restored faces (N, 3, out_size, out_size) in [0, 1] of crops (N, 3, in_size, in_size) in [0, 1]."""
+        """Restored faces (N, 3, out_size, out_size) in [0, 1] of crops (N, 3, in_size, in_size) in [0, 1]; of a model
+        of two sizes, by the network of that size.
+        """
         options = options or RestoreOptions()
         sizer, outputs = self._sizer(options), []
         done = 0
@@ -94,7 +103,7 @@ class FaceRestorer:
             sizer.took(len(part), time.perf_counter() - began)
             if progress is not None:
                 progress(done, len(crops))
-        size = self.model.config.out_size
+        size = sizes_for(self.model, crops.shape[-1]).out_size
         return torch.cat(outputs) if outputs else crops.new_zeros(0, 3, size, size)
 
     def masks(self, faces: FaceCrops, restored: Tensor, options: RestoreOptions | None = None) -> CropMasks:
@@ -200,9 +209,9 @@ class FaceRestorer:
         options = options or RestoreOptions()
         if aligned:
             check_aligned(options)
-        size, sizer = self.model.config.in_size, self._sizer(options)
+        sizers: dict[int, BatchSizer] = {}
         held: deque[PictureWork] = deque()
-        waiting: deque[tuple[PictureWork, int]] = deque()
+        waiting: deque[_Waiting] = deque()
         found = done = 0
         works = self._works(pictures, parts, options, aligned, strength_of)
         for work in chain(works, [None]):
@@ -211,8 +220,12 @@ class FaceRestorer:
                 waiting.extend((work, index) for index in range(len(work.detections)))
                 found += len(work.detections)
             full = work is None or len(held) >= _HELD or sum(one.pixels for one in held) > _HELD_PIXELS
-            while len(waiting) >= sizer.next(size) or (waiting and full):
-                done += self._do_batch(waiting, options, sizer)
+            while waiting:
+                batch, size = self._next_batch(waiting, sizers, options, full=full)
+                if not batch:
+                    break
+                self._do_batch(batch, size, options, sizers[size])
+                done += len(batch)
                 if progress is not None:
                     progress(done, found)
                 yield from _completed(held, options)
@@ -245,13 +258,30 @@ class FaceRestorer:
                 strength_of=strength_of,
             )
 
-    def _do_batch(self, waiting: deque[tuple[PictureWork, int]], options: RestoreOptions, sizer: BatchSizer) -> int:
-        """Number of faces done: the next of `waiting`, as many as one batch takes."""
+    def _next_batch(
+        self, waiting: deque[_Waiting], sizers: dict[int, BatchSizer], options: RestoreOptions, *, full: bool
+    ) -> tuple[list[_Waiting], int]:
+        """The next faces of one size, and that size: as many as one batch takes. None of them where more may come and
+        none is `full`.
+        """
+        size = self._size_of(waiting[0])
+        count = sizers.setdefault(size, self._sizer(options)).next(size)
+        alike = list(takewhile(lambda face: self._size_of(face) == size, islice(waiting, count)))
+        if len(alike) == len(waiting) < count and not full:
+            return [], size
+        for _ in alike:
+            waiting.popleft()
+        return alike, size
+
+    def _size_of(self, face: _Waiting) -> int:
+        work, index = face
+        return size_for(self.model, work.detections[index], whole=work.aligned)
+
+    def _do_batch(self, batch: Sequence[_Waiting], size: int, options: RestoreOptions, sizer: BatchSizer) -> None:
+        """Restores these faces at `size` px."""
         began = time.perf_counter()
-        size, card = self.model.config.in_size, self.model.card
-        count = min(sizer.next(size), len(waiting))
+        card = self.model.card
         parts: list[tuple[PictureWork, FaceCrops]] = []
-        batch = [waiting.popleft() for _ in range(count)]
         for work, group in groupby(batch, key=lambda entry: entry[0]):
             detections = [work.detections[index] for _, index in group]
             cut = take_whole if work.aligned else align_faces
@@ -270,8 +300,7 @@ class FaceRestorer:
             masks = masks_for(faces, outputs, parser, masked, sizer, occluder)
             work.add(faces, outputs, masks, options)
             first += len(faces)
-        sizer.took(count, time.perf_counter() - began)
-        return count
+        sizer.took(len(batch), time.perf_counter() - began)
 
     def _sizer(self, options: RestoreOptions) -> BatchSizer:
         return BatchSizer(options.batch_size, device_of(self.model))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..contracts import Model, device_of
+from ..contracts import Model, device_of, sizes_for
 from ..errors import DeviceError, InputError
 from ..faces import levels
 from ..faces.sharpen import sharpened
@@ -90,7 +90,7 @@ def run_faces(
     prepare: what the network is shown of them, the crops themselves without it. Raises InputError where the network
     gives another shape than it says, DeviceError where its result is not finite.
     """
-    card, size = model.card, model.config.out_size
+    card, size = model.card, sizes_for(model, crops.shape[-1]).out_size
     outputs = run_network(model, card.into_range(crops if prepare is None else prepare(crops)), sizer)
     if tuple(outputs.shape) != (len(crops), 3, size, size):
         raise InputError(

@@ -57,6 +57,7 @@ class ZooEntry:
 
     places: tried in order; `second_hand` marks one that somebody else reported. size: bytes. sha256: None where
     nobody vouches for one; such a file is read only in the safe way. bundled: a file name in `weights/bundled/`.
+    larger: the restorer that takes over, under this one's name, where faces are larger than this file's network takes.
     config, card, parameters: of restorers. backbone: of detectors.
     """
 
@@ -70,6 +71,7 @@ class ZooEntry:
     size: int | None = None
     sha256: str | None = None
     bundled: str | None = None
+    larger: str | None = None
     config: GPENConfig | None = None
     card: ModelCard | None = None
     parameters: int | None = None

@@ -23,12 +23,15 @@ from .pretrained import GPEN
 if TYPE_CHECKING:
     from ..architecture import Prior
     from ..architecture.prepared import PreparedGPEN
+    from ..architecture.sized import SizedGPEN
     from ..contracts import Sizes
     from ..faces.detect import RetinaFaceDetector
     from ..faces.occluder import FaceOccluder
     from ..faces.parse import BiSeNetParser, ParseNetParser
     from ..formats.onnx_model import OnnxModel
     from ..formats.restorers import OtherRestorer
+
+    AnyModel = PreparedGPEN | SizedGPEN | OnnxModel | OtherRestorer
 
 Device = str | torch.device
 
@@ -47,7 +50,7 @@ def load_model(
     trust_pickle: bool = False,
     providers: Sequence[str] | None = None,
     fidelity: float | None = None,
-) -> PreparedGPEN | OnnxModel | OtherRestorer: ...
+) -> AnyModel: ...
 @overload
 def load_model(
     source: Source | None = None,
@@ -76,10 +79,11 @@ def load_model(
     trust_pickle: bool = False,
     providers: Sequence[str] | None = None,
     fidelity: float | None = None,
-) -> PreparedGPEN | OnnxModel | OtherRestorer | GPEN:
+) -> AnyModel | GPEN:
     """The network that `source` names: in its fast inference form, or (`prepare=False`) with canonical parameters.
 
-    source: a path, else a name in the zoo, else "owner/repo[/file]" on the Hub; None: the open model that ships.
+    source: a path, else a name in the zoo, else "owner/repo[/file]" on the Hub; None: "gpen-open", the two open models
+    that ship (a `SizedGPEN`; with prepare=False the first of them).
     device: "auto" takes the first of CUDA, Apple's, Intel's and the CPU. precision: fp32, tf32, bf16, fp16, or "auto",
     the fastest that keeps 45 dB to fp32 (canonical parameters are always float32). revision: of a Hub repository.
     task: what a file is for that does not say so itself. compile: through torch.compile.
@@ -113,7 +117,15 @@ def load_model(
         return model.to(target)
     from ..architecture.prepared import prepare as prepare_model
 
-    return prepare_model(model, precision=precision, device=target, compile=compile, graph=graph)
+    prepared = prepare_model(model, precision=precision, device=target, compile=compile, graph=graph)
+    entry = located.entry
+    if entry is None or entry.larger is None:
+        return prepared
+    from ..architecture.sized import SizedGPEN
+
+    larger = GPEN.from_pretrained(entry.larger, task=task)
+    second = prepare_model(larger, precision=precision, device=target, compile=compile, graph=graph)
+    return SizedGPEN(prepared, second, name=entry.name)
 
 
 def load_prior(path: Source, *, device: Device = "auto", trust_pickle: bool = False) -> Prior:

@@ -21,7 +21,7 @@ from .entry import (
     official,
 )
 
-DEFAULT_MODEL = "gpen-open-256"
+DEFAULT_MODEL = "gpen-open"
 OPEN_DETECTOR = "gpen-open-detector"
 OPEN_OCCLUDER = "gpen-open-occluder"
 
@@ -80,17 +80,32 @@ _ONNX: tuple[tuple[int, Template, int, str], ...] = (
     (512, "ffhq", 284_244_491, "bf80acb8e91ba8852e3f012505be2c3b6cd6b3eed5ec605e3db87863c4e74d4e"),
 )
 
-MODELS: tuple[ZooEntry, ...] = (
-    ZooEntry(
-        name=DEFAULT_MODEL,
+
+def _open(name: str, file: str, summary: str, *, larger: str | None = None, aliases: tuple[str, ...] = ()) -> ZooEntry:
+    """A restorer that ships."""
+    return ZooEntry(
+        name=name,
         kind="restorer",
-        summary="the open model that ships: trained here from scratch on pictures with clear licences",
-        file="gpen-open-256.safetensors",
+        summary=summary,
+        file=file,
         licence="Apache-2.0",
         origin="this project",
-        bundled="gpen-open-256.safetensors",
+        bundled=file,
+        larger=larger,
+        aliases=aliases,
+    )
+
+
+MODELS: tuple[ZooEntry, ...] = (
+    _open(
+        DEFAULT_MODEL,
+        "gpen-open-256.safetensors",
+        "the open models that ship, chosen by the size of each face: trained here from scratch",
+        larger="gpen-open-512",
         aliases=("open", "default"),
     ),
+    _open("gpen-open-256", "gpen-open-256.safetensors", "the first of the two: fast, for faces below 200 px"),
+    _open("gpen-open-512", "gpen-open-512.safetensors", "the second of the two: for larger faces"),
     official(
         "GPEN-BFR-256",
         "restoration",

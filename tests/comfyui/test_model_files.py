@@ -34,7 +34,7 @@ def test_models_in_the_folders_of_other_packs_are_found_and_loaded(pack: Pack) -
     for name in (*others, "VQFR_v2.pth", "notes.txt"):
         (folder / name).write_bytes(b"x")
     names = choices(pack, "model")
-    assert names[0] == "gpen-open-256"
+    assert names[0] == "gpen-open"
     assert "mine.safetensors" in names
     assert others <= set(names)
     assert not {"VQFR_v2.pth", "notes.txt"} & set(names)
@@ -70,7 +70,7 @@ def test_registrations_of_other_packs_stay_and_users_paths_are_searched(pack: Pa
 
 def test_a_missing_model_is_named_with_its_option_and_folder(pack: Pack) -> None:
     check = pack.nodes["GPEN_LoadModel"].validate_inputs
-    assert check(model="gpen-open-256") is True
+    assert check(model="gpen-open") is True
     assert check(model="GPEN-BFR-512") is True
     said = check(model="gone.pth")
     assert "model names gone.pth" in said
@@ -89,7 +89,7 @@ def test_a_hub_that_cannot_be_reached_offers_the_model_that_ships(pack: Pack, mo
         raise errors.HubError("the Hub cannot be reached")
 
     monkeypatch.setattr(pack.module("nodes.files"), "fetch", fetch)
-    with pytest.raises(errors.HubError, match="gpen-open-256, which ships") as caught:
+    with pytest.raises(errors.HubError, match="gpen-open, which ships") as caught:
         pack.run("GPEN_LoadModel", model="GPEN-BFR-512")
     assert "GPEN-BFR-512.pth" in str(caught.value)
     assert "facerestore_models" in str(caught.value)
@@ -129,40 +129,40 @@ def test_a_replaced_file_is_read_again(pack: Pack) -> None:
 def test_a_detector_that_is_added_replaced_or_taken_away_is_noticed(pack: Pack, choice: str) -> None:
     path = pack.engine.root / "models" / "facedetection" / "detection_Resnet50_Final.pth"
     ask = pack.nodes["GPEN_LoadModel"].fingerprint_inputs
-    seen = [ask(model="gpen-open-256", detector=choice)]
+    seen = [ask(model="gpen-open", detector=choice)]
     path.parent.mkdir(parents=True, exist_ok=True)
     for content in (b"one", b"two"):  # of one size
         path.write_bytes(content)
         os.utime(path, ns=(1, 1))  # and time
-        seen.append(ask(model="gpen-open-256", detector=choice))
-        assert ask(model="gpen-open-256", detector=choice) == seen[-1]
+        seen.append(ask(model="gpen-open", detector=choice))
+        assert ask(model="gpen-open", detector=choice) == seen[-1]
         path.unlink()
-    seen.append(ask(model="gpen-open-256", detector=choice))
+    seen.append(ask(model="gpen-open", detector=choice))
     assert len(set(seen)) == 3
     assert seen[0] == seen[-1]
 
 
 def test_a_parser_that_is_added_is_noticed_and_a_repository_takes_the_models_place(pack: Pack) -> None:
     ask = pack.nodes["GPEN_LoadModel"].fingerprint_inputs
-    before = ask(model="gpen-open-256", parser="auto"), ask(model="gpen-open-256", parser="none")
+    before = ask(model="gpen-open", parser="auto"), ask(model="gpen-open", parser="none")
     path = pack.engine.root / "models" / "facedetection" / "parsing_parsenet.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights")
-    assert ask(model="gpen-open-256", parser="auto") != before[0]
-    assert ask(model="gpen-open-256", parser="none") == before[1]
-    assert ask(model="gpen-open-256", repository="me/one") != ask(model="gpen-open-256", repository="me/two")
-    assert ask(model="gpen-open-256", repository="me/one") == ask(model="GPEN-BFR-512", repository="me/one")
+    assert ask(model="gpen-open", parser="auto") != before[0]
+    assert ask(model="gpen-open", parser="none") == before[1]
+    assert ask(model="gpen-open", repository="me/one") != ask(model="gpen-open", repository="me/two")
+    assert ask(model="gpen-open", repository="me/one") == ask(model="GPEN-BFR-512", repository="me/one")
 
 
 @pytest.mark.parametrize("name", ["GPEN_Restore", "GPEN_RestoreAdvanced", "GPEN_RestoreVideo"])
 def test_a_node_without_a_loader_notices_a_detector_that_is_added(pack: Pack, name: str) -> None:
     ask, read = pack.nodes[name].fingerprint_inputs, pack.module("nodes.simple").model_by_name
-    chosen = {"model": "gpen-open-256"} if name == "GPEN_Restore" else {}
-    before, model = ask(**chosen), read("gpen-open-256")
+    chosen = {"model": "gpen-open"} if name == "GPEN_Restore" else {}
+    before, model = ask(**chosen), read("gpen-open")
     assert ask(**chosen) == before
-    assert read("gpen-open-256") is model
+    assert read("gpen-open") is model
     path = pack.engine.root / "models" / "facedetection" / "detection_Resnet50_Final.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights")
     assert ask(**chosen) != before
-    assert read("gpen-open-256") is not model
+    assert read("gpen-open") is not model

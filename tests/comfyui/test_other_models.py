@@ -125,4 +125,4 @@ def test_codeformers_fidelity_is_an_input_of_the_loader(pack: Pack) -> None:
 
 def test_fidelity_is_refused_by_a_network_that_has_none(pack: Pack) -> None:
     with pytest.raises(pack.module("gpen_core.errors").InputError, match="fidelity is CodeFormer's"):
-        pack.run("GPEN_LoadModel", model="gpen-open-256", fidelity=0.5)
+        pack.run("GPEN_LoadModel", model="gpen-open", fidelity=0.5)
