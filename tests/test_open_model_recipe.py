@@ -106,3 +106,14 @@ def test_a_network_of_twice_the_size_begins_with_the_smaller_ones_pictures() -> 
         torch.testing.assert_close(model(x)[..., 4:-4, 4:-4], expected[..., 4:-4, 4:-4], rtol=0, atol=1e-4)
     with pytest.raises(ConfigError, match="twice 32 px"):
         enlarge.enlarged(recipe, model)
+
+
+def test_a_mean_of_two_stages_lies_between_them(tmp_path) -> None:
+    average = script("open_model/average.py")
+    small = GPENConfig.standard(16, narrow=1 / 64, style_dim=8, n_mlp=1)
+    first, second = (GPEN(small, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    got = average.mean(first, second, 0.25)
+    for name, tensor in first.state_dict().items():
+        torch.testing.assert_close(got[name], 0.75 * tensor + 0.25 * second.state_dict()[name])
+    with pytest.raises(ConfigError, match="one configuration"):
+        average.mean(first, GPEN(replace(small, style_dim=12)), 0.5)

@@ -67,7 +67,8 @@ def test_a_face_is_restored_as_by_its_network_alone_whoever_is_beside_it(model: 
     both = FaceRestorer(model).restore(picture(), detections=faces).faces
     for done, part, one in zip(both, (model.small, model.large), faces, strict=True):
         (alone,) = FaceRestorer(part).restore(picture(), detections=[one]).faces
-        assert done.restored is not None and alone.restored is not None
+        assert done.restored is not None
+        assert alone.restored is not None
         assert torch.equal(done.restored, alone.restored)
 
 
@@ -99,7 +100,8 @@ def test_results_name_both_files(model: SizedGPEN, tmp_path: Path):
         part.file = tmp_path / part.card.name
         part.file.write_text(part.card.name)
     told = provenance_of(model, 1.0)
-    assert told.model == "small" and told.sha256 is not None
+    assert told.model == "small"
+    assert told.sha256 is not None
     assert len(set(told.sha256.split())) == 2
 
 

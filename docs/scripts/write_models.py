@@ -2,8 +2,8 @@
 
     python docs/scripts/write_models.py PAIRS … [--models MODEL …] [--work FOLDER]
 
-PAIRS hold `hq` and `lq_NAME` folders of aligned faces of one size each (`gpen degrade` makes such). Every number on the page comes from
-`gpen compare`; figures are kept in the work folder, so that a second run takes only what changed.
+PAIRS hold `hq` and `lq_NAME` folders of aligned faces of one size each (`gpen degrade` makes such). Every number on the
+page comes from `gpen compare`; figures are kept in the work folder, so that a second run takes only what changed.
 """
 
 from __future__ import annotations
