@@ -11,7 +11,7 @@ from small_restorers import Network, face, inverted
 from torch.nn import functional as F
 
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
-from gpen_core.faces.own import noise_of
+from gpen_core.faces.own import noise_of, shares_of
 from gpen_core.images import as_picture
 from gpen_core.measures.figures import face_figures
 from gpen_core.measures.metrics import detail
@@ -124,3 +124,14 @@ def test_faces_left_as_they_are_are_named_in_the_row_and_counted_at_the_end(
     )
     assert rows[0].notes == ("left face 0 as found: larger than the model's own size, and sound at that size",)
     assert summary.faces_left == 1
+
+
+def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too() -> None:
+    sound = F.interpolate(planes(sharp(256)), (512, 512), mode="bilinear")[0]
+    rows = torch.arange(512)
+    texture = 0.06 * (1 - 2 * ((rows[:, None] + rows) % 2))
+    blurred = F.avg_pool2d(sound[None], 9, 1, 4, count_include_pad=False)[0]
+    # What a network adds of the finest structure says nothing of the face; what it brings back of the coarser does.
+    assert shares_of(sound, (sound + texture).clamp(0, 1), sound, 0.8).change == pytest.approx(0, abs=0.05)
+    assert shares_of(blurred, sound, blurred, 0.8).change == 1
+    assert shares_of(sound, sound, sound, 0.4).change == 1, "it is smaller than 256 px"

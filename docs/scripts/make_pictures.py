@@ -111,7 +111,7 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     restorer = FaceRestorer(load_model("gpen-open", device="cpu"), load_detector(device="cpu"))
     before_and_after(restorer).save(OUT / "before-after.jpg", quality=88)
-    save(ROOT / "training" / "open_model" / "curves.png", "curves")
+    save(ROOT / "training" / "open_model" / "curves-gpen-open-256.png", "curves")
     missing = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
     if shutil.which("chromium") is None:
         missing.append("chromium")

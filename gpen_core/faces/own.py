@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..images.planes import luma, resize
-from .damage import diagonal_step
+from .damage import SIZE, diagonal_step
 from .sharpen import changed
 
-#: By so much of its fine structure a network changes a face that is sound (at most 0.12 of 16 faces), and one that is
-#: not: a face of 512 px blurred by 2 px is at 0.16, by 3 px at 0.28.
+#: By so much of its fine structure, seen at 256 px, a network changes a face that is sound (at most 0.12 of 16 faces),
+#: and one that is not: a face of 512 px blurred by 2 px is at 0.14, by 3 px at 0.24 (0.12 and 0.21 by one of 512 px).
 _SOUND, _DAMAGED = 0.12, 0.28
 #: From here on the picture's finest structure agrees with nothing that the network sees.
 _AGREES, _DISAGREES = 0.3, 0.6
@@ -31,7 +31,8 @@ _BROAD = 16
 _TAKEN_OUT = 0.85
 #: Side of the square of pixels whose power tells structure from noise.
 _POWER_SIDE = 5
-#: Pixels of the picture to a pixel of the crop up to which a face counts as no larger, and from which on as larger.
+#: Pixels of the picture to a pixel of the crop (of one of 256 px, where it is larger) up to which a face counts as no
+#: larger, and from which on as larger.
 _AS_LARGE, _LARGER = 1.0, 1.25
 
 
@@ -57,12 +58,16 @@ class Shares:
 def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Shares:
     """For a crop (3, S, S), its result (3, T, T) and some of the face as the picture has it (3, h, w), all in [0, 1].
 
-    scale: pixels of the picture to a pixel of the crop.
+    scale: pixels of the picture to a pixel of the crop. A crop of more than 256 px may be finer than the picture: the
+    face is sound or not all the same.
     """
+    scale *= max(1.0, crop.shape[-1] / SIZE)
     larger = _rise(scale, _AS_LARGE, _LARGER)
     if not larger:
         return Shares(change=1.0, tone=1.0, own=0.0)
-    fine, deviation = float(changed(crop[None], restored[None])), noise_of(there)
+    # At one size: the finer the structure, the more of it every network changes, in a sound face too.
+    before, after = (resize(face[None], min(face.shape[-1], SIZE)) for face in (crop, restored))
+    fine, deviation = float(changed(before, after)), noise_of(there)
     noise = _rise(255 * deviation, _QUIET, _NOISY)
     tone = (resize(restored[None], _BROAD) - resize(crop[None], _BROAD)).square().mean().sqrt()
     damage = max(_rise(fine, _SOUND, _DAMAGED), noise)

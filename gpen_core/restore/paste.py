@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import FaceError, InputError
 from ..faces.colour import are_grey, match_crop, match_surroundings
-from ..faces.damage import GOOD, damage
+from ..faces.damage import GOOD, SIZE, damage
 from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
 from ..faces.own import Shares, shares_of, with_own
@@ -115,10 +115,12 @@ class PictureWork:
         return tone_of(to_srgb(small, self.picture.icc_profile))
 
     def _shares(self, faces: FaceCrops, restored: Tensor, index: int, options: RestoreOptions) -> Shares | None:
-        """What of a face that is larger than its crop is taken from where; None where all is the network's."""
+        """What of a face that is larger than its crop, or than 256 px, is taken from where; None where all is the
+        network's.
+        """
         source, crop = self._source(faces), faces.crops[index]
         scale = source.width / crop.shape[-1] if faces.whole else 1 / scale_of(faces.affines[index])
-        if scale <= 1 or options.eight_bits or not options.blending.keep_detail:
+        if options.eight_bits or not options.blending.keep_detail or scale * max(1.0, crop.shape[-1] / SIZE) <= 1:
             return None
         return shares_of(crop, restored, _middle(source, None if faces.whole else faces.detections[index]), scale)
 

@@ -21,7 +21,8 @@ class RestoredFace:
     rectangle: x1, y1, x2, y2 (last ones excluded), the only pixels of the picture that this face may have changed.
     mask: (y2 - y1, x2 - x1) in [0, 1], how much of each of them is the restored face. strength: of the whole face.
     in_size: S, also where crops are not kept.
-    kept: how much of itself a face keeps that is larger than the network's size and sound, 0..1; None: it is no larger.
+    kept: how much of itself a face keeps that is larger than the network's size, or than 256 px, and sound, 0..1; None:
+    it is no larger.
     covered: the share of the face that something in front of it kept from being restored; None: nobody asked.
     """
 
