@@ -153,4 +153,4 @@ def test_the_page_of_models_names_the_measures_and_protocols_that_there_are():
     specification.loader.exec_module(module)
     page = module.PAGE.read_text(encoding="utf-8")
     assert module.measures() in page
-    assert "| gpen-open-256 |" in page
+    assert "| gpen-open |" in page
