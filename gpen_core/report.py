@@ -77,8 +77,9 @@ class FaceReport:
             "landmarks": tuple((float(x), float(y)) for x, y in face.landmarks),
             "score": None if score is None else float(score),
             "size": min(box[2] - box[0], box[3] - box[1]),
+            "in_size": getattr(face, "in_size", None) or None,
         }
-        for name in ("in_size", "strength", "kept", "covered"):
+        for name in ("strength", "kept", "covered"):
             value = getattr(face, name, None)
             if value is not None:
                 values[name] = float(value)
