@@ -55,14 +55,19 @@ class Shares:
         return self.change == self.tone == 0
 
 
+def comparable(scale: float, size: int) -> float:
+    """Pixels of the picture to a pixel of the crop as one of 256 px has them, where the crop, of `size` px, is larger: it
+    may be finer than the picture, and the face is sound or not all the same.
+    """
+    return scale * max(1.0, size / SIZE)
+
+
 def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Shares:
     """For a crop (3, S, S), its result (3, T, T) and some of the face as the picture has it (3, h, w), all in [0, 1].
 
-    scale: pixels of the picture to a pixel of the crop. A crop of more than 256 px may be finer than the picture: the
-    face is sound or not all the same.
+    scale: pixels of the picture to a pixel of the crop.
     """
-    scale *= max(1.0, crop.shape[-1] / SIZE)
-    larger = _rise(scale, _AS_LARGE, _LARGER)
+    larger = _rise(comparable(scale, crop.shape[-1]), _AS_LARGE, _LARGER)
     if not larger:
         return Shares(change=1.0, tone=1.0, own=0.0)
     # At one size: the finer the structure, the more of it every network changes, in a sound face too.

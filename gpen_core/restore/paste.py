@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..errors import FaceError, InputError
 from ..faces.colour import are_grey, match_crop, match_surroundings
-from ..faces.damage import GOOD, SIZE, damage
+from ..faces.damage import GOOD, damage
 from ..faces.geometry import moved_origin, scale_of
 from ..faces.levels import round_, smoothed
-from ..faces.own import Shares, shares_of, with_own
+from ..faces.own import Shares, comparable, shares_of, with_own
 from ..faces.paste import Window, compose, place, resolve_overlaps
 from ..faces.tone import LOOKED_AT, Tone, tone_of
 from ..faces.types import Detection, FaceCrops
@@ -120,7 +120,7 @@ class PictureWork:
         """
         source, crop = self._source(faces), faces.crops[index]
         scale = source.width / crop.shape[-1] if faces.whole else 1 / scale_of(faces.affines[index])
-        if options.eight_bits or not options.blending.keep_detail or scale * max(1.0, crop.shape[-1] / SIZE) <= 1:
+        if options.eight_bits or not options.blending.keep_detail or comparable(scale, crop.shape[-1]) <= 1:
             return None
         return shares_of(crop, restored, _middle(source, None if faces.whole else faces.detections[index]), scale)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, groupby, islice, takewhile
 from typing import Any, Literal
 
@@ -209,7 +210,7 @@ class FaceRestorer:
         options = options or RestoreOptions()
         if aligned:
             check_aligned(options)
-        sizers: dict[int, BatchSizer] = {}
+        sizers: defaultdict[int, BatchSizer] = defaultdict(partial(self._sizer, options))
         held: deque[PictureWork] = deque()
         waiting: deque[_Waiting] = deque()
         found = done = 0
@@ -221,7 +222,7 @@ class FaceRestorer:
                 found += len(work.detections)
             full = work is None or len(held) >= _HELD or sum(one.pixels for one in held) > _HELD_PIXELS
             while waiting:
-                batch, size = self._next_batch(waiting, sizers, options, full=full)
+                batch, size = self._next_batch(waiting, sizers, full=full)
                 if not batch:
                     break
                 self._do_batch(batch, size, options, sizers[size])
@@ -259,13 +260,13 @@ class FaceRestorer:
             )
 
     def _next_batch(
-        self, waiting: deque[_Waiting], sizers: dict[int, BatchSizer], options: RestoreOptions, *, full: bool
+        self, waiting: deque[_Waiting], sizers: defaultdict[int, BatchSizer], *, full: bool
     ) -> tuple[list[_Waiting], int]:
         """The next faces of one size, and that size: as many as one batch takes. None of them where more may come and
         none is `full`.
         """
         size = self._size_of(waiting[0])
-        count = sizers.setdefault(size, self._sizer(options)).next(size)
+        count = sizers[size].next(size)
         alike = list(takewhile(lambda face: self._size_of(face) == size, islice(waiting, count)))
         if len(alike) == len(waiting) < count and not full:
             return [], size

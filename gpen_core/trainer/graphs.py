@@ -56,7 +56,8 @@ class Recorder:
         if self._steps <= _WARM_STEPS:
             return
         if self._batch is None:
-            self._batch = batch._replace(damaged=batch.damaged.clone(), clean=batch.clean.clone())
+            damaged, clean = torch.empty_like(batch.damaged), torch.empty_like(batch.clean)
+            self._batch = batch._replace(damaged=damaged, clean=clean)
         self._batch.damaged.copy_(batch.damaged)
         self._batch.clean.copy_(batch.clean)
 
