@@ -56,8 +56,8 @@ class Shares:
 
 
 def comparable(scale: float, size: int) -> float:
-    """Pixels of the picture to a pixel of the crop as one of 256 px has them, where the crop, of `size` px, is larger: it
-    may be finer than the picture, and the face is sound or not all the same.
+    """Pixels of the picture to a pixel of the crop as one of 256 px has them, where the crop, of `size` px, is larger:
+    it may be finer than the picture, and the face is sound or not all the same.
     """
     return scale * max(1.0, size / SIZE)
 
