@@ -6,7 +6,8 @@ come back in theirs, and what differs from step to step, the optimisers and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +65,8 @@ class Recorder:
     def take(self, optimiser: torch.optim.Optimizer, turn: Turn, batch: Batch, log: Log) -> None:
         """What `turn(batch, log)` does, the only one of the step that adds gradients to `optimiser`'s parameters."""
         if self._batch is None:
-            self._alone(turn, batch, log)
+            with self.unrecorded():
+                turn(batch, log)
             return
         recorded = self._recorded.get(optimiser)
         if recorded is None:
@@ -76,12 +78,15 @@ class Recorder:
         for key, values in recorded.log.items():
             log.setdefault(key, []).extend(values)
 
-    def _alone(self, turn: Turn, batch: Batch, log: Log) -> None:
-        """Taken as it is, where it will be recorded: autograd goes back on the streams that it came on."""
+    @contextlib.contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """What is done here is done as it is, where turns are recorded: autograd goes back on the streams that it came
+        on.
+        """
         here = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(here)
         with torch.cuda.stream(self._stream):
-            turn(batch, log)
+            yield
         here.wait_stream(self._stream)
 
     def _record(self, turn: Turn, batch: Batch, parameters: Sequence[nn.Parameter]) -> _Recorded:

@@ -122,10 +122,12 @@ class Stepper:
         if adversarial:
             self._discriminator_turn(batches, log)
             if losses.r1_interval and progress.steps % losses.r1_interval == 0:
-                self._r1_turn(batches, log)
+                with self._unrecorded():
+                    self._r1_turn(batches, log)
         self._generator_turn(batches, adversarial, matching, log)
         if adversarial and losses.path_interval and progress.steps % losses.path_interval == 0:
-            self._path_turn(batches, log)
+            with self._unrecorded():
+                self._path_turn(batches, log)
         seen = self._step_images(batches)
         progress.images += seen
         progress.steps += 1
@@ -242,6 +244,9 @@ class Stepper:
         else:
             with self.stage.settled():
                 self._recorder.take(optimiser, turn, batch, log)
+
+    def _unrecorded(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._recorder is None else self._recorder.unrecorded()
 
     def _path_turn(self, batches: Sequence[Batch], log: Log) -> None:
         losses, progress = self.recipe.losses, self.progress

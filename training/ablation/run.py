@@ -12,6 +12,9 @@ import json
 import statistics
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from torch import Tensor
 from gpen_core.data import Degradation
 from gpen_core.faces.geometry import fit_similarity, template
 from gpen_core.faces.warp import crop_faces
+from gpen_core.files import replacing
 from gpen_core.trainer import Limits, Places, Sources, read_recipe, train
 from gpen_core.weights import GPEN
 
@@ -35,30 +39,64 @@ FIGURES = ("psnr", "ssim", "sharpness", "detail")
 ASTRONAUT = ((203.6, 95.1), (249.3, 102.5), (222.7, 125.1), (201.9, 139.3), (240.1, 144.8))
 
 
-def finished(recipe: str, changes: Mapping[str, Any], places: Places, sources: Sources, images: int) -> None:
-    """Runs a recipe until it has seen that many images; nothing where it has."""
-    result = places.out / ("prior.safetensors" if recipe == "prior" else "model.safetensors")
-    if result.exists():
-        return
-    made = read_recipe(HERE / f"{recipe}.toml", {**changes, "run.max_images": images})
-    figures = train(made, places, sources, Limits(), lambda *_: None, device="auto")
-    (places.out / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
-    sys.stdout.write(f"{places.out}: done\n")
+@dataclass(frozen=True)
+class Job:
+    """A run of one recipe, until it has seen so many images."""
+
+    recipe: str
+    changes: Mapping[str, Any]
+    places: Places
+    sources: Sources
+
+    def do(self, threads: int) -> None:
+        """Trains and notes the figures; nothing where that was done."""
+        figures = self.places.out / "figures.json"
+        if figures.exists():
+            return
+        torch.set_num_threads(threads)
+        made = read_recipe(HERE / f"{self.recipe}.toml", self.changes)
+        found = train(made, self.places, self.sources, Limits(), lambda *_: None, device="auto")
+        with replacing(figures) as part:
+            part.write_text(json.dumps(found), encoding="utf-8")
+        sys.stdout.write(f"{self.places.out}: done\n")
+        sys.stdout.flush()
 
 
-def run(variant: Variant, seed: int, options: argparse.Namespace) -> None:
-    """One variant with one seed, its prior first."""
+def jobs_of(variants: Iterable[Variant], seed: int, options: argparse.Namespace) -> list[tuple[Job, list[Job]]]:
+    """Each prior with the variants that start from it, and the others with nothing after them."""
 
     def places(name: str) -> Places:
         return Places(data=options.data, out=options.runs / f"{name}-{seed}", validation=options.validation)
 
-    sources = Sources()
-    if variant.prior is not None:
+    alone: list[tuple[Job, list[Job]]] = []
+    after: dict[str, tuple[Job, list[Job]]] = {}
+    for variant in variants:
+        changes = {**variant.changes, "seed": 100 + seed, "run.max_images": options.images}
+        if variant.prior is None:
+            alone.append((Job("finetune", changes, places(variant.folder), Sources()), []))
+            continue
         prior = places(f"prior-{variant.prior}")
-        finished("prior", {**PRIORS[variant.prior], "seed": seed}, prior, Sources(), options.prior_images)
+        first = {**PRIORS[variant.prior], "seed": seed, "run.max_images": options.prior_images}
         judge = prior.out / "discriminator.safetensors" if variant.judged else None
         sources = Sources(prior=prior.out / "prior.safetensors", discriminator=judge)
-    finished("finetune", {**variant.changes, "seed": 100 + seed}, places(variant.folder), sources, options.images)
+        chain = after.setdefault(variant.prior, (Job("prior", first, prior, Sources()), []))
+        chain[1].append(Job("finetune", changes, places(variant.folder), sources))
+    return [*after.values(), *alone]
+
+
+def do_all(chains: Iterable[tuple[Job, list[Job]]], at_once: int, threads: int) -> None:
+    """So many at once, each in a process of its own where there are several; what comes after a job waits for it."""
+    if at_once == 1:
+        for first, later in chains:
+            for job in (first, *later):
+                job.do(threads)
+        return
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(first.do, threads): later for first, later in chains}
+        while waiting:
+            for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                done.result()
+                waiting.update({pool.submit(job.do, threads): [] for job in waiting.pop(done)})
 
 
 def astronaut() -> Tensor:
@@ -142,14 +180,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", metavar="VARIANT", help="these variants alone")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of each run")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once, all on the same device")
+    parser.add_argument("--only-report", action="store_true", help="train nothing; report what is finished")
     parser.add_argument("--report", type=Path, default=DOCS, metavar="DIR", help="where ablation.md and .png go")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     chosen = [v for v in VARIANTS if not options.only or v.name in options.only]
-    for seed in range(options.seeds):
-        for variant in chosen:
-            run(variant, seed, options)
+    if not options.only_report:
+        chains = [chain for seed in range(options.seeds) for chain in jobs_of(chosen, seed, options)]
+        do_all(chains, options.jobs, options.threads)
     rows = {v.name: found for v in VARIANTS if (found := figures_of(v, options.runs, options.seeds))}
     options.report.mkdir(parents=True, exist_ok=True)
     (options.report / "ablation.md").write_text(table(rows, options), encoding="utf-8")
