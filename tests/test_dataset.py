@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import platform
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -162,3 +165,29 @@ def test_gpen_degrade_writes_pictures_and_a_sheet(tmp_path, capsys):
 def test_gpen_degrade_asks_where_to_write(tmp_path, capsys):
     assert main(["degrade", str(make_faces(tmp_path, 1))]) != 0
     assert "--sheet" in capsys.readouterr().err
+
+
+_FAULTS = """
+import resource, sys
+import torch
+from gpen_core.data.feed import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for turn in range(60):
+    if turn == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    big = [torch.ones(3, 512, 512) for _ in range(8)]
+    del big
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is asked to keep memory")
+def test_a_worker_keeps_the_memory_of_its_pictures():
+    asked = [
+        subprocess.run([sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True)
+        for how in ("kept", "given back")
+    ]
+    kept, given_back = (int(done.stdout) for done in asked)
+    assert kept < 2000 < given_back

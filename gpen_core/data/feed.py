@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -14,6 +15,10 @@ from ..errors import TrainingError
 from .degradation import Degradation
 from .maps import MappedFaces
 from .order import Order
+
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 class Pictures(Protocol):
@@ -103,8 +108,23 @@ class Feed(Dataset[Batch]):
             pin_memory=pin,
             prefetch_factor=4,
             persistent_workers=False,
+            worker_init_fn=keep_freed_memory,
         )
         return iter(loader)
+
+
+def keep_freed_memory(_worker: int = 0) -> None:
+    """Lets this process keep what it frees, where its C library is glibc; nothing elsewhere.
+
+    The damage makes and drops pictures of megabytes all the time; handed back each time, their memory comes again page
+    by page, zeroed, which takes a fifth of a worker's time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26)):
+        mallopt(option, value)
 
 
 class _Plan:
