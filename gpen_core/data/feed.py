@@ -16,7 +16,6 @@ from .degradation import Degradation
 from .maps import MappedFaces
 from .order import Order
 
-
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
