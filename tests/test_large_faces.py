@@ -135,3 +135,14 @@ def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too() -> None:
     assert shares_of(sound, (sound + texture).clamp(0, 1), sound, 0.8).change == pytest.approx(0, abs=0.05)
     assert shares_of(blurred, sound, blurred, 0.8).change == 1
     assert shares_of(sound, sound, sound, 0.4).change == 1, "it is smaller than 256 px"
+
+
+def test_a_large_face_that_lacks_what_512_pixels_could_show_is_not_sound() -> None:
+    face, quiet = planes(sharp(512)), torch.zeros(3, 8, 8)
+    shrunk = F.interpolate(face, (170, 170), mode="area")
+    blunt = F.interpolate(shrunk, (512, 512), mode="bicubic").clamp(0, 1)[0]
+    assert shares_of(face[0], face[0], quiet, 2.0).change == pytest.approx(0, abs=0.01)
+    assert shares_of(blunt, blunt, quiet, 2.0).change == 1
+    assert shares_of(blunt, blunt, quiet, 0.9).change == 0, "the picture has no pixels for it"
+    halved = F.interpolate(blunt[None], (256, 256), mode="area")[0]
+    assert shares_of(halved, halved, quiet, 2.0).change == 0, "nothing of it is for a network of 256 px to give"

@@ -19,6 +19,10 @@ from .sharpen import changed
 #: By so much of its fine structure, seen at 256 px, a network changes a face that is sound (at most 0.12 of 16 faces),
 #: and one that is not: a face of 512 px blurred by 2 px is at 0.14, by 3 px at 0.24 (0.12 and 0.21 by one of 512 px).
 _SOUND, _DAMAGED = 0.12, 0.28
+#: Deviation of what 512 px have and 256 px have not, beside that of what 256 px have and 128 px have not: of 50 sharp
+#: faces 0.60 and more; of the same shrunk to a third, blurred by 2 px, or shrunk to 205 px with noise and JPEG, 0.49
+#: and less (shrunk to a half 0.44 to 0.68).
+_BLUNT, _SHARP = 0.52, 0.60
 #: From here on the picture's finest structure agrees with nothing that the network sees.
 _AGREES, _DISAGREES = 0.3, 0.6
 #: Noise of the picture's luma, deviation of 255: with less the finest structure counts as the face's, with more not.
@@ -75,7 +79,7 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
     fine, deviation = float(changed(before, after)), noise_of(there)
     noise = _rise(255 * deviation, _QUIET, _NOISY)
     tone = (resize(restored[None], _BROAD) - resize(crop[None], _BROAD)).square().mean().sqrt()
-    damage = max(_rise(fine, _SOUND, _DAMAGED), noise)
+    damage = max(_rise(fine, _SOUND, _DAMAGED), noise, _lack(crop, scale))
     change = 1 - larger * (1 - damage)
     return Shares(
         change=change,
@@ -83,6 +87,25 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
         own=larger * (1 - _rise(fine, _AGREES, _DISAGREES)),
         noise=_TAKEN_OUT * deviation * noise**0.5,
     )
+
+
+def _lack(crop: Tensor, scale: float) -> float:
+    """0 to 1: how much of the structure is missing that 512 px could show, and 256 px could not, in a crop (3, S, S) of
+    a picture that has the pixels for it.
+    """
+    if crop.shape[-1] < 2 * SIZE:
+        return 0.0
+    large = luma(resize(crop[None], 2 * SIZE))
+    middle, small = resize(large, SIZE), resize(large, SIZE // 2)
+    finest, fine = large - resize(middle, 2 * SIZE), middle - resize(small, SIZE)
+    share = _heart(finest).std() / _heart(fine).std().clamp_min(1e-6)
+    return _rise(scale, _AS_LARGE, _LARGER) * (1 - _rise(float(share), _BLUNT, _SHARP))
+
+
+def _heart(planes: Tensor) -> Tensor:
+    """The middle half of each side of (…, S, S): eyes, nose and mouth, no background."""
+    edge = planes.shape[-1] // 4
+    return planes[..., edge:-edge, edge:-edge]
 
 
 def with_own(there: Tensor, low: Tensor, face: Tensor, shares: Shares) -> Tensor:
