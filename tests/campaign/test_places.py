@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,14 @@ def test_signals_leave_nothing_half_written_and_resume_goes_on(tmp_path, number)
     album(tmp_path / "in", 200)
     command = [sys.executable, "-m", "gpen_core.cli.main", "restore", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    # What is begun behind a shell's & is told to ignore an interrupt.
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
+    ) as running:
         end = time.monotonic() + 120
         while len(list((tmp_path / "out").glob("*.png"))) < 5 and time.monotonic() < end:
             time.sleep(0.02)
