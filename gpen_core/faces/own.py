@@ -93,13 +93,14 @@ def _lack(crop: Tensor, scale: float) -> float:
     """0 to 1: how much of the structure is missing that 512 px could show, and 256 px could not, in a crop (3, S, S) of
     a picture that has the pixels for it.
     """
-    if crop.shape[-1] < 2 * SIZE:
+    pixels = _rise(scale, _AS_LARGE, _LARGER)
+    if crop.shape[-1] < 2 * SIZE or not pixels:
         return 0.0
     large = luma(resize(crop[None], 2 * SIZE))
     middle, small = resize(large, SIZE), resize(large, SIZE // 2)
     finest, fine = large - resize(middle, 2 * SIZE), middle - resize(small, SIZE)
     share = _heart(finest).std() / _heart(fine).std().clamp_min(1e-6)
-    return _rise(scale, _AS_LARGE, _LARGER) * (1 - _rise(float(share), _BLUNT, _SHARP))
+    return pixels * (1 - _rise(float(share), _BLUNT, _SHARP))
 
 
 def _heart(planes: Tensor) -> Tensor:

@@ -246,6 +246,7 @@ class Stepper:
                 self._recorder.take(optimiser, turn, batch, log)
 
     def _unrecorded(self) -> contextlib.AbstractContextManager[None]:
+        """For turns that come too seldom to be recorded, or differ: beside recorded ones, on their stream."""
         return contextlib.nullcontext() if self._recorder is None else self._recorder.unrecorded()
 
     def _path_turn(self, batches: Sequence[Batch], log: Log) -> None:
