@@ -18,6 +18,9 @@ GPENError                      anything that this package refuses or cannot do
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class GPENError(Exception):
@@ -79,6 +82,16 @@ class DeviceError(GPENError, RuntimeError):
 
 class MissingPackageError(GPENError, ImportError):
     """An optional package that is not installed, or does not load; names the extra that brings it."""
+
+
+def to_keep(error: E) -> E:
+    """The error without the calls that it came through, and without what led to it.
+
+    Those hold every picture and tensor that they worked on. An error which outlives its `except`, in a variable or a
+    list or a future, would hold them with it; often in a circle, which Python looks for seldom.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def installing(*packages: str) -> str:

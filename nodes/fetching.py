@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..gpen_core.errors import HubError
+from ..gpen_core.errors import HubError, to_keep
 from ..gpen_core.weights import hub
 from ..gpen_core.weights.entry import HubPlace, ZooEntry
 from . import adapter
@@ -35,7 +35,7 @@ class _Download:
         try:
             self.path = hub.fetch(self._entry, watch=self._watch)
         except (HubError, OSError, RuntimeError, ValueError) as error:
-            self.error = error
+            self.error = to_keep(error)
 
     def _watch(self, done: int, total: int | None) -> None:
         if self.stopped:

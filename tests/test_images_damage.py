@@ -1,5 +1,7 @@
 """Damaged files: a picture, or one line; damaged metadata costs itself, never the picture."""
 
+import contextlib
+import gc
 import os
 import struct
 import zlib
@@ -8,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damaged_pictures import BROKEN_CHUNKS, BROKEN_EXIF, BROKEN_SEGMENTS, FORMATS, HARMS, encoded, exif, png_with
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 from small_pictures import smooth
 
+from gpen_core.batch.inputs import Item
+from gpen_core.batch.results import BatchOptions
+from gpen_core.batch.steps import decode
 from gpen_core.errors import PictureError
 from gpen_core.images import Picture, as_picture, read_picture, write_picture
 from gpen_core.images import memory as memory_left
@@ -42,6 +47,30 @@ def test_damaged_exif_never_costs_the_picture(tmp_path, kind, what):
     if picture.exif is None and what != "no entries":
         assert any("EXIF" in note for note in picture.notes)
     assert b"a model" in (tmp_path / "result.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("allow_truncated", [False, True])
+def test_a_picture_that_cannot_be_read_is_let_go_at_once(tmp_path, allow_truncated):
+    def opened():
+        return sum(issubclass(type(found), ImageFile.ImageFile) for found in gc.get_objects())
+
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.zeros((64, 64), np.float32)).save(path)
+    path.write_bytes(path.read_bytes()[:9000])
+    gc.collect()
+    before = opened()
+    gc.disable()
+    try:
+        row = decode(
+            Item(source=path, target=path),
+            BatchOptions(report=tmp_path / "report.json", allow_truncated=allow_truncated),
+        )
+        assert (row.error is None) == allow_truncated
+        with contextlib.suppress(PictureError):
+            read_picture(path, allow_truncated=allow_truncated)
+        assert opened() == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("what", BROKEN_CHUNKS)

@@ -1,5 +1,6 @@
 """Many faces, many pictures, and batches that fit the memory."""
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,22 @@ def test_a_batch_that_does_not_fit_is_halved_and_remembered() -> None:
     assert max(network.batches) == 2
     sizer.took(2, 0.001)
     assert sizer.next(8) <= 2
+
+
+def test_what_did_not_fit_is_let_go_before_the_halves_are_tried() -> None:
+    held: list[weakref.ref[Tensor]] = []
+
+    class Greedy(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            assert not any(made() is not None for made in held)
+            made = x.repeat(4, 1, 1, 1)
+            held.append(weakref.ref(made))
+            if len(x) > 1:
+                raise torch.cuda.OutOfMemoryError("out of memory")
+            return x * 2
+
+    run_network(Greedy(), torch.rand(4, 3, 8, 8), BatchSizer(8))
+    assert len(held) == 7
 
 
 def test_one_face_that_does_not_fit_goes_on_on_the_cpu_with_a_warning() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..errors import GPENError
+from ..errors import GPENError, to_keep
 from ..images import Picture, read_picture
 from ..images.damage import guarded
 from ..report import PictureReport
@@ -41,7 +41,7 @@ def decode(item: Item, options: BatchOptions) -> Decoded:
             None,
         )
     except GPENError as refused:
-        picture, error = None, refused
+        picture, error = None, to_keep(refused)
     return Decoded(item=item, picture=picture, error=error, seconds=time.perf_counter() - start)
 
 
@@ -56,7 +56,7 @@ def processed(group: Sequence[Decoded], process: Process) -> Iterator[tuple[Deco
                 process([one.picture for one in readable if one.picture is not None])
             )
     except GPENError as error:
-        results = [error] if len(readable) == 1 else [_alone(one, process) for one in readable]
+        results = [to_keep(error)] if len(readable) == 1 else [_alone(one, process) for one in readable]
     seconds = (time.perf_counter() - start) / max(1, len(readable))
     by_item = dict(zip(map(id, readable), results, strict=True))
     for one in group:
@@ -69,7 +69,7 @@ def _alone(one: Decoded, process: Process) -> Processed | GPENError:
         with guarded(f"{one.item.source} cannot be done"):
             (result,) = process([one.picture])
     except GPENError as error:
-        return error
+        return to_keep(error)
     return result
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from ..errors import GPENError, MissingPackageError, PictureError
+from ..errors import GPENError, MissingPackageError, PictureError, to_keep
 from .bare import bare_forms
 from .damage import DamageError, guarded
 from .deep import deep_samples
@@ -123,7 +123,7 @@ def decode_picture(
     try:
         return _picture(data, path, page, max_pixels)
     except DamageError as damage:
-        first = damage
+        first = to_keep(damage)
     for form in bare_forms(data):
         try:
             picture = _picture(form, path, page, max_pixels)

@@ -62,8 +62,8 @@ def run_network(network: Network, inputs: Tensor, sizer: BatchSizer) -> Tensor:
     try:
         with torch.no_grad():
             return network(inputs.to(device)).to(inputs.device)
-    except torch.cuda.OutOfMemoryError as error:
-        shortage = error
+    except torch.cuda.OutOfMemoryError:
+        pass  # what the network had made is let go with the error, before the cache is
     torch.cuda.empty_cache()
     count, size = len(inputs), inputs.shape[-1]
     if count > 1:
@@ -72,7 +72,7 @@ def run_network(network: Network, inputs: Tensor, sizer: BatchSizer) -> Tensor:
     said = f"{device} has not enough memory for one face of {size} px"
     move = getattr(network, "to", None)
     if move is None:
-        raise DeviceError(f"{said}; use the CPU") from shortage
+        raise DeviceError(f"{said}; use the CPU")
     warnings.warn(f"{said}, which runs on the CPU", stacklevel=2)
     move("cpu")
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..errors import GPENError
+from ..errors import GPENError, to_keep
 from ..images import Picture
 from ..images.damage import guarded
 from ..options import RestoreOptions
@@ -150,7 +150,7 @@ class Batcher:
             left = [job for job in group if not job.future.done()]
             if len(group) == 1 or isinstance(error, _Abandoned):
                 for job in left:
-                    job.future.set_exception(error)
+                    job.future.set_exception(to_keep(error))
             else:
                 # One of them is at fault: the others are not to suffer for it.
                 for job in left:

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import HashMismatchError, HubError, InputError, WeightsError
+from ..errors import HashMismatchError, HubError, InputError, WeightsError, to_keep
 from . import zoo
 from .cache import Watch, bar_of, download, fetched_folder, forget, sha256_of
 from .entry import SUFFIXES, HubPlace, Kind, Place, ZooEntry
@@ -113,7 +113,7 @@ def fetch(entry: ZooEntry, *, watch: Watch | None = None) -> Path:
             _check(path, entry, place)
         except HubError as error:
             logger.info("%s: %s", entry.name, error)
-            failures.append(error)
+            failures.append(to_keep(error))
         else:
             return path
     tried = "" if len(failures) == 1 else f"{len(failures)} places tried, the first: "
