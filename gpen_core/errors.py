@@ -18,9 +18,9 @@ GPENError                      anything that this package refuses or cannot do
 from __future__ import annotations
 
 import sys
-from typing import TypeVar
+import typing
 
-E = TypeVar("E", bound=BaseException)
+E = typing.TypeVar("E", bound=BaseException)
 
 
 class GPENError(Exception):

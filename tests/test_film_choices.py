@@ -171,6 +171,37 @@ def test_a_film_is_made_larger_and_its_faces_with_it(tmp_path, upscaler):
         assert np.abs(plain[40:90, 40:90].astype(int) - after[40:90, 40:90]).mean() > 1
 
 
+class TwoSizes(Sharpener):
+    """A network for faces of 32 px and one for those of 64; remembers which it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.larger, self.asked = Sharpener(64).config, set()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        self.asked.add(x.shape[-1])
+        return super().__call__(x)
+
+
+@pytest.mark.parametrize(("sides", "size"), [((240, 240), 64), ((120, 120), 32), ((240, 120), 32), ((120, 240), 64)])
+def test_the_network_is_chosen_once_for_the_film_by_how_large_its_faces_are(tmp_path, sides, size):
+    """sides: of the face in the first third of the film, and in the rest of it."""
+    shape, first = (270, 300, 3), 8
+    grain = np.random.default_rng(3).normal(0, 4, shape)
+    frames = [np.clip(50 + 100 * (k >= first) + grain, 0, 255).astype(np.uint8) for k in range(24)]
+    film = write_film(tmp_path / "in.mp4", frames, options={"g": "4", "crf": "4"})
+
+    def detector(pictures):
+        return [[face_at(15, 15, sides[0] if float(p.mean()) < 0.4 else sides[1])] for p in pictures]
+
+    network = TwoSizes()
+    done = restore_film(film, tmp_path / "out.mp4", FaceRestorer(network, detector), film=FilmOptions(**FAST))
+    assert network.asked == {size}
+    assert [note for note in done.notes if "px large" in note] == (
+        [f"faces are about 240 px large: the network of {size} px restores them"] if size == 64 else []
+    )
+
+
 def test_a_larger_film_and_masks_are_refused_together(tmp_path):
     film = film_of(tmp_path / "in.mp4", 8)
     Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "mask.png")

@@ -84,6 +84,10 @@ MAY_IMPORT = {
         "weights",
         "measures",
     },
+    "personal": {
+        *("errors", "files", "contracts", "options", "images", "faces", "data", "weights", "restore", "measures"),
+        "trainer",
+    },
     "__init__": set(),
 }
 """Every room of gpen_core and what it may import of it."""

@@ -15,21 +15,25 @@ if TYPE_CHECKING:
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
     """Adds --identity and what it makes possible: --min-identity, --who, --not."""
-    group = parser.add_argument_group("identity")
-    group.add_argument(
-        "--identity", metavar="MODEL", help="compare faces before and after: arcface-ir-se50, or a file of that network"
-    )
+    group = add_person(parser, "compare faces before and after", "restore only the person of this picture")
     group.add_argument(
         "--min-identity",
         type=float,
         metavar="COS",
         help="lower each face's strength until they agree so (try 0.5)",
     )
-    group.add_argument("--who", metavar="FILE", action="append", help="restore only the person of this picture")
     group.add_argument("--not", metavar="FILE", action="append", help="never restore the person of this picture")
+
+
+def add_person(parser: argparse.ArgumentParser, why: str, whom: str) -> argparse._ArgumentGroup:
+    """Adds --identity, --who and --alike, and says what for."""
+    group = parser.add_argument_group("identity")
+    group.add_argument("--identity", metavar="MODEL", help=f"{why}: arcface-ir-se50, or a file of that network")
+    group.add_argument("--who", metavar="FILE", action="append", help=whom)
     group.add_argument(
         "--alike", type=float, metavar="COS", help="from which similarity on a face is that person's (default 0.4)"
     )
+    return group
 
 
 def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions) -> Identity | None:
@@ -41,7 +45,7 @@ def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options
 
     if arguments.identity is None:
         for name in ("min_identity", "who", "not", "alike"):
-            if getattr(arguments, name) is not None:
+            if getattr(arguments, name, None) is not None:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} needs --identity MODEL, such as arcface-ir-se50, to tell faces apart")
         return None
@@ -54,7 +58,7 @@ def read_person(arguments: argparse.Namespace, restorer: FaceRestorer, identity:
     from ..errors import InputError
     from ..measures.person import ALIKE, Person, embed_reference
 
-    who, spared = arguments.who or (), getattr(arguments, "not") or ()
+    who, spared = arguments.who or (), getattr(arguments, "not", None) or ()
     if identity is None or not (who or spared):
         if arguments.alike is not None:
             raise InputError("--alike needs --who FILE or --not FILE: whom is a face to be like?")

@@ -33,6 +33,7 @@ VERBS = {
     "verify": "certify a model: its errors in each form and precision",
     "bench": "measure speed and memory",
     "train": "train a network by a recipe",
+    "personal": "fine-tune a model on photographs of one person",
     "degrade": "degrade pictures as training does",
     "evaluate": "judge restored pictures, beside their originals or alone",
     "compare": "several models on the same faces: one table, one sheet",

@@ -8,7 +8,10 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..trainer import Places, Recipe, Sources
 
 NAME = "train"
 HELP = "train a prior or a restorer from a recipe, or go on where a run stopped"
@@ -100,55 +103,85 @@ class Stop:
 def run(arguments: argparse.Namespace) -> int:
     """Trains; 0 when the files are written. A first interrupt stops after the step in hand, a second one at once."""
     import torch
-    from tqdm import tqdm
 
-    from ..trainer import Limits, Places, Sources, read_recipe, train
+    from ..trainer import Places, Sources, read_recipe
     from ..trainer.validation import summary
 
     recipe = read_recipe(arguments.recipe, _changes(arguments.set))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    # Of all the processes that a launcher started, one speaks.
-    first = os.environ.get("RANK", "0") == "0"
+    figures, _ = train_visibly(
+        recipe,
+        Places(data=arguments.data, out=arguments.out, validation=arguments.validation, maps=arguments.maps),
+        Sources(
+            prior=arguments.prior,
+            generator=arguments.generator,
+            discriminator=arguments.discriminator,
+            smaller=arguments.smaller,
+            smaller_discriminator=arguments.smaller_discriminator,
+            identity=arguments.identity,
+            perceptual=arguments.perceptual,
+        ),
+        minutes=arguments.max_minutes,
+        images=arguments.max_images,
+        device=arguments.device,
+        fresh=arguments.fresh,
+        allow_changed=arguments.allow_changed,
+        half=arguments.half,
+    )
+    if figures:
+        print(summary(figures))
+    if _speaks():
+        print(f"written to {arguments.out}")
+    return 0
+
+
+def train_visibly(
+    recipe: Recipe,
+    places: Places,
+    sources: Sources,
+    *,
+    minutes: float | None = None,
+    images: int | None = None,
+    **how: Any,
+) -> tuple[dict[str, float], bool]:
+    """`trainer.train` with a bar, ended in good order by an interrupt: its figures, and whether one came.
+
+    minutes, images: at most so many. how: as `train` takes it.
+    """
+    from tqdm import tqdm
+
+    from ..trainer import Limits, train
+
     stop = Stop()
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    end = min(recipe.run.max_images, arguments.max_images or recipe.run.max_images)
+    end = min(recipe.run.max_images, images or recipe.run.max_images)
+    bar: tqdm[Any] | None = None
+
+    def report(seen: int, losses: Mapping[str, float]) -> None:
+        nonlocal bar
+        if bar is None:  # what a model brings along was not seen by this run
+            off = not _speaks()
+            bar = tqdm(total=end, initial=seen, unit=" images", dynamic_ncols=True, smoothing=0.05, disable=off)
+        bar.update(seen - bar.n)
+        if losses:
+            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items() if name in _SHOWN})
+
+    limits = Limits(minutes=minutes, images=images, stopping=lambda: stop.asked)
     try:
-        with tqdm(total=end, unit=" images", dynamic_ncols=True, smoothing=0.05, disable=not first) as bar:
-
-            def report(images: int, losses: Mapping[str, float]) -> None:
-                bar.update(images - bar.n)
-                if losses:
-                    bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items() if name in _SHOWN})
-
-            figures = train(
-                recipe,
-                Places(data=arguments.data, out=arguments.out, validation=arguments.validation, maps=arguments.maps),
-                Sources(
-                    prior=arguments.prior,
-                    generator=arguments.generator,
-                    discriminator=arguments.discriminator,
-                    smaller=arguments.smaller,
-                    smaller_discriminator=arguments.smaller_discriminator,
-                    identity=arguments.identity,
-                    perceptual=arguments.perceptual,
-                ),
-                Limits(minutes=arguments.max_minutes, images=arguments.max_images, stopping=lambda: stop.asked),
-                report,
-                device=arguments.device,
-                fresh=arguments.fresh,
-                allow_changed=arguments.allow_changed,
-                half=arguments.half,
-            )
+        figures = train(recipe, places, sources, limits, report, **how)
     finally:
+        if bar is not None:
+            bar.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
     _leave_group()
-    if figures:
-        print(summary(figures))
-    if first:
-        print(f"written to {arguments.out}")
-    return 0
+    return figures, stop.asked
+
+
+def _speaks() -> bool:
+    """Of all the processes that a launcher started, one does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 _SHOWN = ("d", "g", "content", "adversarial", "feature_matching", "r1", "path", "images_per_second")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
-from ..config import GPENConfig, prior_options
+from ..config import GPENConfig, Template, prior_options
 from ..errors import ConfigError
 from .fields import at_least
 
@@ -28,7 +28,7 @@ class NetworkRecipe:
     concat: bool = True
     prior: str = "stylegan2"
     options: dict[str, Any] = field(default_factory=dict)
-    template: Literal["gpen", "ffhq"] = "ffhq"
+    template: Template = "ffhq"
 
     @property
     def config(self) -> GPENConfig:
@@ -54,6 +54,22 @@ class NetworkRecipe:
             narrow=self.narrow,
             style_dim=self.style_dim,
             prior=self.prior,
+            **own,
+        )
+
+    @classmethod
+    def of(cls, config: GPENConfig, face_template: Template) -> NetworkRecipe:
+        """The recipe of a network that there is already."""
+        options = config.options.to_dict()
+        own = {name: options.pop(name) for name in ("concat", "n_mlp") if name in options}
+        return cls(
+            size=config.in_size,
+            out_size=config.out_size,
+            channels={str(resolution): count for resolution, count in config.channels.items()},
+            style_dim=config.style_dim,
+            prior=config.prior,
+            options=options,
+            template=face_template,
             **own,
         )
 

@@ -218,7 +218,7 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
             same_config(config, stated, str(sources.prior), apart=FED)
         embed_prior(stage.generator, state, name=str(sources.prior))
         change_range(stage.generator, (-1.0, 1.0), stage.generator.card.value_range)
-        facts["seen"] |= _seen(card, "")
+        facts["seen"] |= images_seen(card, "")
     if sources.generator is not None:
         state, stated, card = read_network(sources.generator, part="g_ema")
         same_config(config, stated, str(sources.generator))
@@ -227,11 +227,11 @@ def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
             change_range(stage.generator, card.value_range, stage.generator.card.value_range)
         other = isinstance(stage.generator, GPEN) and card is not None and card.task != stage.generator.card.task
         # What a model of another task has seen does not count towards this run's length.
-        facts["seen"] |= _seen(card, f", {card.task}" if card is not None and other else "")
+        facts["seen"] |= images_seen(card, f", {card.task}" if card is not None and other else "")
     if sources.smaller is not None:
         state, _, card = read_network(sources.smaller)
         grow(stage.generator, state)
-        facts["seen"] |= _seen(card, ", smaller")
+        facts["seen"] |= images_seen(card, ", smaller")
     if sources.smaller_discriminator is not None:
         grow(stage.discriminator, read_network(sources.smaller_discriminator)[0])
     if sources.discriminator is not None:
@@ -248,13 +248,19 @@ def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
     progress, recipe = stepper.progress, stepper.recipe
     seen = dict(facts["seen"])
     progress.images = int(seen.pop(recipe.stage, 0))
+    if progress.images >= recipe.run.max_images:
+        raise TrainingError(
+            f"the model that this goes on from has seen {progress.images} images, and the recipe ends at "
+            f"{recipe.run.max_images}; set run.max_images to more than both (--set run.max_images=N)"
+        )
     progress.started_at = progress.images
     progress.inherited = seen
     if facts["fresh"] and recipe.stage == "finetune":
         progress.fresh_until = max(progress.images, recipe.losses.adversarial_from) + recipe.rates.fresh_images
 
 
-def _seen(card: ModelCard | None, suffix: str) -> dict[str, int]:
+def images_seen(card: ModelCard | None, suffix: str = "") -> dict[str, int]:
+    """How many images a model has seen, by the stage of training."""
     seen = card.details.get("images_seen", {}) if card is not None else {}
     return {f"{stage}{suffix}": int(count) for stage, count in seen.items()} if isinstance(seen, Mapping) else {}
 

@@ -21,6 +21,7 @@ from .masks import open_masks
 from .moments import FrameRestoration
 from .report import FilmProgress, FilmReport
 from .segments import Segments, fingerprint
+from .sizes import crop_size
 from .streams import choose_carriage
 from .work import FilmWork, Frames
 from .writing import black_segment
@@ -73,6 +74,11 @@ def restore_film(
         settings["occluder"] = restorer.occluder_name
     if person is not None:
         settings["person"] = person.settings
+    size, said = restorer.model.config.in_size, tuple[str, ...]()
+    if not mark:
+        size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder)
+    if said:
+        settings["crop_size"] = size
     segments = Segments(output=target, settings=settings, report=None if report is None else Path(report))
     with claimed(target):
         for path in {target, segments.report or target}:
@@ -89,7 +95,7 @@ def restore_film(
         if info.ends_early:
             notes += (f"the film was cut short: {info.ends_early}",)
         carriage, more = choose_carriage(info, encoding, target, black_segment(info, encoding))
-        notes += more
+        notes += more + said
         with open_masks(masks, info) as mask_source:
             frames: Frames = (
                 FrameMarking(restorer, options, film.smoothing)
@@ -102,6 +108,7 @@ def restore_film(
                     larger=larger,
                     identity=identity,
                     person=person,
+                    crop_size=size,
                 )
             )
             work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress)

@@ -22,6 +22,8 @@ from .reading import open_film, picture_stream
 _MISSING_SECONDS, _MISSING_SHARE = 0.5, 0.01
 #: A declared rate so many times above what was counted is a clock's, not the pictures'.
 _FAR_ABOVE = 2
+#: Pixels are at most so many times as wide as high: anamorphic ones are twice. The rest is a file's mistake.
+_WIDEST = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,12 @@ class FilmInfo:
     def rotation(self) -> int:
         """Quarter turns counter-clockwise, after mirroring, that make a decoded frame upright."""
         return self.orientation.turns
+
+    @property
+    def aspect(self) -> float:
+        """Width of an upright pixel over its height, where a camera could have made such; else 1."""
+        aspect = float(self.pixel_aspect or 1)
+        return aspect if 1 / _WIDEST <= aspect <= _WIDEST else 1.0
 
 
 def probe(path: str | Path, *, start: float = 0.0, end: float | None = None) -> FilmInfo:

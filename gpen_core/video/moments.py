@@ -62,8 +62,8 @@ class FrameRestoration:
     smoothing: None restores every frame by itself. owned: whether the pixels that are pushed may be written to; results
     are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
     frame's faces before and after; person: whose faces are restored; it, like `only_damaged`, decides once for a track,
-    by its first frames. With the same frames, options and blocks the results are the same, also when the
-    work was taken up again from `state` at the end of a block.
+    by its first frames. crop_size: of the model's input sizes, None: its first. With the same frames, options and
+    blocks the results are the same, also when the work was taken up again from `state` at the end of a block.
     """
 
     def __init__(
@@ -76,7 +76,9 @@ class FrameRestoration:
         larger: Larger | None = None,
         identity: Identity | None = None,
         person: Person | None = None,
+        crop_size: int | None = None,
     ) -> None:
+        self._crop_size = restorer.model.config.in_size if crop_size is None else crop_size
         self._restorer, self._owned, self._larger, self._identity = restorer, owned, larger, identity
         options = options or RestoreOptions()
         self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
@@ -136,7 +138,8 @@ class FrameRestoration:
             wanted = self._placed(near, k)
             assert moment.picture is not None
             moment.numbers = tuple(wanted)
-            moment.faces = self._restorer.align(self._plain(moment.picture), list(wanted.values()), self._options)
+            plain, faces = self._plain(moment.picture), list(wanted.values())
+            moment.faces = self._restorer.align(plain, faces, self._options, size=self._crop_size)
         if self._choice.chooses:
             self._choose(block)
         crops = torch.cat([m.faces.crops for m in block if m.faces is not None])

@@ -28,9 +28,6 @@ from .segments import Segments
 from .streams import Carriage
 from .writing import SegmentWriter, join
 
-#: Pixels are at most so many times as wide as high: anamorphic ones are twice.
-_WIDEST = 4.0
-
 
 class Frames(Protocol):
     """What is done to a film's frames, block by block: they are restored, or only marked."""
@@ -75,9 +72,6 @@ class FilmWork:
     ) -> None:
         self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
         self._frames, self._carriage, self._masks, self._progress = frames, carriage, masks, progress
-        aspect = float(info.pixel_aspect or 1)
-        # What no camera makes is a file's mistake.
-        self._aspect = aspect if 1 / _WIDEST <= aspect <= _WIDEST else 1.0
         # Frames of one size come and go: used again, they do not leave the memory between them in pieces.
         self._spare: list[NDArray[Any]] = []
         self._done, self._last_duration = 0, 1
@@ -156,7 +150,7 @@ class FilmWork:
 
     def _opened(self, frame: FilmFrame) -> tuple[int, float, Picture]:
         self._waiting[frame.index] = frame
-        picture = Picture(pixels=self._pixels(frame), pixel_aspect=self._aspect)
+        picture = Picture(pixels=self._pixels(frame), pixel_aspect=self._info.aspect)
         return frame.index, float(frame.pts * self._info.time_base), picture
 
     def _pixels(self, frame: FilmFrame) -> NDArray[Any]:

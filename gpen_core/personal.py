@@ -1,0 +1,185 @@
+"""A model of one person: faces cut out of photographs, a model fine-tuned on most of them, and judged on the others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .contracts import Detector
+from .data import Degradation
+from .errors import FaceError, GPENError, InputError, WeightsError
+from .faces.types import Detection
+from .files import replacing
+from .images import Picture, read_picture, write_picture
+from .measures.identity import Identity
+from .measures.perceptual import DetectorFeatures, feature_distance
+from .measures.person import Person
+from .measures.significance import Difference, paired
+from .options import RestoreOptions
+from .restore import FaceRestorer
+from .trainer.network_recipe import NetworkRecipe
+from .trainer.recipe import Recipe, read_recipe
+from .trainer.run import images_seen
+from .weights.description import read_header
+
+#: (result, original), both (B, 3, S, S) in [0, 1] → (B,), less where they are nearer.
+Distance = Callable[[Tensor, Tensor], Tensor]
+
+FEWEST, SMALLEST = 3, 0.45
+_HELD_OUT = 5  # one photograph in so many, and at least one
+_DRAWS = 4  # of each damage, of each face held out
+_DAMAGES = ("balanced", "gpen-paper")
+_SURE = 0.05
+_MADE = "photographs.json"  # in a folder that may be replaced
+
+
+@dataclass(frozen=True, kw_only=True)
+class Album:
+    """What was cut out: folders of aligned faces to train on and to judge by, and why photographs were left out."""
+
+    train: Path
+    held_out: Path
+    kept: int
+    left_out: Mapping[Path, str]
+
+
+def cut_faces(
+    photographs: Sequence[Path],
+    restorer: FaceRestorer,
+    size: int,
+    folder: Path,
+    person: Person | None = None,
+    smallest: float = SMALLEST,
+) -> Album:
+    """The person's face of each photograph, aligned at `size` px, as PNG into `folder`/train and `folder`/held-out.
+
+    A photograph with several faces is left out, unless `person` says whose is meant: nobody else is learned; so is one
+    whose face is less than `smallest` of the crop, and would teach the model to be blurred. Raises FaceError where
+    fewer than three photographs are left, InputError for a `folder` that holds something else.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MADE).is_file():
+        raise InputError(f"{folder} is there already, and not from here; name another place for what is made")
+    faces: list[Picture] = []
+    left_out: dict[Path, str] = {}
+    for path in photographs:
+        try:
+            faces.append(_face_of(path, restorer, size, person, smallest))
+        except GPENError as error:
+            left_out[path] = str(error)
+    if len(faces) < FEWEST:
+        why = "; ".join(f"{path.name}: {said}" for path, said in list(left_out.items())[:3])
+        raise FaceError(
+            f"{len(faces)} of {len(photographs)} photographs can be learned from, and {FEWEST} are needed"
+            + (f" ({why})" if why else "")
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MADE).write_text(json.dumps([str(path) for path in photographs]), encoding="utf-8")
+    album = Album(train=folder / "train", held_out=folder / "held-out", kept=len(faces), left_out=left_out)
+    for place in (album.train, album.held_out):
+        place.mkdir()
+    for index, face in enumerate(faces):
+        place = album.held_out if index % _HELD_OUT == 1 else album.train
+        write_picture(face, place / f"{index:04}.png")
+    return album
+
+
+def _face_of(path: Path, restorer: FaceRestorer, size: int, person: Person | None, smallest: float) -> Picture:
+    picture = read_picture(path)
+    options = RestoreOptions(border="reflect")
+    found: Sequence[Detection] = restorer.detect(picture)
+    if person is not None and found:
+        crops = restorer.align(picture, found, options, size=size).crops
+        found = [face for face, crop in zip(found, crops, strict=True) if person.is_meant(crop[None])]
+    if len(found) != 1:
+        several = "name the person's with --who" if person is None else "more than one is like the person"
+        raise FaceError(f"no face of the person in {path}" if not found else f"{len(found)} faces in it; {several}")
+    faces = restorer.align(picture, found, options, size=size)
+    if found[0].size < smallest * size:
+        raise FaceError(f"its face is {found[0].size:.0f} px large; {smallest * size:.0f} px are needed")
+    levels = (faces.crops[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return Picture(pixels=np.ascontiguousarray(levels))
+
+
+def recipe_for(start: Path, images: int | None = None) -> Recipe:
+    """The recipe `personal` for the network in `start`, which goes on for so many images; None: for as many as the
+    recipe says. Raises WeightsError for a file that does not say of itself what network it holds.
+    """
+    header = read_header(start)
+    if header.config is None or header.card is None:
+        raise WeightsError(f"{start} does not describe itself; write it anew with `gpen convert`, then start from that")
+    recipe = read_recipe("personal")
+    length = (images or recipe.run.max_images) + images_seen(header.card).get(recipe.stage, 0)
+    return replace(
+        recipe,
+        network=NetworkRecipe.of(header.config, header.card.template),
+        run=replace(recipe.run, max_images=length),
+    )
+
+
+def distance_by(identity: Identity | None) -> tuple[str, Distance]:
+    """What the judgement goes by, and its name: the recognition network at hand, else what the detector's sees."""
+    if identity is not None:
+        return "identity", lambda result, original: 1 - identity.similarity(result, original)
+    return "perceptual distance", feature_distance(DetectorFeatures())
+
+
+def judge(before: FaceRestorer, after: FaceRestorer, album: Album, distance: Distance) -> Difference:
+    """How much nearer the model of the person brings faces held out, each damaged eight times, to their originals."""
+    figures: list[tuple[float, float]] = []
+    for number, path in enumerate(sorted(album.held_out.glob("*.png"))):
+        pixels = read_picture(path).pixels
+        original = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].float() / 255
+        for damage in _DAMAGES:
+            for draw in range(_DRAWS):
+                shown = Degradation(damage).degrade(original, 1, [1000 * number + draw])
+                first, second = (float(distance(one.run(shown), original)) for one in (before, after))
+                figures.append((first, second))
+    return paired([first for first, _ in figures], [second for _, second in figures])
+
+
+def restorer_of(model: Path, detector: Detector | None = None, *, device: str = "auto") -> FaceRestorer:
+    """Restores with the weights in `model`, in float32: coarser numbers differ by more than a short training does."""
+    from .weights import load_model
+
+    return FaceRestorer(load_model(model, device=device, precision="fp32"), detector)
+
+
+def conclude(folder: Path, measure: str, found: Difference, album: Album, *, keep: bool) -> bool:
+    """Whether `folder`/model.safetensors is written: where the model helps by more than chance, or to `keep` it anyway.
+
+    Says so on the terminal, and in `folder`/personal.json.
+    """
+    held_out = len(list(album.held_out.glob("*.png")))
+    verdict = {
+        "measure": measure,
+        "nearer_by": found.mean,
+        "interval": [found.low, found.high],
+        "p": found.p,
+        "faces": album.kept,
+        "held_out": held_out,
+        "left_out": {str(path): said for path, said in album.left_out.items()},
+    }
+    with replacing(folder / "personal.json") as temporary:
+        temporary.write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+    helps = found.mean > 0 and found.p < _SURE
+    print(
+        f"learned from {album.kept - held_out} faces; on {held_out} held out its {measure} to the originals is "
+        f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'} (95 % from {found.low:.4f} to {found.high:.4f})"
+    )
+    result = folder / "model.safetensors"
+    if not (helps or keep):
+        result.unlink(missing_ok=True)
+        print("no model is written: the one that it started from serves this person as well; --keep writes it anyway")
+        return False
+    with replacing(result) as temporary:
+        shutil.copyfile(folder / "run" / result.name, temporary)
+    print(f"{result}{'' if helps else ', though it does not help'}")
+    return True

@@ -1,0 +1,200 @@
+"""A model of one person: whose faces are learned, and that what does not help is not kept."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_restorers import face, inverted
+from training_runs import silent
+
+from gpen_core import load_model, personal
+from gpen_core.cli import personal as verb
+from gpen_core.cli.main import main
+from gpen_core.config import GPENConfig
+from gpen_core.errors import FaceError, InputError, TrainingError
+from gpen_core.measures.significance import paired
+from gpen_core.restore import FaceRestorer
+from gpen_core.trainer import Limits, Places, Sources, train
+from gpen_core.trainer.network_recipe import NetworkRecipe
+from gpen_core.trainer.recipe import LossRecipe
+from gpen_core.weights.hub import locate
+
+OPEN = locate("gpen-open-256").path
+RED, BLUE = (200, 40, 40), (40, 40, 200)
+
+
+def faces_by_colour(pictures):
+    """A face of 80 px at the left, where it is red, and one at the right, where it is blue."""
+    (picture,) = pictures
+    found = [(10, RED), (130, BLUE)]
+    return [[face(x, 15, 80) for x, (r, _, _) in found if abs(float(picture[0, 40, x + 30]) * 255 - r) < 20]]
+
+
+class Red:
+    """Whose faces are meant: the red one's."""
+
+    def is_meant(self, crops):
+        return float(crops[:, 0].mean()) > float(crops[:, 2].mean())
+
+
+def photograph(path: Path, *people: tuple[int, int, int]) -> Path:
+    pixels = np.full((110, 240, 3), 120, np.uint8)
+    for colour in people:
+        x = 10 if colour == RED else 130
+        pixels[10:100, x - 5 : x + 90] = colour
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def album(folder: Path, photographs: list[Path], person=None) -> personal.Album:
+    return personal.cut_faces(photographs, FaceRestorer(inverted(), faces_by_colour), 64, folder, person)
+
+
+def test_a_photograph_of_several_is_left_out_unless_it_is_said_whose_face_is_meant(tmp_path):
+    photographs = [photograph(tmp_path / f"{n}.png", RED) for n in range(4)]
+    photographs += [photograph(tmp_path / "two.png", RED, BLUE), photograph(tmp_path / "none.png")]
+    alone = album(tmp_path / "a", photographs)
+    assert alone.kept == 4
+    assert {path.name for path in alone.left_out} == {"two.png", "none.png"}
+    assert "--who" in alone.left_out[tmp_path / "two.png"]
+    meant = album(tmp_path / "b", [*photographs, photograph(tmp_path / "other.png", BLUE)], Red())
+    assert meant.kept == 5
+    assert {path.name for path in meant.left_out} == {"none.png", "other.png"}
+    for kept in (alone, meant):
+        shown, held_out = (sorted(p.name for p in place.iterdir()) for place in (kept.train, kept.held_out))
+        assert len(held_out) == 1
+        assert len(shown) == kept.kept - 1
+        assert not set(shown) & set(held_out)
+        for path in (*kept.train.iterdir(), *kept.held_out.iterdir()):
+            pixels = np.array(Image.open(path))
+            assert pixels.shape == (64, 64, 3)
+            assert pixels[..., 0].mean() > pixels[..., 2].mean()
+
+
+def test_too_few_photographs_are_refused_with_the_reasons(tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no")
+    given = [photograph(tmp_path / "1.png", RED), photograph(tmp_path / "2.png", RED, BLUE), tmp_path / "broken.jpg"]
+    with pytest.raises(FaceError, match=r"1 of 3 photographs .* 3 are needed .*2\.png.*broken\.jpg"):
+        album(tmp_path / "out", given)
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path):
+    photographs = [photograph(tmp_path / f"{n}.png", RED) for n in range(3)]
+    with pytest.raises(InputError, match="is there already"):
+        album(tmp_path, photographs)
+    assert all(path.is_file() for path in photographs)
+    for count in (3, 2):
+        again = album(tmp_path / "faces", [*photographs, photograph(tmp_path / "9.png", RED)][-count - 1 :])
+        assert len(list(again.train.iterdir())) == again.kept - 1 == count
+
+
+def test_a_face_too_small_to_learn_from_is_left_out(tmp_path):
+    with pytest.raises(FaceError, match="its face is 80 px large"):
+        personal.cut_faces(
+            [photograph(tmp_path / f"{n}.png", RED) for n in range(3)],
+            FaceRestorer(inverted(256), faces_by_colour),
+            256,
+            tmp_path / "out",
+        )
+
+
+@pytest.mark.parametrize("own", [{}, {"concat": False, "n_mlp": 2}, {"prior": "pggan"}, {"features": False}])
+def test_the_recipe_of_a_network_builds_that_network(own):
+    config = GPENConfig(in_size=32, out_size=64, channels={4: 16, 8: 12, 16: 8, 32: 8, 64: 4}, style_dim=32, **own)
+    made = NetworkRecipe.of(config, "ffhq")
+    assert made.config == config
+    assert made.template == "ffhq"
+
+
+def test_the_recipe_goes_on_from_what_the_model_has_seen():
+    seen = load_model(OPEN).card.details["images_seen"]["finetune"]
+    recipe = personal.recipe_for(OPEN, 40)
+    assert recipe.run.max_images == seen + 40
+    assert recipe.network.config == load_model(OPEN).config
+    assert personal.recipe_for(OPEN).run.max_images > seen + 40
+
+
+def test_a_run_that_would_end_before_its_first_step_is_refused(tmp_path):
+    recipe = personal.recipe_for(OPEN, 40)
+    losses = LossRecipe(adversarial=0.0, feature_matching=0.0, r1=0.0, path_length=0.0)
+    recipe = replace(recipe, losses=losses, run=replace(recipe.run, max_images=100))
+    photographs = [photograph(tmp_path / f"{n}.png", RED) for n in range(4)]
+    faces = personal.cut_faces(photographs, FaceRestorer(inverted(), faces_by_colour), 256, tmp_path / "f", None, 0.1)
+    places = Places(data=faces.train, out=tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"has seen .* the recipe ends at 100"):
+        train(recipe, places, Sources(generator=OPEN), Limits(), silent, device="cpu")
+
+
+def differing(by: float):
+    before = np.linspace(0.3, 0.5, 16)
+    return paired(before.tolist(), (before - by + np.tile([0.01, -0.01], 8)).tolist())
+
+
+def test_what_does_not_help_is_not_kept(tmp_path, capsys):
+    photographs = [photograph(tmp_path / f"{n}.png", RED) for n in range(4)]
+    faces = album(tmp_path / "faces", photographs)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"weights")
+    made = tmp_path / "model.safetensors"
+    assert personal.conclude(tmp_path, "identity", differing(0.05), faces, keep=False)
+    assert made.read_bytes() == b"weights"
+    for by in (-0.05, 0.0001):  # harm, and chance
+        assert not personal.conclude(tmp_path, "identity", differing(by), faces, keep=False)
+        assert not made.exists()
+    assert personal.conclude(tmp_path, "identity", differing(-0.05), faces, keep=True)
+    assert made.exists()
+    verdict = json.loads((tmp_path / "personal.json").read_text())
+    assert verdict["faces"] == 4
+    assert verdict["nearer_by"] < 0
+    said = capsys.readouterr().out
+    assert "identity to the originals is 0.05" in said
+    assert "no model is written" in said
+
+
+def test_the_judgement_is_of_faces_held_out_and_prefers_what_is_nearer(tmp_path):
+    faces = album(tmp_path / "faces", [photograph(tmp_path / f"{n}.png", RED) for n in range(3)])
+    (held_out,) = faces.held_out.iterdir()
+    wanted = torch.from_numpy(np.array(Image.open(held_out))).permute(2, 0, 1)[None].float() / 255
+    inverting, knowing = inverted(), inverted()
+    knowing.function = lambda crops: wanted.expand(len(crops), -1, -1, -1)
+
+    def distance(result, original):
+        return (result - original).abs().mean((1, 2, 3))
+
+    found = personal.judge(FaceRestorer(inverting), FaceRestorer(knowing), faces, distance)
+    assert found.count == 8
+    assert found.mean > 0.1
+    assert found.p < 0.05
+    assert personal.judge(FaceRestorer(knowing), FaceRestorer(inverting), faces, distance).mean < -0.1
+
+
+def test_the_command_learns_judges_and_says_what_came_of_it(tmp_path, capsys, monkeypatch):
+    """With a training that gives back what it was given: no photograph comes nearer by it."""
+
+    def trained(recipe, places, sources, **how):
+        (places.out).mkdir()
+        (places.out / "model.safetensors").write_bytes(sources.generator.read_bytes())
+        assert len(list(places.data.iterdir())) == 2
+        return {}, False
+
+    monkeypatch.setattr(verb, "train_visibly", trained)
+    monkeypatch.setattr(personal, "_DRAWS", 1)
+    examples = Path(personal.__file__).parent / "examples"
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        with Image.open(examples / "sent-around.jpg") as picture:
+            picture.resize((960 + 40 * number, 960 + 40 * number)).save(tmp_path / "in" / f"{number}.png")
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "in" / "dark.png")
+    assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    said, complaint = capsys.readouterr()
+    assert not complaint
+    assert "dark.png: left out; no face of the person" in said
+    assert "no model is written" in said
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    (tmp_path / "file").write_text("")
+    assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "file")]) == 1
+    assert "is a file; -o names a folder" in capsys.readouterr().err
