@@ -212,7 +212,7 @@ def packed(values: Iterable[Any]) -> Any:
     for value in values:
         buffer = io.BytesIO()
         _Pickler(buffer, protocol=5).dump(value)
-        rows.append(buffer.getbuffer())
+        rows.append(buffer.getvalue())  # a copy: of what is given as a view, pyarrow 26 lets go of nothing
     # Columns of ordinary binary end at 2 GB.
     return pyarrow.table({COLUMN: pyarrow.array(rows, pyarrow.large_binary())})
 
