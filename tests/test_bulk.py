@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import fsspec
+import numpy as np
 import pytest
 from PIL import Image
 from small_batches import OPTIONS, RESTORER, photograph
@@ -301,9 +302,14 @@ def test_without_ray_the_extra_is_named(archive, tmp_path, monkeypatch):
         bulk([str(archive)], str(tmp_path / "out"))
 
 
-def test_what_is_packed_is_let_go_of():
+def resident_megabytes() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc; run it on Linux")
+@pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow; install gpen[ray]")
+def test_what_is_packed_is_let_go_of() -> None:
     """pyarrow keeps for good what it is given as a view: two megabytes a picture."""
-    pytest.importorskip("pyarrow", reason="needs pyarrow; install gpen[ray]")
     from gpen_core.bulk.stages import packed, unpacked
 
     given = np.zeros(2_000_000, np.uint8)
