@@ -1,9 +1,10 @@
 """The texture loss: its definition, and what it asks for."""
 
+import pytest
 import torch
 from torch.nn import functional as F
 
-from gpen_core.losses import TextureLoss, texture_distance
+from gpen_core.losses import LikenessLoss, TextureLoss, likeness_distance, texture_distance
 from gpen_core.losses.texture import derivatives, window_covariances
 
 
@@ -62,3 +63,35 @@ def test_no_gradient_reaches_the_original():
     assert result.grad is not None
     assert result.grad.abs().sum() > 0
     assert original.grad is None
+
+
+def test_likeness_asks_where_lines_are_and_not_how_strong():
+    original = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    other = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    loss = LikenessLoss()
+    assert float(loss(original * 0.2 + 0.1, original)) < 1e-3
+    assert float(loss(-original, original)) > 1.99
+    assert 0.9 < float(loss(other, original)) < 1.1
+    half = float(loss(original + other, original))
+    assert 0.2 < half < 0.4  # 1 − 1/√2
+    assert float(loss(original.new_zeros(2, 3, 64, 64), original)) == pytest.approx(1, abs=1e-3)
+
+
+def test_likeness_counts_strong_windows_for_more_and_gives_each_picture_its_own():
+    wanted = torch.zeros(2, 5, 64, 64)
+    wanted[:, :, :32] = torch.randn(2, 5, 32, 64, generator=torch.Generator().manual_seed(3))
+    wanted[:, :, 32:] = 0.01 * wanted[:, :, :32]
+    seen = wanted.clone()
+    seen[0, :, 32:] *= -1  # wrong where there is next to nothing
+    seen[1, :, :32] *= -1
+    faint, strong = likeness_distance(seen, wanted).tolist()
+    assert faint < 0.05
+    assert strong > 1.9
+
+
+def test_likeness_reaches_the_result_alone():
+    result = torch.rand(1, 3, 40, 40, requires_grad=True)
+    original = torch.rand(1, 3, 40, 40, requires_grad=True)
+    LikenessLoss()(result, original).backward()
+    assert original.grad is None
+    assert float(result.grad.abs().sum()) > 0

@@ -17,7 +17,7 @@ from .embedding import Embedding, EmbeddingLoss
 from .perceptual import PerceptualLoss, perceptual_distance
 from .projected import ProjectedDiscriminator
 from .regularisers import between, gradient_penalty, path_length_penalty, r1_penalty
-from .texture import TextureLoss, texture_distance
+from .texture import LikenessLoss, TextureLoss, likeness_distance, texture_distance
 
 __all__ = [
     "ADVERSARIAL",
@@ -25,6 +25,7 @@ __all__ = [
     "Embedding",
     "EmbeddingLoss",
     "Form",
+    "LikenessLoss",
     "Norm",
     "PerceptualLoss",
     "ProjectedDiscriminator",
@@ -39,6 +40,7 @@ __all__ = [
     "generator_hinge",
     "generator_nonsaturating",
     "gradient_penalty",
+    "likeness_distance",
     "mean_score",
     "mean_square",
     "path_length_penalty",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..images.planes import fine_structure, luma
@@ -86,3 +87,33 @@ class TextureLoss:
             wanted = fine_maps(target, self._backbone(target))
         distances = texture_distance(fine_maps(result, self._backbone(result)), wanted, result.shape[-1])
         return distances.pow(self._power).mean()
+
+
+def likeness_distance(seen: Tensor, wanted: Tensor) -> Tensor:
+    """(B,): 1 less the correlation of two maps (B, C, H, W) within each window, averaged over windows, the stronger in
+    `wanted` counting for more. 0 where one is a multiple of the other, however faint.
+    """
+    size = min(seen.shape[-1], WINDOW)
+    height, width = (side // size * size for side in seen.shape[-2:])
+
+    def sums(maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps[..., :height, :width].sum(1, keepdim=True), size) + 1e-8
+
+    theirs = sums(wanted.square())
+    alike = sums(seen * wanted) / (sums(seen.square()) * theirs).sqrt()
+    weights = theirs.sqrt()
+    return 1 - (alike * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3))
+
+
+class LikenessLoss:
+    """How little the derivatives of results are those of the originals, whatever their strength.
+
+    A distance of pixels is least where the result is as faint as it is uncertain; this one asks only that lines stand
+    where the original's do, and leaves to `TextureLoss` how strong they are.
+    """
+
+    def __call__(self, result: Tensor, target: Tensor) -> Tensor:
+        """Scalar loss of `result` (B, 3, S, S) in [-1, 1]; no gradient reaches `target`."""
+        with torch.no_grad():
+            wanted = derivatives(target)
+        return likeness_distance(derivatives(result), wanted).mean()

@@ -99,8 +99,9 @@ class LossRecipe:
     latent_norm: on how far a network's latents are from their mean (pSp).
     texture: weight of how differently result and original are textured to the frozen network of `[backbone]`
     (`losses.texture_distance`); texture_power: of each picture's distance, above 1 for less where little is lacking.
-    adversarial_share, perceptual_share, texture_share: that term's gradient at the picture is given this many times the
-    length of the content's, whatever its weight; 0: its weight decides.
+    likeness: on how little the lines of a result are the original's, however faint (`losses.likeness_distance`).
+    adversarial_share, perceptual_share, texture_share, likeness_share: that term's gradient at the picture is given
+    this many times the length of the content's, whatever its weight; 0: its weight decides.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
     independent_noise: whether the two inputs of a block of the prior get noise of their own.
     """
@@ -125,6 +126,8 @@ class LossRecipe:
     adversarial_share: float = 0.0
     perceptual_share: float = 0.0
     texture_share: float = 0.0
+    likeness: float = 0.0
+    likeness_share: float = 0.0
     gradient_penalty: float = 0.0
     drift: float = 0.0
     r1: float = 10.0
@@ -152,6 +155,8 @@ class LossRecipe:
             "adversarial_share",
             "perceptual_share",
             "texture_share",
+            "likeness",
+            "likeness_share",
             "gradient_penalty",
             "drift",
             "latent_norm",
@@ -187,7 +192,7 @@ class LossRecipe:
     @property
     def shares(self) -> dict[str, float]:
         """The lengths that terms' gradients are given beside the content's, by term; 0: its weight decides."""
-        return {term: getattr(self, f"{term}_share") for term in ("adversarial", "perceptual", "texture")}
+        return {term: getattr(self, f"{term}_share") for term in ("adversarial", "perceptual", "texture", "likeness")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..files import sweep
+from ..losses import LikenessLoss
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
 from ..measures.perceptual import DetectorFeatures, feature_distance
@@ -174,7 +175,7 @@ def embed_only(recipe: Recipe, out: Path, sources: Sources) -> dict[str, float]:
 
 
 def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict[str, tuple[float, PairLoss]]:
-    """The losses by frozen networks that the recipe weighs. Raises ConfigError where a network is not given."""
+    """The further losses that the recipe weighs. Raises ConfigError where a network is not given."""
     made: dict[str, tuple[float, PairLoss]] = {}
     losses = recipe.losses
     if losses.identity:
@@ -183,6 +184,8 @@ def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict
                 f"losses.identity is {losses.identity}; name its network's weights with --identity, or set it to 0"
             )
         made["identity"] = (losses.identity, identity_loss(sources.identity, device))
+    if losses.likeness:
+        made["likeness"] = (losses.likeness, LikenessLoss())
     return made | backbone_losses(recipe, sources.perceptual, device)
 
 
