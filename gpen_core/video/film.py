@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..background import Larger
+from ..contracts import larger_of
 from ..errors import InputError, PictureError
 from ..files import claimed, sweep
 from ..film_options import FilmOptions
@@ -74,11 +75,6 @@ def restore_film(
         settings["occluder"] = restorer.occluder_name
     if person is not None:
         settings["person"] = person.settings
-    size, said = restorer.model.config.in_size, tuple[str, ...]()
-    if not mark:
-        size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder)
-    if said:
-        settings["crop_size"] = size
     segments = Segments(output=target, settings=settings, report=None if report is None else Path(report))
     with claimed(target):
         for path in {target, segments.report or target}:
@@ -95,12 +91,15 @@ def restore_film(
         if info.ends_early:
             notes += (f"the film was cut short: {info.ends_early}",)
         carriage, more = choose_carriage(info, encoding, target, black_segment(info, encoding))
-        notes += more + said
+        notes += more
         with open_masks(masks, info) as mask_source:
-            frames: Frames = (
-                FrameMarking(restorer, options, film.smoothing)
-                if mark
-                else FrameRestoration(
+            frames: Frames
+            if mark:
+                frames = FrameMarking(restorer, options, film.smoothing)
+            else:
+                size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder)
+                notes += said
+                frames = FrameRestoration(
                     restorer,
                     options if larger is None else larger.options(options),
                     film.smoothing,
@@ -110,7 +109,6 @@ def restore_film(
                     person=person,
                     crop_size=size,
                 )
-            )
             work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress)
             return work.run(target, notes)
 
@@ -129,6 +127,10 @@ def _settings(
         raise InputError(f"masks of a film are given as {type(masks).__name__}; expected the path of a film or picture")
     card, config = restorer.model.card, restorer.model.config
     weights = getattr(restorer.model, "file", None)
+    # Which of a model's two networks a film meets is told by the film; the second one belongs to the settings.
+    second = larger_of(restorer.model)
+    files = [None if file is None else fingerprint(Path(file)) for file in getattr(restorer.model, "files", ())[1:]]
+    more = {} if second is None else {"larger": f"{second.in_size} {second.out_size}", "larger_weights": files}
     upscaler = None if larger is None or larger.upscaler is None else type(larger.upscaler.network).__name__
     return {
         "film": fingerprint(info.path),
@@ -143,4 +145,5 @@ def _settings(
         "from": film.start,
         "to": film.end,
         "allow_truncated": film.allow_truncated,
+        **more,
     }

@@ -298,7 +298,13 @@ class FrameRestoration:
             )
         more, figures = self.flicker.state()
         chosen = {"choice": self._choice.state()} if self._choice.chooses else {}
-        return {**tensors, **more}, {"tracker": values, "moments": moments, "flicker": figures, **chosen}
+        return {**tensors, **more}, {
+            "tracker": values,
+            "moments": moments,
+            "flicker": figures,
+            **chosen,
+            "crop_size": self._crop_size,
+        }
 
     def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Goes on from a `state`; nothing must have been pushed yet."""
@@ -324,3 +330,4 @@ class FrameRestoration:
         self._restored_blocks = self._done_blocks = 1
         self.flicker = Flicker.from_state(tensors, values["flicker"])
         self._choice.resume(values.get("choice", {}))
+        self._crop_size = values.get("crop_size", self._crop_size)
