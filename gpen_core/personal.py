@@ -8,17 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from .contracts import Detector
 from .data import Degradation
 from .errors import FaceError, GPENError, InputError, WeightsError
-from .faces.types import Detection
-from .files import replacing
 from .images import Picture, read_picture, write_picture
+from .images.planes import levels_of
 from .measures.identity import Identity
+from .measures.pairs import load
 from .measures.perceptual import DetectorFeatures, feature_distance
 from .measures.person import Person
 from .measures.significance import Difference, paired
@@ -36,7 +34,6 @@ FEWEST, SMALLEST = 3, 0.45
 _HELD_OUT = 5  # one photograph in so many, and at least one
 _DRAWS = 4  # of each damage, of each face held out
 _DAMAGES = ("balanced", "gpen-paper")
-_SURE = 0.05
 _MADE = "photographs.json"  # in a folder that may be replaced
 
 
@@ -94,18 +91,16 @@ def cut_faces(
 def _face_of(path: Path, restorer: FaceRestorer, size: int, person: Person | None, smallest: float) -> Picture:
     picture = read_picture(path)
     options = RestoreOptions(border="reflect")
-    found: Sequence[Detection] = restorer.detect(picture)
-    if person is not None and found:
-        crops = restorer.align(picture, found, options, size=size).crops
-        found = [face for face, crop in zip(found, crops, strict=True) if person.is_meant(crop[None])]
-    if len(found) != 1:
+    faces = restorer.align(picture, restorer.detect(picture), options, size=size)
+    if person is not None:
+        faces = faces.only([row for row, crop in enumerate(faces.crops) if person.is_meant(crop[None])])
+    if len(faces) != 1:
         several = "name the person's with --who" if person is None else "more than one is like the person"
-        raise FaceError(f"no face of the person in {path}" if not found else f"{len(found)} faces in it; {several}")
-    faces = restorer.align(picture, found, options, size=size)
-    if found[0].size < smallest * size:
-        raise FaceError(f"its face is {found[0].size:.0f} px large; {smallest * size:.0f} px are needed")
-    levels = (faces.crops[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return Picture(pixels=np.ascontiguousarray(levels))
+        raise FaceError(f"{len(faces)} faces in it; {several}" if len(faces) else f"no face of the person in {path}")
+    side = faces.detections[0].size
+    if side < smallest * size:
+        raise FaceError(f"its face is {side:.0f} px large; {smallest * size:.0f} px are needed")
+    return Picture(pixels=levels_of(faces.crops[0]))
 
 
 def recipe_for(start: Path, images: int | None = None) -> Recipe:
@@ -135,8 +130,7 @@ def judge(before: FaceRestorer, after: FaceRestorer, album: Album, distance: Dis
     """How much nearer the model of the person brings faces held out, each damaged eight times, to their originals."""
     figures: list[tuple[float, float]] = []
     for number, path in enumerate(sorted(album.held_out.glob("*.png"))):
-        pixels = read_picture(path).pixels
-        original = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].float() / 255
+        original = load(path).pixels
         for damage in _DAMAGES:
             for draw in range(_DRAWS):
                 shown = Degradation(damage).degrade(original, 1, [1000 * number + draw])
@@ -150,36 +144,3 @@ def restorer_of(model: Path, detector: Detector | None = None, *, device: str = 
     from .weights import load_model
 
     return FaceRestorer(load_model(model, device=device, precision="fp32"), detector)
-
-
-def conclude(folder: Path, measure: str, found: Difference, album: Album, *, keep: bool) -> bool:
-    """Whether `folder`/model.safetensors is written: where the model helps by more than chance, or to `keep` it anyway.
-
-    Says so on the terminal, and in `folder`/personal.json.
-    """
-    held_out = len(list(album.held_out.glob("*.png")))
-    verdict = {
-        "measure": measure,
-        "nearer_by": found.mean,
-        "interval": [found.low, found.high],
-        "p": found.p,
-        "faces": album.kept,
-        "held_out": held_out,
-        "left_out": {str(path): said for path, said in album.left_out.items()},
-    }
-    with replacing(folder / "personal.json") as temporary:
-        temporary.write_text(json.dumps(verdict, indent=1), encoding="utf-8")
-    helps = found.mean > 0 and found.p < _SURE
-    print(
-        f"learned from {album.kept - held_out} faces; on {held_out} held out its {measure} to the originals is "
-        f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'} (95 % from {found.low:.4f} to {found.high:.4f})"
-    )
-    result = folder / "model.safetensors"
-    if not (helps or keep):
-        result.unlink(missing_ok=True)
-        print("no model is written: the one that it started from serves this person as well; --keep writes it anyway")
-        return False
-    with replacing(result) as temporary:
-        shutil.copyfile(folder / "run" / result.name, temporary)
-    print(f"{result}{'' if helps else ', though it does not help'}")
-    return True

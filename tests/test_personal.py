@@ -140,12 +140,12 @@ def test_what_does_not_help_is_not_kept(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.safetensors").write_bytes(b"weights")
     made = tmp_path / "model.safetensors"
-    assert personal.conclude(tmp_path, "identity", differing(0.05), faces, keep=False)
+    assert verb.conclude(tmp_path, "identity", differing(0.05), faces, keep=False)
     assert made.read_bytes() == b"weights"
     for by in (-0.05, 0.0001):  # harm, and chance
-        assert not personal.conclude(tmp_path, "identity", differing(by), faces, keep=False)
+        assert not verb.conclude(tmp_path, "identity", differing(by), faces, keep=False)
         assert not made.exists()
-    assert personal.conclude(tmp_path, "identity", differing(-0.05), faces, keep=True)
+    assert verb.conclude(tmp_path, "identity", differing(-0.05), faces, keep=True)
     assert made.exists()
     verdict = json.loads((tmp_path / "personal.json").read_text())
     assert verdict["faces"] == 4

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .identity_arguments import add_person, read_identity, read_person
 from .train import train_visibly
+
+if TYPE_CHECKING:
+    from ..measures.significance import Difference
+    from ..personal import Album
+
+_SURE = 0.05  # p from which on a difference is chance
 
 NAME = "personal"
 HELP = (
@@ -64,4 +73,39 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     measure, distance = own.distance_by(identity)
     found = own.judge(plain, own.restorer_of(places.out / "model.safetensors", device=device), album, distance)
-    return 0 if own.conclude(out, measure, found, album, keep=arguments.keep) else 1
+    return 0 if conclude(out, measure, found, album, keep=arguments.keep) else 1
+
+
+def conclude(folder: Path, measure: str, found: Difference, album: Album, *, keep: bool) -> bool:
+    """Whether `folder`/model.safetensors is written: where the model helps by more than chance, or to `keep` it anyway.
+
+    Says so on the terminal, and in `folder`/personal.json.
+    """
+    from ..files import replacing
+
+    held_out = len(list(album.held_out.glob("*.png")))
+    verdict = {
+        "measure": measure,
+        "nearer_by": found.mean,
+        "interval": [found.low, found.high],
+        "p": found.p,
+        "faces": album.kept,
+        "held_out": held_out,
+        "left_out": {str(path): said for path, said in album.left_out.items()},
+    }
+    with replacing(folder / "personal.json") as temporary:
+        temporary.write_text(json.dumps(verdict, indent=1), encoding="utf-8")
+    helps = found.mean > 0 and found.p < _SURE
+    print(
+        f"learned from {album.kept - held_out} faces; on {held_out} held out its {measure} to the originals is "
+        f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'} (95 % from {found.low:.4f} to {found.high:.4f})"
+    )
+    result = folder / "model.safetensors"
+    if not (helps or keep):
+        result.unlink(missing_ok=True)
+        print("no model is written: the one that it started from serves this person as well; --keep writes it anyway")
+        return False
+    with replacing(result) as temporary:
+        shutil.copyfile(folder / "run" / result.name, temporary)
+    print(f"{result}{'' if helps else ', though it does not help'}")
+    return True

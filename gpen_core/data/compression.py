@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..images.planes import levels_of
 from .resample import with_border
 
 Backend = Literal["auto", "pillow", "torch"]
@@ -115,7 +116,7 @@ def _tables(quality: int) -> Tensor:
 
 
 def _through_pillow(picture: Tensor, codec: Codec) -> Tensor:
-    levels = (picture.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    levels = levels_of(picture.detach())
     if codec.offset:
         levels = np.pad(levels, ((codec.offset, 0), (codec.offset, 0), (0, 0)), "edge")
     buffer = io.BytesIO()

@@ -24,6 +24,12 @@ def planes_of(pixels: NDArray[Any]) -> Tensor:
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+def levels_of(planes: Tensor) -> NDArray[np.uint8]:
+    """(H, W, C) of 8 bits, of planes (C, H, W) in [0, 1]."""
+    levels: NDArray[np.uint8] = (planes.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    return levels
+
+
 def shrunk_planes(pixels: NDArray[Any], longest_side: int | None) -> Tensor:
     """(3, h, w) float32 in [0, 1], no side longer than `longest_side`, of `pixels` (H, W, 3).
 

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -17,7 +16,7 @@ from ..contracts import input_size_for
 from ..errors import InputError
 from ..files import replacing
 from ..images import Picture, write_picture
-from ..images.planes import resize
+from ..images.planes import levels_of, resize
 from ..restore import FaceRestorer
 from ..weights.load import load_model
 from .catalogue import better
@@ -89,7 +88,7 @@ def restore_folder(
             outputs = restorer(torch.cat(faces)) if alike else [restorer(face)[0] for face in faces]
             for (stem, _, face), output in zip(left, outputs, strict=True):
                 target = results / f"{stem}.png"
-                write_picture(Picture(pixels=_levels(output)), target, overwrite=True)
+                write_picture(Picture(pixels=levels_of(output)), target, overwrite=True)
                 kept.add([made_by, face.sha256, _hash(target)])
             if done is not None:
                 done(min(first + _AT_ONCE, len(paths)), len(paths))
@@ -109,7 +108,7 @@ def contact_sheet(path: Path, folders: Mapping[str, Path], stems: Sequence[str],
         held = pictures_in(folders[name])
         for row, stem in enumerate(stems):
             if stem in held:
-                face = _levels(resize(load(held[stem]).pixels, side)[0])
+                face = levels_of(resize(load(held[stem]).pixels, side)[0])
                 sheet.paste(Image.fromarray(face), (column * side, 20 + row * side))
     with replacing(path) as temporary:
         sheet.save(temporary, "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG", quality=92)
@@ -135,7 +134,3 @@ def markdown(sides: Sides) -> str:
             cells.append(f"**{shown}**" if best and side != "input" else shown)
         lines.append(f"| {side} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _levels(face: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return (face.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from ..data import Batch, Degradation, MappedFaces, Pictures
 from ..data.order import Order
 from ..files import replacing
+from ..images.planes import levels_of
 from ..measures.metrics import FIGURES
 from .step import Stepper
 
@@ -91,9 +91,8 @@ def _tiles(pictures: Tensor, rows: int) -> Tensor:
 
 def save_picture(picture: Tensor, path: Path) -> None:
     """picture: (3, H, W) in [0, 1], written as 8 bits under a temporary name first."""
-    levels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     with replacing(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(levels)).save(temporary, "PNG")
+        Image.fromarray(levels_of(picture)).save(temporary, "PNG")
 
 
 def summary(figures: Mapping[str, float]) -> str:
