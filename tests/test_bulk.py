@@ -19,9 +19,9 @@ from test_bulk_inputs import tar
 from training_runs import ROOT
 
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
-from gpen_core.bulk import Workers, collect_archive, restore_archive
+from gpen_core.bulk import Workers, collect_archive, restore_archive, run
 from gpen_core.bulk.tries import MOST, Tries, Watch
-from gpen_core.errors import ConfigError, InputError, MissingPackageError, PictureError
+from gpen_core.errors import ConfigError, GPENError, InputError, MissingPackageError, PictureError
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 HAS_ARROW = importlib.util.find_spec("pyarrow") is not None
@@ -47,7 +47,6 @@ def plain(archive: Path, tmp_path: Path) -> dict[str, bytes]:
 def in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The three stages one after the other in this process, in the place of Ray."""
     pytest.importorskip("pyarrow")
-    from gpen_core.bulk import run
     from gpen_core.bulk.stages import Networks, Reader, Writer, packed, unpacked
 
     def stages(todo, build, workers, options):
@@ -220,6 +219,17 @@ def test_a_picture_that_is_given_up_in_any_stage_is_a_row_that_says_so(archive, 
         assert f"{name} ended {MOST} processes, each while it was {stage}" in said[name]
     assert (summary.done, len(summary.failed)) == (3, 4)
     assert bulk([str(archive)], str(tmp_path / "out")).done == 3
+
+
+@pytest.mark.parametrize(("address", "remedy"), [("", "gpen restore"), ("127.0.0.1:1", "127.0.0.1:1; start a cluster")])
+def test_a_ray_that_does_not_start_is_told_in_a_line_with_a_remedy(monkeypatch, address, remedy):
+    def init(**options: object) -> None:
+        raise Exception("the node timed out")  # noqa: TRY002 (as Ray does)
+
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(run, "_ray_data", lambda: SimpleNamespace(is_initialized=lambda: False, init=init))
+    with pytest.raises(GPENError, match=f"the node timed out.*{remedy}"):
+        run._ray(Workers())
 
 
 @pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")

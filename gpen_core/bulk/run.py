@@ -155,13 +155,22 @@ def _ray_data() -> Any:
 def _ray(workers: Workers) -> Any:
     """Ray, joined to the cluster that RAY_ADDRESS names or started here with as many CPUs as the stages take.
 
-    Raises InputError where the workers would leave no CPU of a cluster for reading and writing.
+    Raises InputError where the workers would leave no CPU of a cluster for reading and writing, GPENError where Ray
+    does not start.
     """
     ray = _ray_data()
     wanted = workers.count * workers.cpus
     if not ray.is_initialized():
         here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": round(wanted + 0.5) + 2}
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, **here)
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, **here)
+        except Exception as error:  # Ray raises this very class where it cannot start
+            remedy = (
+                f"RAY_ADDRESS names {os.environ['RAY_ADDRESS']}; start a cluster there, or unset it to work here"
+                if not here
+                else "try again when the machine is less busy, or use gpen restore, which needs no Ray"
+            )
+            raise GPENError(f"Ray did not start ({in_words(error)}); {remedy}") from error
     left = ray.cluster_resources().get("CPU", 0.0) - wanted
     if 0 <= left < 2 * _TASK_CPUS:
         raise InputError(
