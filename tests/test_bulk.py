@@ -224,7 +224,7 @@ def test_a_picture_that_is_given_up_in_any_stage_is_a_row_that_says_so(archive, 
 @pytest.mark.parametrize(("address", "remedy"), [("", "gpen restore"), ("127.0.0.1:1", "127.0.0.1:1; start a cluster")])
 def test_a_ray_that_does_not_start_is_told_in_a_line_with_a_remedy(monkeypatch, address, remedy):
     def init(**options: object) -> None:
-        raise Exception("the node timed out")  # noqa: TRY002 (as Ray does)
+        raise Exception("the node timed out")
 
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr(run, "_ray_data", lambda: SimpleNamespace(is_initialized=lambda: False, init=init))
