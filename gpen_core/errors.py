@@ -11,6 +11,7 @@ GPENError                      anything that this package refuses or cannot do
 ├── HubError                       fetching and publishing
 │   └── HashMismatchError              a fetched file is not the one expected
 ├── TrainingError                  a recipe, data set or checkpoint
+│   └── ChangedRunError                a run that was begun otherwise
 ├── DeviceError, RuntimeError      a device or precision
 └── MissingPackageError, ImportError   an optional package
 """
@@ -74,6 +75,14 @@ class FaceError(GPENError, ValueError):
 
 class TrainingError(GPENError):
     """A recipe, data set or checkpoint that training cannot go on with."""
+
+
+class ChangedRunError(TrainingError):
+    """A run that was begun otherwise than it is to go on; `changed` says in what."""
+
+    def __init__(self, message: str, changed: str) -> None:
+        super().__init__(message)
+        self.changed = changed
 
 
 class DeviceError(GPENError, RuntimeError):

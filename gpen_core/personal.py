@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from torch import Tensor
 
@@ -31,7 +32,9 @@ from .weights.description import read_header
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 FEWEST, SMALLEST = 3, 0.45
-_HELD_OUT = 5  # one photograph in so many, and at least one
+#: Faces held out from which on five that all come nearer are more than chance (one in 32).
+JUDGES = 5
+_SHARE = 5  # one photograph in so many is held out
 _DRAWS = 4  # of each damage, of each face held out
 _DAMAGES = ("balanced", "gpen-paper")
 _MADE = "photographs.json"  # in a folder that may be replaced
@@ -82,10 +85,19 @@ def cut_faces(
     album = Album(train=folder / "train", held_out=folder / "held-out", kept=len(faces), left_out=left_out)
     for place in (album.train, album.held_out):
         place.mkdir()
+    aside = held_out(len(faces))
     for index, face in enumerate(faces):
-        place = album.held_out if index % _HELD_OUT == 1 else album.train
+        place = album.held_out if index in aside else album.train
         write_picture(face, place / f"{index:04}.png")
     return album
+
+
+def held_out(count: int) -> set[int]:
+    """Which of `count` faces are kept aside, evenly: one in five, and five at least where that leaves five to learn
+    from; one of fewer than five.
+    """
+    aside = max(1, count // _SHARE, JUDGES if count >= 2 * JUDGES else 0)
+    return {(2 * turn + 1) * count // (2 * aside) for turn in range(aside)}
 
 
 def _face_of(path: Path, restorer: FaceRestorer, size: int, person: Person | None, smallest: float) -> Picture:
@@ -105,13 +117,21 @@ def _face_of(path: Path, restorer: FaceRestorer, size: int, person: Person | Non
 
 def recipe_for(start: Path, images: int | None = None) -> Recipe:
     """The recipe `personal` for the network in `start`, which goes on for so many images; None: for as many as the
-    recipe says. Raises WeightsError for a file that does not say of itself what network it holds.
+    recipe says. Raises WeightsError for a file that does not say of itself what network it holds, InputError for one
+    that does not restore faces at the size it is given, or for less than one image.
     """
     header = read_header(start)
     if header.config is None or header.card is None:
         raise WeightsError(f"{start} does not describe itself; write it anew with `gpen convert`, then start from that")
+    if header.card.task != "restoration" or header.config.out_size != header.config.in_size:
+        raise InputError(
+            f"{start} is for {header.card.task}, {header.config.in_size} px to {header.config.out_size}; start from a "
+            "model that restores faces at the size it is given, as gpen-open-256"
+        )
     recipe = read_recipe("personal")
-    length = (images or recipe.run.max_images) + images_seen(header.card).get(recipe.stage, 0)
+    if images is not None and images < 1:
+        raise InputError(f"images is {images}; the model must be shown at least 1")
+    length = (recipe.run.max_images if images is None else images) + images_seen(header.card).get(recipe.stage, 0)
     return replace(
         recipe,
         network=NetworkRecipe.of(header.config, header.card.template),
@@ -127,15 +147,16 @@ def distance_by(identity: Identity | None) -> tuple[str, Distance]:
 
 
 def judge(before: FaceRestorer, after: FaceRestorer, album: Album, distance: Distance) -> Difference:
-    """How much nearer the model of the person brings faces held out, each damaged eight times, to their originals."""
+    """How much nearer the model of the person brings faces held out to their originals, each the mean of eight
+    damages: those of one face are no further witnesses.
+    """
     figures: list[tuple[float, float]] = []
     for number, path in enumerate(sorted(album.held_out.glob("*.png"))):
         original = load(path).pixels
-        for damage in _DAMAGES:
-            for draw in range(_DRAWS):
-                shown = Degradation(damage).degrade(original, 1, [1000 * number + draw])
-                first, second = (float(distance(one.run(shown), original)) for one in (before, after))
-                figures.append((first, second))
+        seeds = [1000 * number + draw for draw in range(_DRAWS)]
+        shown = [Degradation(damage).degrade(original, 1, [seed]) for damage in _DAMAGES for seed in seeds]
+        distances = [[float(distance(one.run(damaged), original)) for damaged in shown] for one in (before, after)]
+        figures.append((fmean(distances[0]), fmean(distances[1])))
     return paired([first for first, _ in figures], [second for _, second in figures])
 
 

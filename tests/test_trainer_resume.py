@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from training_runs import loop, make_faces, recipe, script_environment, silent, weights
 
-from gpen_core.errors import InputError, TrainingError
+from gpen_core.errors import ChangedRunError, InputError, TrainingError
+from gpen_core.trainer import Places, Sources, train
 from gpen_core.trainer import loop as loops
 from gpen_core.trainer.checkpoint import copy_checkpoint, list_checkpoints, read_checkpoint, write_checkpoint
 from gpen_core.trainer.history import history_lines
@@ -116,6 +118,20 @@ def test_going_on_otherwise_is_refused_unless_allowed_and_then_the_card_tells(ta
     assert line.startswith("From image 2 on: `")
     again = loop(recipe(**tables), faces, out)
     assert len(again.progress.history) == 1, "it is told once"
+
+
+def test_going_on_from_another_model_than_the_run_began_with_is_refused(tmp_path):
+    places = Places(data=make_faces(tmp_path / "faces"), out=tmp_path / "out")
+    for name in ("first", "other"):
+        alone = replace(places, out=tmp_path / name)
+        train(recipe(seed=len(name)), alone, Sources(), Limits(images=2), silent, device="cpu")
+    first, other = (Sources(generator=tmp_path / name / "model.safetensors") for name in ("first", "other"))
+    train(recipe(), places, first, Limits(images=4), silent, device="cpu")
+    with pytest.raises(ChangedRunError, match=r"generator: \w{12} there, \w{12} here") as told:
+        train(recipe(), places, other, Limits(images=6), silent, device="cpu")
+    assert told.value.changed.startswith("generator")
+    for sources in (first, Sources()):  # the same, or none where the checkpoint has all
+        train(recipe(), places, sources, Limits(images=6), silent, device="cpu")
 
 
 def test_going_on_drops_the_checkpoints_that_a_kill_kept_from_being_dropped(tmp_path):

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from ..measures.significance import Difference
     from ..personal import Album
 
-_SURE = 0.05  # p from which on a difference is chance
+_SURE = 0.05  # how often chance alone may look like help
+_RESULT, _VERDICT = "model.safetensors", "personal.json"
 
 NAME = "personal"
 HELP = (
-    "Fine-tune a model on photographs of one person (three or more, sharp), and judge it on those that it was not "
+    "Fine-tune a model on photographs of one person (ten or more, sharp), and judge it on those that it was not "
     "shown. It is written only where it brings them nearer to their originals than the model it started from."
 )
 EXAMPLE = "gpen personal mother/*.jpg -o mother-model && gpen restore old.jpg -o new.jpg --model mother-model"
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-minutes", type=float, metavar="N", help="end the training after N minutes, and judge")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, xpu")
     parser.add_argument("--fresh", action="store_true", help="begin again, as with other photographs than before")
-    parser.add_argument("--keep", action="store_true", help="write the model even where it does not help")
+    parser.add_argument("--keep", action="store_true", help="write the model where it does not help, or too few tell")
     add_person(parser, "judge by it", "photographs with several faces: learn this person's")
 
 
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 where the model helps or --keep was given, else 1."""
     from .. import personal as own
     from ..batch import collect
-    from ..errors import InputError
+    from ..errors import ChangedRunError, FaceError, InputError
     from ..options import RestoreOptions
     from ..trainer import Places, Sources
     from ..weights import load_detector
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     start, out = locate(arguments.model, kind="restorer").path, arguments.output
     if out.is_file():
         raise InputError(f"{out} is a file; -o names a folder")
+    if _is_foreign(out / _RESULT):
+        raise InputError(f"{out / _RESULT} is there already, and not from here; name another folder with -o")
     recipe = own.recipe_for(start, arguments.images)
     plain = own.restorer_of(start, load_detector(arguments.detector, device=arguments.device), device=arguments.device)
     identity = read_identity(arguments, plain, RestoreOptions())
@@ -63,11 +66,21 @@ def run(arguments: argparse.Namespace) -> int:
     album = own.cut_faces(photographs, plain, recipe.network.size, out / "faces", person)
     for path, said in album.left_out.items():
         print(f"{path}: left out; {said}")
+    if len(own.held_out(album.kept)) < own.JUDGES and not arguments.keep:
+        raise FaceError(
+            f"{album.kept} photographs can be learned from, and {2 * own.JUDGES} are needed to tell whether a model "
+            "helps; add some, or --keep writes it untold"
+        )
     places = Places(data=album.train, out=out / "run")
     minutes, device = arguments.max_minutes, arguments.device
-    _, stopped = train_visibly(
-        recipe, places, Sources(generator=start), minutes=minutes, device=device, fresh=arguments.fresh
-    )
+    try:
+        _, stopped = train_visibly(
+            recipe, places, Sources(generator=start), minutes=minutes, device=device, fresh=arguments.fresh
+        )
+    except ChangedRunError as error:
+        raise InputError(
+            f"{out} was begun otherwise ({error.changed}); --fresh begins again, or name another folder with -o"
+        ) from error
     if stopped:
         print(f"stopped; the same command goes on where it was, from {places.out}")
         return 1
@@ -79,33 +92,61 @@ def run(arguments: argparse.Namespace) -> int:
 def conclude(folder: Path, measure: str, found: Difference, album: Album, *, keep: bool) -> bool:
     """Whether `folder`/model.safetensors is written: where the model helps by more than chance, or to `keep` it anyway.
 
-    Says so on the terminal, and in `folder`/personal.json.
+    Says so on the terminal, and in `folder`/personal.json. What was written before stays where nothing new is.
     """
     from ..files import replacing
+    from ..personal import JUDGES
+    from ..weights.cache import sha256_of
 
     held_out = len(list(album.held_out.glob("*.png")))
+    told = held_out >= JUDGES
     verdict = {
         "measure": measure,
         "nearer_by": found.mean,
-        "interval": [found.low, found.high],
-        "p": found.p,
+        "interval": [found.low, found.high] if told else None,
+        "p": found.p if told else None,
         "faces": album.kept,
         "held_out": held_out,
         "left_out": {str(path): said for path, said in album.left_out.items()},
     }
-    with replacing(folder / "personal.json") as temporary:
-        temporary.write_text(json.dumps(verdict, indent=1), encoding="utf-8")
-    helps = found.mean > 0 and found.p < _SURE
+    # Of a test to both sides: help is to one.
+    helps = told and found.mean > 0 and found.p / 2 < _SURE
+    bounds = f" (95 % from {found.low:.4f} to {found.high:.4f})" if told else ""
     print(
         f"learned from {album.kept - held_out} faces; on {held_out} held out its {measure} to the originals is "
-        f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'} (95 % from {found.low:.4f} to {found.high:.4f})"
+        f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'}{bounds}"
     )
-    result = folder / "model.safetensors"
-    if not (helps or keep):
-        result.unlink(missing_ok=True)
-        print("no model is written: the one that it started from serves this person as well; --keep writes it anyway")
-        return False
-    with replacing(result) as temporary:
-        shutil.copyfile(folder / "run" / result.name, temporary)
-    print(f"{result}{'' if helps else ', though it does not help'}")
-    return True
+    result = folder / _RESULT
+    written = helps or keep
+    if written:
+        with replacing(result) as temporary:
+            shutil.copyfile(folder / "run" / result.name, temporary)
+        print(f"{result}{'' if helps else ', though it does not help' if told else ', though too few tell of it'}")
+    else:
+        before = "; the one from before stays" if result.exists() else ""
+        print(
+            "no model is written: the one that it started from serves this person as well; --keep writes it anyway"
+            + before
+        )
+    digest = sha256_of(folder / "run" / result.name) if written else _written(folder)
+    with replacing(folder / _VERDICT) as temporary:
+        temporary.write_text(json.dumps({**verdict, "helps": helps, "model": digest}, indent=1), encoding="utf-8")
+    return written
+
+
+def _is_foreign(model: Path) -> bool:
+    """Whether there is a model that this command neither told of in its verdict, nor was about to."""
+    from ..weights.cache import sha256_of
+
+    trained = model.parent / "run" / model.name
+    known = {_written(model.parent), sha256_of(trained) if trained.is_file() else None}
+    return model.is_file() and sha256_of(model) not in known
+
+
+def _written(folder: Path) -> str | None:
+    """The hash of the model that this command wrote into `folder`."""
+    try:
+        found: str | None = json.loads((folder / _VERDICT).read_text(encoding="utf-8")).get("model")
+    except (OSError, ValueError):
+        return None
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import TrainingError
+from ..errors import ChangedRunError, TrainingError
 from .progress import Progress
 from .recipe import Recipe
 
@@ -23,13 +23,23 @@ Changes = dict[str, tuple[Any, Any]]
 
 
 def go_on(
-    where: str, before: Recipe, now: Recipe, progress: Progress, *, faces: str, ranks: int, allow_changed: bool
+    where: str,
+    before: Recipe,
+    now: Recipe,
+    progress: Progress,
+    *,
+    faces: str,
+    sources: Mapping[str, str],
+    ranks: int,
+    allow_changed: bool,
 ) -> None:
     """Writes into `progress` what has changed since its checkpoint.
 
-    faces: fingerprint of the training faces; ranks: how many processes there are.
-    Raises TrainingError for another network or stage, and, unless they are allowed, for another seed, task, loss,
-    damage, size of a step or set of faces: the finished card would tell of a run that never was.
+    faces: fingerprint of the training faces; sources: hashes of the files to start from, those that are named again;
+    ranks: how many processes there are.
+    Raises TrainingError for another network or stage, and, unless they are allowed, ChangedRunError for another seed,
+    task, loss, damage, size of a step, set of faces or file that it began from: the finished card would tell of a run
+    that never was.
     """
     if other := _differing(_identity(before), _identity(now)):
         raise TrainingError(f"{where} is of another run ({_shown(other)}); use its recipe, another --out, or --fresh")
@@ -38,13 +48,16 @@ def go_on(
     asked = {key: pair for key, pair in found.items() if _under(key, _ASKED) or not _under(key, (*_FREE, *_TOLD))}
     if progress.faces and progress.faces != faces:
         asked["faces"] = (progress.faces, faces)
+    known = {name: digest for name, digest in progress.sources.items() if name in sources}
+    asked |= _differing(known, {name: sources[name] for name in known})
     batches = before.data.batch * before.data.accumulate, now.data.batch * now.data.accumulate
     if batches[0] != batches[1]:
         asked["data.batch × data.accumulate"] = batches
     if asked and not allow_changed:
-        raise TrainingError(
+        raise ChangedRunError(
             f"{where} was trained otherwise ({_shown(asked)}); go on as before, or say --allow-changed, "
-            "and the card tells what was changed when; another --out or --fresh begins anew"
+            "and the card tells what was changed when; another --out or --fresh begins anew",
+            _shown(asked),
         )
     if asked or noted:
         changed = {key: list(pair) for key, pair in {**asked, **noted}.items()}

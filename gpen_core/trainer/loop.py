@@ -72,8 +72,9 @@ class Loop:
         """How far the run has come."""
         return self.stepper.progress
 
-    def resume(self, *, allow_changed: bool = False) -> bool:
-        """Goes on from the last checkpoint; False where there is none.
+    def resume(self, *, allow_changed: bool = False, sources: Mapping[str, str] | None = None) -> bool:
+        """Goes on from the last checkpoint; False where there is none. sources: hashes of the files that a new run
+        would start from.
 
         Raises TrainingError for one of another run, and, unless `allow_changed`, for one that was trained otherwise.
         """
@@ -88,6 +89,7 @@ class Loop:
             self.recipe,
             progress,
             faces=self.feed.fingerprint,
+            sources=sources or {},
             ranks=stepper.processes.num_processes,
             allow_changed=allow_changed,
         )

@@ -21,7 +21,8 @@ class Progress:
     adjusted.
     best, best_by: the best score so far and the figure it is of. step_images: pictures of a step over all processes.
     inherited: images that the weights had seen before this run, by what. faces: fingerprint of the training faces.
-    history: what was changed on the way, and after how many images.
+    sources: hashes of the files it began from, by what they are. history: what was changed on the way, and after how
+    many images.
     """
 
     stage: str
@@ -41,6 +42,7 @@ class Progress:
     step_images: int = 0
     inherited: dict[str, Any] = field(default_factory=dict)
     faces: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:

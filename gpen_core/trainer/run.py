@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
 from ..measures.perceptual import DetectorFeatures, feature_distance
 from ..weights import GPEN
+from ..weights.cache import sha256_of
 from ..weights.description import Header, encode
 from ..weights.tensors import save_tensors
 from .backbones import backbone_losses, projected_discriminator
@@ -56,6 +57,11 @@ class Sources:
     smaller_discriminator: Path | None = None
     identity: Path | None = None
     perceptual: Path | None = None
+
+    def digests(self) -> dict[str, str]:
+        """The beginning of each named file's SHA-256; of those only that are there."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: sha256_of(path)[:12] for name, path in named.items() if path is not None and path.is_file()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +128,10 @@ def train(
         measures = extra_measures(recipe, sources) if stage.paired else {}
         validation = Validation(judged, degradation, recipe.run.validation_pictures, measures=measures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
-    if not loop.resume(allow_changed=allow_changed):
+    files = sources.digests()
+    if not loop.resume(allow_changed=allow_changed, sources=files):
         begin(stepper, facts)
+        stepper.progress.sources = files
     loop.run(limits, report)
     return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
 
