@@ -15,6 +15,7 @@ from gpen_core.errors import ConfigError, InputError
 from gpen_core.losses import (
     EmbeddingLoss,
     content,
+    damage_weights,
     discriminator_logistic,
     emphasise,
     feature_matching,
@@ -116,6 +117,18 @@ def test_content_norms_are_what_their_names_say():
     assert float(content(a, b, "smooth_l1")) == pytest.approx((0.125 + 2.5) / 2)
     with pytest.raises(ConfigError, match="norm is 'l3'"):
         content(a, b, "l3")  # type: ignore[arg-type]
+
+
+def test_a_content_relative_to_the_damage_asks_as_much_of_mild_as_of_severe():
+    clean = torch.zeros(2, 3, 8, 8)
+    damaged = torch.stack([clean[0] + 0.04, clean[1] - 0.4])
+    weights = damage_weights(damaged, clean)
+    assert weights.tolist() == pytest.approx([1 / 0.05, 1 / 0.41])
+    assert damage_weights(damaged[..., ::2, ::2], clean).tolist() == pytest.approx(weights.tolist())
+    assert float(content(damaged, clean)) == pytest.approx(0.22)
+    assert float(content(damaged, clean, "l1", weights)) == pytest.approx((0.04 * 20 + 0.4 / 0.41) / (20 + 1 / 0.41))
+    (slope,) = torch.autograd.grad(content(result := damaged.clone().requires_grad_(), clean, "l1", weights), result)
+    assert float(slope[0].norm() / slope[1].norm()) == pytest.approx(0.41 / 0.05, rel=1e-4)
 
 
 class Colours(nn.Module):

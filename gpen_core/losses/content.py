@@ -15,8 +15,16 @@ Norm = Literal["l1", "smooth_l1", "l2"]
 Reduction = Literal["mean", "sum"]
 
 
-def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
-    """Scalar mean distance of two pictures of one shape; "l2" is the squared difference, "smooth_l1" turns at 1."""
+_SLIGHTEST = 0.01  # damage, in pictures of [-1, 1]: less counts as this much
+
+
+def content(result: Tensor, target: Tensor, norm: Norm = "l1", weights: Tensor | None = None) -> Tensor:
+    """Scalar mean distance of two batches of pictures of one shape; "l2" is the squared difference, "smooth_l1" turns
+    at 1. weights (B,): of the pictures in the mean; None: all alike.
+    """
+    if weights is not None:
+        parts = [content(r, t, norm) for r, t in zip(result, target, strict=True)]
+        return (torch.stack(parts) * weights).sum() / weights.sum()
     if result.shape != target.shape:
         raise InputError(f"result is {tuple(result.shape)} and target {tuple(target.shape)}; they must have one shape")
     if norm == "l1":
@@ -26,6 +34,14 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1") -> Tensor:
     if norm == "l2":
         return F.mse_loss(result, target)
     raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
+
+
+def damage_weights(damaged: Tensor, target: Tensor) -> Tensor:
+    """(B,): one over how far damage took each picture (B, 3, H, W), in [-1, 1], from its original, which may be larger:
+    a distance so weighted is what is left of the damage, and little of a mild one counts as much as of a severe one.
+    """
+    seen = damaged if damaged.shape == target.shape else F.interpolate(damaged, target.shape[-2:], mode="bilinear")
+    return 1 / ((seen - target).abs().flatten(1).mean(1) + _SLIGHTEST)
 
 
 def feature_matching(

@@ -86,6 +86,8 @@ class LossRecipe:
     """Weights of the losses (0: left out) and the two lazy regularisers with their intervals in steps.
 
     adversarial_from: images that must have been seen before the discriminator starts; until then content alone trains.
+    content_relative: whether a picture's content counts by how little was damaged (`losses.damage_weights`), so that
+    mild damage keeps its PSNR; False as in the paper.
     fine: weight of the content distance between the fine structures (of 5×5 pixels) alone; 0 as in the paper.
     emphasis: how much stronger the discriminator is shown the fine structure of all pictures (`losses.emphasise`); 0 as
     in the paper.
@@ -109,6 +111,7 @@ class LossRecipe:
     adversarial: float = 1.0
     content: float = 1.0
     content_norm: Norm = "l1"
+    content_relative: bool = False
     feature_matching: float = 0.02
     feature_norm: Norm = "l1"
     feature_reduction: Reduction = "sum"

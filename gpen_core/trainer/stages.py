@@ -20,6 +20,7 @@ from ..losses import (
     ADVERSARIAL,
     ProjectedDiscriminator,
     content,
+    damage_weights,
     emphasise,
     feature_matching,
 )
@@ -222,7 +223,8 @@ class FinetuneStage(Stage):
         """L_A + α L_C + β L_F, and the extras. Augmented pictures meet the adversarial loss only, never the pairs."""
         weights, terms = self.losses, {}
         if weights.content:
-            terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm)
+            by = damage_weights(batch.damaged, batch.clean) if weights.content_relative else None
+            terms["content"] = weights.content * content(fake, batch.clean, weights.content_norm, by)
         if weights.fine:
             distance = content(fine_structure(fake, 5), fine_structure(batch.clean, 5), weights.content_norm)
             terms["fine"] = weights.fine * distance
