@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..gpen_core.errors import InputError
+from ..gpen_core.faces.types import Detection
 from ..gpen_core.options import Selection
 from . import pictures
 from .adapter import Progress, io, schema
 from .find import find_faces
 from .model import FaceModel
 from .regions import cropped, ellipse_mask, uncropped
-from .segs import Segments, mask_of, segs_of
+from .segs import Segments, box_mask, segs_of
 from .wires import BBoxDetector, Faces, GPENFaces, GPENModel, Segs
 
 ELLIPSE, BOX = "ellipse", "box"
@@ -57,8 +59,9 @@ class FacesToSegs(io.ComfyNode):
         if len(images) != 1:
             raise InputError(f"SEGS are of one picture, the image holds {len(images)}; give them one at a time")
         found = list(faces.frames[0])
-        masks: list[Tensor | None] = [None] * len(found)
-        if mask_kind == ELLIPSE and found:
+        if mask_kind == BOX or not found:
+            masks = [box_mask(face, *faces.picture_size) for face in found]
+        else:
             crops = cropped(gpen_model, pictures.frame_at(images, 0), found)
             size = crops.crops.shape[-1]
             masks = [uncropped(ellipse_mask(size), affine, size, faces.picture_size) for affine in crops.affines]
@@ -86,19 +89,26 @@ class FaceDetectorProvider:
         the result (`post_detection`).
         """
         images = pictures.check_images(image)
-        self._model.prepare(network=False, detector=True, frame_pixels=int(images.shape[1] * images.shape[2]))
-        selection = Selection(threshold=threshold, min_size=float(drop_size))
-        (found,) = find_faces(self._model, images[:1], selection, Progress(1))
-        segs = segs_of(
-            pictures.picture_at(images, 0), found, [None] * len(found), crop_factor=crop_factor, dilation=dilation
-        )
+        found, masks = self._found(images, threshold, dilation, drop_size)
+        segs = segs_of(pictures.picture_at(images, 0), found, masks, crop_factor=crop_factor)
         after = getattr(detailer_hook, "post_detection", None)
         return segs if after is None else after(segs)
 
     def detect_combined(self, image: Tensor, threshold: float, dilation: int) -> Tensor:
-        """(H, W): one mask of all faces."""
-        (height, width), regions = self.detect(image, threshold, dilation, 1.0)
-        return mask_of(regions, height, width)
+        """(H, W): one mask of all faces, each grown by `dilation` pixels."""
+        images = pictures.check_images(image)
+        _, masks = self._found(images, threshold, dilation, 1)
+        return torch.stack([torch.zeros(images.shape[1:3]), *masks]).amax(0)
+
+    def _found(
+        self, images: Tensor, threshold: float, dilation: int, drop_size: int
+    ) -> tuple[list[Detection], list[Tensor]]:
+        """The faces of the first picture, and for each a mask (H, W) of its grown box."""
+        height, width = (int(n) for n in images.shape[1:3])
+        self._model.prepare(network=False, detector=True, frame_pixels=height * width)
+        selection = Selection(threshold=threshold, min_size=float(drop_size))
+        (found,) = find_faces(self._model, images[:1], selection, Progress(1))
+        return found, [box_mask(face, height, width, dilation=dilation) for face in found]
 
     def setAux(self, label: Any) -> None:
         """Nothing: other detectors look for a label, this one finds faces only."""

@@ -86,15 +86,14 @@ def mask_of(regions: Sequence[Any], height: int, width: int) -> Tensor:
 def segs_of(
     picture: Tensor,
     faces: Sequence[Detection],
-    masks: Sequence[Tensor | None],
+    masks: Sequence[Tensor],
     *,
     crop_factor: float,
-    dilation: int = 0,
 ) -> Segments:
     """SEGS of these faces in `picture` (3, H, W).
 
-    masks: of the whole picture (H, W), or None for the face's box. crop_factor: side of the crop over side of the box.
-    dilation: pixels by which a box's mask grows on every side (shrinks, if negative).
+    masks: of the whole picture (H, W); what of them lies beside the crop is cut off. crop_factor: side of the crop over
+    side of the box.
     """
     height, width = picture.shape[-2:]
     regions = []
@@ -102,10 +101,6 @@ def segs_of(
         x1, y1, x2, y2 = (float(v) for v in face.box)
         region = _crop_region((x1, y1, x2, y2), crop_factor, height, width)
         left, top, right, bottom = region
-        if mask is None:
-            mask = torch.zeros(height, width)
-            rows = slice(max(round(y1) - dilation, 0), max(round(y2) + dilation, 0))
-            mask[rows, max(round(x1) - dilation, 0) : max(round(x2) + dilation, 0)] = 1.0
         regions.append(
             Segment(
                 cropped_image=picture[:, top:bottom, left:right].movedim(0, -1)[None].clone(),
@@ -117,6 +112,15 @@ def segs_of(
             )
         )
     return (height, width), regions
+
+
+def box_mask(face: Detection, height: int, width: int, *, dilation: int = 0) -> Tensor:
+    """(height, width): 1 in the face's box, which grows by `dilation` pixels on every side (shrinks, if negative)."""
+    mask = torch.zeros(height, width)
+    left, top = (max(round(float(v)) - dilation, 0) for v in face.box[:2])
+    right, bottom = (max(round(float(v)) + dilation, 0) for v in face.box[2:])
+    mask[top:bottom, left:right] = 1.0
+    return mask
 
 
 def _crop_region(box: Box, factor: float, height: int, width: int) -> list[int]:

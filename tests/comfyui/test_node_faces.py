@@ -88,6 +88,19 @@ def test_the_bbox_detector_answers_as_the_impact_pack_asks(pack: Pack) -> None:
     assert float(detector.detect_combined(photograph(), 0.5, 0).sum()) == 3600
 
 
+@pytest.mark.parametrize(("dilation", "side"), [(0, 60), (10, 80), (-5, 50), (-40, 0)])
+def test_the_combined_mask_grows_and_shrinks_as_the_impact_pack_asks(pack: Pack, dilation: int, side: int) -> None:
+    detector = pack.run("GPEN_BBoxDetector", gpen_model=stand_in_model(pack))[0]
+    mask = detector.detect_combined(photograph(), 0.5, dilation)
+    assert mask.shape == (HEIGHT, WIDTH)
+    assert float(mask.sum()) == side**2
+
+
+def test_without_a_face_the_combined_mask_is_empty(pack: Pack) -> None:
+    detector = pack.run("GPEN_BBoxDetector", gpen_model=stand_in_model(pack))[0]
+    assert torch.equal(detector.detect_combined(torch.zeros(1, 8, 9, 3), 0.5, 4), torch.zeros(8, 9))
+
+
 def test_face_mask_covers_the_chosen_regions(pack: Pack) -> None:
     model, image = stand_in_model(pack, parser=True), photograph()
     faces = detected(pack, model, image)

@@ -147,7 +147,8 @@ def a_face(pack: Pack) -> object:
 def test_segs_go_out_and_come_back(pack: Pack) -> None:
     segs = pack.module("nodes.segs")
     picture = picture_batch(1, 40, 30)[0].movedim(-1, 0)
-    out = segs.segs_of(picture, [a_face(pack)], [None], crop_factor=1.5)
+    face = a_face(pack)
+    out = segs.segs_of(picture, [face], [segs.box_mask(face, 40, 30)], crop_factor=1.5)
     (height, width), (region,) = out
     assert (height, width) == (40, 30)
     x1, y1, x2, y2 = region.crop_region
