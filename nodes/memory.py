@@ -31,6 +31,8 @@ class Memory:
 
     def put(self, key: bytes, answer: Any) -> None:
         """Keeps an answer."""
+        if key in self._answers:
+            self._taken -= _bytes(self._answers.pop(key))
         self._answers[key] = answer
         self._taken += _bytes(answer)
         while self._taken > self._room and self._answers:
@@ -53,13 +55,14 @@ class Remembering:
     def __call__(self, inputs: Tensor) -> Any:
         """What the part gives for `inputs` (B, …)."""
         keys = [_key(one) for one in inputs]
-        answers = [self._memory.get(key) for key in keys]
-        unknown = [index for index, answer in enumerate(answers) if answer is None]
+        known = {key: self._memory.get(key) for key in keys}
+        unknown = {key: keys.index(key) for key, answer in known.items() if answer is None}
         if unknown:
-            given = self._part(inputs if len(unknown) == len(keys) else inputs[unknown])
-            for index, answer in zip(unknown, given, strict=True):
-                answers[index] = answer
-                self._memory.put(keys[index], answer.clone() if isinstance(answer, Tensor) else answer)
+            given = self._part(inputs if len(unknown) == len(keys) else inputs[list(unknown.values())])
+            for key, answer in zip(unknown, given, strict=True):
+                known[key] = answer
+                self._memory.put(key, answer.clone() if isinstance(answer, Tensor) else answer)
+        answers = [known[key] for key in keys]
         return torch.stack(answers) if isinstance(answers[0], Tensor) else answers
 
 

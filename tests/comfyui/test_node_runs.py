@@ -113,3 +113,22 @@ def test_a_moved_slider_mixes_what_was_made_and_everything_else_makes_it_anew(
         before = len(made)
         run(model, visibility=0.5, **change)
         assert len(made) == before + 1, change
+
+
+def test_a_picture_that_comes_twice_is_asked_for_once_and_counted_once(pack: Pack) -> None:
+    memory = pack.module("nodes.memory")
+    kept, asked = memory.Memory(room=100), []
+
+    def network(crops: torch.Tensor) -> torch.Tensor:
+        asked.append(len(crops))
+        return crops + 1
+
+    remembering = memory.Remembering(network, kept)
+    one, other = torch.zeros(3, 2, 2), torch.ones(3, 2, 2)
+    for _ in range(3):
+        given = torch.stack((one, other, one))
+        assert torch.equal(remembering(given), given + 1)
+    assert asked == [2]
+    for _ in range(5):
+        kept.put(b"same", one)
+        assert kept.get(b"same") is one
