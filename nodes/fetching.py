@@ -76,27 +76,34 @@ def _check_network(entry: ZooEntry) -> None:
 
     if constants.HF_HUB_OFFLINE:
         raise HubError(f"{entry.name} is not on this machine, and HF_HUB_OFFLINE is set")
-    hosts = list(
-        dict.fromkeys(
-            urlsplit(constants.ENDPOINT if isinstance(place, HubPlace) else place.url).netloc for place in entry.places
-        )
-    )
-    if getproxies() or not hosts:
+    urls = (constants.ENDPOINT if isinstance(place, HubPlace) else place.url for place in entry.places)
+    servers = list(dict.fromkeys(server for server in map(_server, urls) if server is not None))
+    if getproxies() or not servers:
         return
     answered = threading.Event()
-    for host in hosts:
-        threading.Thread(target=_knock, args=(host, answered), daemon=True).start()
+    for server in servers:
+        threading.Thread(target=_knock, args=(server, answered), daemon=True).start()
     began = time.monotonic()
     while not answered.wait(_LOOK):
         adapter.stop_if_cancelled()
         if time.monotonic() - began > _REACHED:
-            raise HubError(f"{entry.name} cannot be fetched: no network ({', '.join(hosts)} cannot be reached)")
+            hosts = ", ".join(host for host, _ in servers)
+            raise HubError(f"{entry.name} cannot be fetched: no network ({hosts} cannot be reached)")
 
 
-def _knock(host: str, answered: threading.Event) -> None:
-    name, _, port = host.partition(":")
+def _server(url: str) -> tuple[str, int] | None:
+    """Host and port; None where the address names none: the download says so."""
     try:
-        socket.create_connection((name, int(port or 443)), timeout=_REACHED).close()
+        parts = urlsplit(url)
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+    except ValueError:
+        return None
+    return None if parts.hostname is None else (parts.hostname, port)
+
+
+def _knock(server: tuple[str, int], answered: threading.Event) -> None:
+    try:
+        socket.create_connection(server, timeout=_REACHED).close()
     except OSError:
         return
     answered.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,42 @@ def test_cancel_ends_a_download_between_two_chunks(pack: Pack, monkeypatch: pyte
             break
         time.sleep(0.02)
     assert ended
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("http://mirror.local", ("mirror.local", 80)),
+        ("https://mirror.local", ("mirror.local", 443)),
+        ("http://mirror.local:8080/hub", ("mirror.local", 8080)),
+        ("https://someone:secret@[::1]:8443", ("::1", 8443)),
+    ],
+)
+def test_the_port_that_is_knocked_at_is_the_addresss_own_or_its_schemes(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, endpoint: str, expected: tuple[str, int]
+) -> None:
+    fetching, asked = pack.module("nodes.fetching"), []
+
+    class Connection:
+        def close(self) -> None:
+            pass
+
+    def connect(address: tuple[str, int], timeout: float) -> Connection:
+        asked.append(address)
+        return Connection()
+
+    place = pack.module("gpen_core.weights.entry").HubPlace(repo="me/model", path="model.safetensors")
+    monkeypatch.setattr(fetching.socket, "create_connection", connect)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    fetching._check_network(replace(entry(pack), places=(place,)))
+    assert asked == [expected]
+
+
+def test_an_address_that_names_no_server_is_left_to_the_download(pack: Pack) -> None:
+    fetching = pack.module("nodes.fetching")
+    assert [fetching._server(url) for url in ("mirror.local", "http://mirror:port", "http://[")] == [None] * 3
 
 
 def test_without_a_network_a_node_says_so_within_seconds_in_one_line(
