@@ -149,8 +149,7 @@ def restore_images(
     restorer = prepared_restorer(gpen_model, settings.masking, detector=given.detector, images=images)
     progress = Progress(2 * len(images))
     each = find_faces(gpen_model, images, settings.selection, progress, given)
-    found: list[list[Detection]] = []
-    faces = _noted((chosen(faces) for faces in each), found)
+    faces = (chosen(faces) for faces in each)
     frames = (pictures.frame_at(images, index) for index in range(len(images)))
     if enlarge is not None:
         results = _enlarged(restorer, images, faces, settings, enlarge)
@@ -160,10 +159,8 @@ def restore_images(
     else:
         results = _beside(images, restorer.restore_many(frames, settings, detections=faces, progress=progress.share))
     scale = 1 if enlarge is None else enlarge.scale
-    done = _collected(results, images, restorer, scale=scale, limit=limit, progress=progress)
+    made = _collected(results, images, restorer, scale=scale, limit=limit, progress=progress)
     trim_heap()
-    placed = [[face.scaled(scale, scale) for face in faces] for faces in found]
-    made = (*done, boxes_out(placed), sum(len(faces) for faces in found))
     if kept:
         gpen_model.latest.put(*asked, made)
         made = _mixed(images, made, strength)
@@ -198,13 +195,6 @@ def prepared_restorer(model: FaceModel, masking: Masking, *, detector: bool, ima
         None if parser is None else model.asked("parser", pictures=len(images)),
         occluder=model.asked("occluder", pictures=len(images)) if masking.occlusion else None,
     )
-
-
-def _noted(frames: Iterable[list[Detection]], into: list[list[Detection]]) -> Iterator[list[Detection]]:
-    """`frames`, each kept in `into` as it goes by."""
-    for faces in frames:
-        into.append(faces)
-        yield faces
 
 
 def _beside(
@@ -244,35 +234,39 @@ def _collected(
     scale: int,
     limit: Sequence[Tensor] | None,
     progress: Progress,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pictures, masks, crops before and crops after.
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Any, int]:
+    """Pictures, masks, crops before and crops after, boxes and count; of faces that were left alone, nothing.
 
     limit: (H, W) for each picture, how much of it may change.
     """
     count, height, width = len(images), int(images.shape[1]) * scale, int(images.shape[2]) * scale
     out = pictures.Results(count, height, width, alpha=pictures.alpha_of(images))
     before, after = pictures.Crops(count), pictures.Crops(count)
+    restored: list[list[Detection]] = []
     for index, (base, result) in enumerate(results):
         pixels = result.decoded.pixels
         picture = torch.from_numpy(pixels)
-        out.cover(index, result.faces)
-        if limit is not None and result.faces:
+        changed = [face for face in result.faces if face.strength > 0]
+        restored.append([face.detection for face in changed])
+        out.cover(index, changed)
+        if limit is not None and changed:
             share = pictures.mask_at(limit[index][None], 0, height, width)
             picture = torch.lerp(torch.from_numpy(base), picture, share[..., None])
             out.masks[index].mul_(share.to(out.masks))
         out.put(index, picture)
-        crops = [(face.crop, face.restored) for face in result.faces]
+        crops = [(face.crop, face.restored) for face in changed]
         if any(crop is None for crop, _ in crops):
             # Faces averaged over frames are kept nowhere but in the result.
-            faces = [face.detection for face in result.faces]
-            crops = list(zip(restorer.align(base, faces).crops, restorer.align(pixels, faces).crops, strict=True))
-        for crop, restored in crops:
-            if crop is not None and restored is not None:
+            both = (restorer.align(pixels_of, restored[-1]).crops for pixels_of in (base, pixels))
+            crops = list(zip(*both, strict=True))
+        for crop, made in crops:
+            if crop is not None and made is not None:
                 before.add(crop)
-                after.add(restored)
+                after.add(made)
         progress.step(picture=picture)
     first = pictures.picture_at(images, 0)
-    return out.images, out.masks, before.images_or(first), after.images_or(first)
+    crops_out = before.images_or(first), after.images_or(first)
+    return out.images, out.masks, *crops_out, boxes_out(restored), sum(len(faces) for faces in restored)
 
 
 def _limits(images: Tensor, mask: Tensor | None, segs: Any) -> list[Tensor] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from face_stand_ins import detected, photograph, stand_in_model
+from face_stand_ins import detected, face_at, photograph, stand_in_model
 from fake_comfyui import Interrupted
 from nodes_under_test import Pack
 
@@ -132,3 +132,27 @@ def test_a_picture_that_comes_twice_is_asked_for_once_and_counted_once(pack: Pac
     for _ in range(5):
         kept.put(b"same", one)
         assert kept.get(b"same") is one
+
+
+@pytest.mark.parametrize("smoothing", [False, True])
+def test_boxes_crops_and_count_are_of_the_faces_that_were_restored(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, smoothing: bool
+) -> None:
+    def darkness(crops: torch.Tensor) -> torch.Tensor:
+        return (crops.mean((1, 2, 3)) < 0.5).float()
+
+    for module in ("gpen_core.restore.paste", "gpen_core.video.choice"):
+        monkeypatch.setattr(pack.module(module), "damage", darkness)
+    image = photograph(2, seed=3) * 0.1 + 0.8
+    image[:, :, 90:] -= 0.7
+    image[1] = 0.9
+    faces = [face_at(pack, 20, 40, 40), face_at(pack, 115, 40, 40)]
+    model = stand_in_model(pack, faces=faces, gain=0.5)
+    values = {"gpen_model": model, "image": image, "temporal_smoothing": smoothing}
+    result, mask, before, after, boxes, count = pack.run("GPEN_RestoreFaces", **values, only_damaged=True)
+    assert [[box["x"] for box in frame] for frame in boxes] == [[115], []]
+    assert (count, len(before), len(after)) == (1, 1, 1)
+    assert float(before.mean()) < 0.3
+    assert not bool(mask[:, :, :90].any())
+    assert torch.equal(result[:, :, :90], image[:, :, :90])
+    assert pack.run("GPEN_RestoreFaces", **values)[-1] == 4
