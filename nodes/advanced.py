@@ -13,12 +13,12 @@ from ..gpen_core.weights import zoo
 from . import adapter, files, inputs
 from .adapter import io, schema
 from .find import UNKNOWN, Given
+from .inputs import ALL, FILTER, LARGEST, NUMBERED
 from .model import FaceModel
 from .restore import canvas_inputs, restore_images, restored_outputs
 from .simple import model_by_name
 from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs
 
-ALL, LARGEST, FILTER, NUMBERED = "all", "largest", "filter", "by number"
 _ORDER = ("sort_by", "reverse_order")
 
 
@@ -107,7 +107,7 @@ class RestoreAdvanced(io.ComfyNode):
         **options: Any,
     ) -> Any:
         chosen = inputs.choice_of(
-            faces["faces"] if faces["faces"] in (FILTER, LARGEST) else ALL,
+            faces["faces"],
             faces.get("sort_by", "area"),
             faces.get("reverse_order", False),
             faces.get("take_start", 0),

@@ -14,7 +14,8 @@ from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from .adapter import advanced, compute_device, io
 from .wires import BoundingBoxes, FaceLandmarks, Segs
 
-FACE_SELECTION = ["all", "filter", "largest"]
+ALL, LARGEST, FILTER, NUMBERED = "all", "largest", "filter", "by number"
+FACE_SELECTION = [ALL, FILTER, LARGEST]
 SORT_BY = ["area", "x_position", "y_position", "detection_confidence"]
 #: What people call a node that restores faces, in other packs too.
 RESTORE_WORDS = [
@@ -168,7 +169,7 @@ def selection_inputs() -> list[Any]:
         io.Combo.Input(
             "face_selection",
             options=FACE_SELECTION,
-            default="all",
+            default=ALL,
             tooltip="all: every face. largest: the largest one of each picture. filter: sorted by sort_by, then "
             "take_count of them from take_start on.",
         ),
@@ -261,9 +262,9 @@ class Choice:
         ordered = sorted(faces, key=_SORT_KEYS[self.sort_by], reverse=self.reverse_order)
         if self.numbers:
             return [ordered[number] for number in self.numbers if number < len(ordered)]
-        if self.face_selection == "all" or not ordered:
+        if self.face_selection == ALL or not ordered:
             return ordered
-        if self.face_selection == "largest":
+        if self.face_selection == LARGEST:
             return [max(ordered, key=lambda face: face.width * face.height)]
         return ordered[self.take_start : self.take_start + self.take_count if self.take_count else None]
 
@@ -271,8 +272,12 @@ class Choice:
 def choice_of(
     face_selection: str, sort_by: str, reverse_order: bool, take_start: int, take_count: int, face_numbers: str = ""
 ) -> Choice:
-    """What the selection inputs say. Raises ConfigError for numbers that are none."""
-    return Choice(face_selection, sort_by, reverse_order, take_start, take_count, tuple(_numbers(face_numbers)))
+    """What the selection inputs say. Raises ConfigError for numbers that are none, and where numbers are to choose and
+    there are none."""
+    numbers = tuple(_numbers(face_numbers))
+    if face_selection == NUMBERED and not numbers:
+        raise ConfigError("faces is by number and face_numbers is empty; enter the faces' numbers, as 0 or 0,2")
+    return Choice(face_selection, sort_by, reverse_order, take_start, take_count, numbers)
 
 
 def _numbers(text: str) -> list[int]:

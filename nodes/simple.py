@@ -10,10 +10,9 @@ from torch import Tensor
 from ..gpen_core.weights import zoo
 from . import adapter, files, inputs
 from .adapter import io, schema
+from .inputs import ALL, LARGEST, NUMBERED
 from .model import FaceModel, load_face_model
 from .restore import restore_images
-
-ALL, LARGEST, NUMBERED = "all", "largest", "by number"
 
 
 class Restore(io.ComfyNode):
@@ -70,8 +69,7 @@ class Restore(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, model: str, visibility: float, faces: str, face_numbers: str = "0") -> Any:
-        numbers = face_numbers if faces == NUMBERED else ""
-        chosen = inputs.choice_of("largest" if faces == LARGEST else "all", "area", False, 0, 0, numbers)
+        chosen = inputs.choice_of(faces, "area", False, 0, 0, face_numbers if faces == NUMBERED else "")
         settings = inputs.options_of({"visibility": visibility})
         done = restore_images(model_by_name(model), image, settings, chosen).args
         adapter.say(cls, inputs.counted(done[-1]))

@@ -44,6 +44,21 @@ def no_network(pack: Pack) -> object:
     return fetch
 
 
+@pytest.mark.parametrize(
+    ("node", "values"),
+    [
+        ("GPEN_Restore", {"model": "gpen-open", "visibility": 1.0, "faces": "by number", "face_numbers": ""}),
+        (
+            "GPEN_RestoreAdvanced",
+            {"faces": {"faces": "by number", "face_numbers": " , "}, "mask_kind": {"mask_kind": "auto"}},
+        ),
+    ],
+)
+def test_faces_by_number_without_a_number_are_refused(pack: Pack, node: str, values: dict[str, object]) -> None:
+    with pytest.raises(pack.module("gpen_core.errors").ConfigError, match=r"enter the faces' numbers, as 0 or 0,2$"):
+        pack.nodes[node].execute(photograph(), **values)
+
+
 def test_crops_of_another_number_or_shape_are_refused(pack: Pack) -> None:
     model, image = stand_in_model(pack), photograph()
     crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
