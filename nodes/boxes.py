@@ -70,6 +70,8 @@ def landmarks_per_frame(value: Any, frames: int) -> list[list[Detection]]:
     """
     if not isinstance(value, Mapping) or not isinstance(value.get("frames"), Sequence):
         raise FaceError('face landmarks must be a dictionary with "frames", a list of faces for each frame')
+    if any(not isinstance(faces, Sequence) or isinstance(faces, str) for faces in value["frames"]):
+        raise FaceError('"frames" of the face landmarks must hold one list of faces a frame')
     per_frame = [[_face(face) for face in faces] for faces in value["frames"]]
     if len(per_frame) == 1:
         per_frame = per_frame * frames
@@ -79,15 +81,23 @@ def landmarks_per_frame(value: Any, frames: int) -> list[list[Detection]]:
 def _face(value: Any) -> Detection:
     if not isinstance(value, Mapping) or "landmarks_xy" not in value:
         raise FaceError("a face among the face landmarks has no landmarks_xy (478 points x, y in pixels)")
-    mesh = torch.as_tensor(value["landmarks_xy"], dtype=torch.float32)
+    mesh = _floats(value, "landmarks_xy")
     if mesh.ndim != 2 or mesh.shape[0] < _MESH or mesh.shape[1] < 2:
         raise FaceError(f"landmarks_xy must be at least {_MESH} points (x, y), got the shape {tuple(mesh.shape)}")
     mesh = mesh[:, :2]
-    if "bbox_xyxy" in value:
-        box = torch.as_tensor(value["bbox_xyxy"], dtype=torch.float32).flatten()[:4]
-    else:
-        box = torch.cat((mesh.amin(0), mesh.amax(0)))
-    return Detection(box=box, landmarks=five_points(mesh), score=float(value.get("score", 1.0)))
+    box = _floats(value, "bbox_xyxy").flatten()[:4] if "bbox_xyxy" in value else torch.cat((mesh.amin(0), mesh.amax(0)))
+    score = _floats(value, "score").flatten() if value.get("score") is not None else torch.ones(1)
+    if len(score) != 1:
+        raise FaceError(f"score of a face among the face landmarks must be one number, got {len(score)}")
+    return Detection(box=box, landmarks=five_points(mesh), score=float(score))
+
+
+def _floats(face: Mapping[str, Any], name: str) -> Tensor:
+    try:
+        return torch.as_tensor(face[name], dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        given = type(face[name]).__name__
+        raise FaceError(f"{name} of a face among the face landmarks must be numbers, got {given}") from error
 
 
 def five_points(mesh: Tensor) -> Tensor:

@@ -132,10 +132,28 @@ def test_face_landmarks_give_detections_a_frame(pack: Pack) -> None:
     assert frames[0][0].score == 0.75
 
 
-@pytest.mark.parametrize("value", [None, {}, {"frames": [[{}]]}, {"frames": [[{"landmarks_xy": [[0, 0]] * 5}]]}])
+ZEROS = [[0, 0]] * 478
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, {}, {"frames": [None]}, {"frames": [[{}]]}, {"frames": [[{"landmarks_xy": [[0, 0]] * 5}]]}),
+        {"frames": [[{"landmarks_xy": None}]]},
+        {"frames": [[{"landmarks_xy": ZEROS, "bbox_xyxy": None}]]},
+        {"frames": [[{"landmarks_xy": ZEROS, "bbox_xyxy": ["left", 0, 1, 1]}]]},
+        {"frames": [[{"landmarks_xy": ZEROS, "score": "high"}]]},
+        {"frames": [[{"landmarks_xy": ZEROS, "score": [1, 2]}]]},
+    ],
+)
 def test_what_are_no_face_landmarks_is_refused(pack: Pack, value: object) -> None:
-    with pytest.raises(ValueError, match="landmarks"):
+    with pytest.raises(pack.module("gpen_core.errors").FaceError, match="landmarks"):
         pack.module("nodes.boxes").landmarks_per_frame(value, 1)
+
+
+def test_a_mesh_without_a_score_is_certain(pack: Pack) -> None:
+    face = {"landmarks_xy": mesh_of_a_face(), "score": None}
+    assert pack.module("nodes.boxes").landmarks_per_frame({"frames": [[face]]}, 1)[0][0].score == 1
 
 
 def a_face(pack: Pack) -> object:
