@@ -305,6 +305,19 @@ def test_a_provider_that_is_not_there_is_refused_and_so_is_a_precision(exported:
         load_model(exported[1], device="cuda")
 
 
+def test_an_option_of_another_kind_of_model_is_refused(exported: tuple[GPEN, Path], tmp_path: Path) -> None:
+    model, onnx = exported
+    own = model.save_pretrained(tmp_path) / "model.safetensors"
+    with pytest.raises(InputError, match=r"fidelity is CodeFormer's; .*\.onnx is an ONNX file, leave it out$"):
+        load_model(onnx, fidelity=0.2)
+    for path, prepare in ((own, True), (onnx, False)):
+        with pytest.raises(InputError, match=r"providers are ONNX Runtime's; .* is not run by it, leave them out"):
+            load_model(path, providers=("cpu",), prepare=prepare)  # type: ignore[call-overload]
+    for source in (own, own.parent, onnx, "gpen-open-256"):
+        with pytest.raises(InputError, match=r"revision v2 is of a repository on the Hub, and .*; leave it out$"):
+            load_model(source, revision="v2")
+
+
 def test_without_the_extra_a_file_names_it_and_nothing_is_imported(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['onnxruntime'] = None; sys.modules['onnx'] = None\n"

@@ -34,8 +34,8 @@ def locate(source: Source, *, kind: Kind | None = None, revision: str | None = N
     """The file that `source` names, fetched if need be: a path, else a name in the zoo, else "owner/repo[/file]".
 
     kind: what a name in the zoo must be of; None: anything. revision: branch, tag or commit on the Hub.
-    Raises WeightsError for an unknown name (it suggests the nearest) or another kind, HubError when a file cannot be
-    fetched.
+    Raises WeightsError for an unknown name (it suggests the nearest) or another kind, InputError for the revision of
+    what is no repository, HubError when a file cannot be fetched.
     """
     if not isinstance(source, str | PathLike):
         raise InputError(f"a model is given by its path or name, not as {type(source).__name__}")
@@ -44,10 +44,9 @@ def locate(source: Source, *, kind: Kind | None = None, revision: str | None = N
         raise WeightsError("the model's name is empty or no text; give a path or a name (`gpen models` lists them)")
     try:
         path = Path(source).expanduser()
-        if path.is_dir():
-            return Located(_weights_in(path))
-        if path.is_file():
-            return Located(path)
+        if path.is_dir() or path.is_file():
+            _check_revision(revision, f"{text} lies on this machine")
+            return Located(_weights_in(path) if path.is_dir() else path)
     except (OSError, RuntimeError) as error:  # too long a name, a folder that may not be read, no such home
         raise WeightsError(
             f"{text[:120]} cannot be looked for: {error}; give a path or a name of `gpen models`"
@@ -57,6 +56,7 @@ def locate(source: Source, *, kind: Kind | None = None, revision: str | None = N
         if kind not in (None, entry.kind):
             there = ", ".join(zoo.names(kind))
             raise WeightsError(f"{text} is a {entry.kind}, and a {kind} is needed; the zoo has {there}")
+        _check_revision(revision, f"{text} is a name in the zoo")
         return Located(fetch(entry), entry)
     parts = text.split("/")
     looks_local = isinstance(source, PathLike) or path.is_absolute() or text.startswith((".", "~")) or "\\" in text
@@ -65,6 +65,11 @@ def locate(source: Source, *, kind: Kind | None = None, revision: str | None = N
             raise WeightsError(f"there is no file {text}; `gpen models` lists the names that can be fetched")
         zoo.find(text)
     return Located(fetch_repository_file("/".join(parts[:2]), "/".join(parts[2:]) or None, revision=revision))
+
+
+def _check_revision(revision: str | None, reason: str) -> None:
+    if revision is not None:
+        raise InputError(f"revision {revision} is of a repository on the Hub, and {reason}; leave it out")
 
 
 def _weights_in(folder: Path) -> Path:

@@ -102,7 +102,11 @@ def load_model(
     if prepare and located.path.suffix.lower() == ONNX:
         if precision != "auto" or compile or graph:
             raise InputError("an ONNX file computes as it was written; leave precision at auto, compile and graph out")
+        if fidelity is not None:
+            raise InputError(f"fidelity is CodeFormer's; {located.path.name} is an ONNX file, leave it out")
         return _onnx_model(located, device, providers, task)
+    if providers is not None:
+        raise InputError(f"providers are ONNX Runtime's; {located.path.name} is not run by it, leave them out")
     try:
         model = GPEN.from_file(located, task=task, trust_pickle=trust_pickle)
     except OtherNetworkError as error:
