@@ -116,6 +116,23 @@ def test_faces_come_from_afar_as_from_here(tmp_path):
     assert FaceFolder("memory://training/set", 16).fingerprint == here.fingerprint
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\xff\xfe\x00", b"[]", b'{"shards": [1]}', b'{"shards": {"a.tar": {}}}', b'{"shards": {"a.tar": 1}}'),
+        b'{"shards": {"a.tar": {"bytes": 1, "pictures": null}}}',
+        b'{"shards": {"a.tar": {"bytes": "1", "pictures": []}}}',
+        b'{"shards": {"a.tar": {"bytes": 1, "pictures": [["a.png", 0, 1, 16]]}}}',
+        b'{"shards": {"a.tar": {"bytes": 1, "pictures": [["a.png", "0", 1, 16, 16]]}}}',
+    ],
+)
+def test_a_damaged_index_is_refused_in_a_line_with_the_remedy(tmp_path, content):
+    shards = sharded(tmp_path)
+    (shards / INDEX).write_bytes(content)
+    with pytest.raises(TrainingError, match=r"shards\.json is damaged \(.*\); make it anew: training/shard\.py$"):
+        FaceFolder(shards, 16)
+
+
 def test_an_address_that_nothing_reaches_is_refused_in_a_line():
     with pytest.raises(MissingPackageError, match="nowhere://faces cannot be reached"):
         FaceFolder("nowhere://faces", 16)

@@ -172,7 +172,7 @@ def _remote_files(root: str) -> Iterator[tuple[str, str, int]]:
 def _index(root: Path | str, folder: str) -> Index:
     entry = Entry(name=INDEX, file=f"{root}/{folder}/{INDEX}" if isinstance(root, str) else root / folder / INDEX)
     try:
-        return Index(entry.read().decode(), str(entry.file))
+        return Index(entry.read(), str(entry.file))
     except FileNotFoundError:
         return Index(None, str(entry.file))
 

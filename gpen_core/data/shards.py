@@ -20,6 +20,9 @@ from ..files import replacing
 INDEX = "shards.json"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
+#: Of a picture in an index: its name in the shard, offset, length, width and height.
+_ROW = [str, int, int, int, int]
+
 
 def write_shards(root: Path, out: Path, *, shard_bytes: int, name: str = "faces") -> int:
     """Packs the pictures below `root` into OUT/NAME-000000.tar and so on, with their index; how many there are.
@@ -66,11 +69,14 @@ def write_index(folder: Path) -> int:
 class Index:
     """What an index says of the shards beside it; empty where there is none."""
 
-    def __init__(self, text: str | None, where: str) -> None:
+    def __init__(self, text: bytes | None, where: str) -> None:
         try:
-            self._shards: dict[str, Any] = {} if text is None else json.loads(text)["shards"]
+            shards: Any = {} if text is None else json.loads(text)["shards"]
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"the index {where} is damaged ({error!r}); make it anew: training/shard.py") from error
+        if not isinstance(shards, dict) or not all(map(_is_shard, shards.values())):
+            raise TrainingError(f"the index {where} is damaged (of other shape); make it anew: training/shard.py")
+        self._shards = shards
 
     def entries(self, file: Path | str, name: str, size: int) -> list[Entry] | None:
         """Those of the shard `file` of so many bytes; None where the index does not know it, or another of its name."""
@@ -88,6 +94,16 @@ class Index:
             Entry(name=f"{name}/{inner}", file=file, offset=offset, length=length, size=(width, height))
             for inner, offset, length, width, height in shard["pictures"]
         ]
+
+
+def _is_shard(known: Any) -> bool:
+    """Whether this is what `write_index` says of a shard."""
+    return (
+        isinstance(known, dict)
+        and type(known.get("bytes")) is int
+        and isinstance(known.get("pictures"), list)
+        and all(isinstance(row, list) and [*map(type, row)] == _ROW for row in known["pictures"])
+    )
 
 
 def faces_in(path: Path | str, name: str) -> Iterator[Entry]:
