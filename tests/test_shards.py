@@ -133,6 +133,27 @@ def test_a_damaged_index_is_refused_in_a_line_with_the_remedy(tmp_path, content)
         FaceFolder(shards, 16)
 
 
+class HttpError(Exception):
+    """As gcsfs has one: no OSError."""
+
+
+def test_a_picture_that_cannot_be_had_from_afar_is_replaced_by_the_next(tmp_path, monkeypatch):
+    far = fsspec.filesystem("memory")
+    far.put(str(make_faces(tmp_path, 3)), "/training/broken", recursive=True)
+    faces, whole = FaceFolder("memory://training/broken", 16), type(far).cat_file
+
+    def cat_file(self, path, **place):
+        if "face_1" in path:
+            raise HttpError("503: try again later")
+        return whole(self, path, **place)
+
+    monkeypatch.setattr(type(far), "cat_file", cat_file)
+    with pytest.warns(RuntimeWarning, match=r"face_1\.png cannot be read \(503: try again later\); another picture"):
+        picture = faces.load(1)
+    assert torch.equal(picture, faces.load(2))
+    assert FaceFolder("memory://training/broken", 16).unreadable == ["face_1.png"]
+
+
 def test_an_address_that_nothing_reaches_is_refused_in_a_line():
     with pytest.raises(MissingPackageError, match="nowhere://faces cannot be reached"):
         FaceFolder("nowhere://faces", 16)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..archives import Entry, is_address, listed
 from ..errors import PictureError, TrainingError
+from ..images.damage import guarded
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
 from .shards import INDEX, SUFFIXES, Index, faces_in
@@ -81,8 +82,11 @@ class FaceFolder:
         for step in range(len(self.entries)):
             entry = self.entries[(index + step) % len(self.entries)]
             try:
-                picture = decode_picture(entry.read(), Path(entry.name), max_pixels=None, allow_truncated=False)
-            except (PictureError, OSError) as error:
+                # What reads from afar has errors of any class.
+                with guarded(f"{entry.name} cannot be read"):
+                    data = entry.read()
+                picture = decode_picture(data, Path(entry.name), max_pixels=None, allow_truncated=False)
+            except PictureError as error:
                 warnings.warn(f"{error}; another picture takes its place", RuntimeWarning, stacklevel=2)
                 continue
             pixels = to_depth(picture.pixels, np.uint8)
@@ -103,7 +107,7 @@ class FaceFolder:
         small: list[str] = []
         oblong: list[str] = []
         for entry in files + sharded[::stride]:
-            shape = entry.picture_size()
+            shape = _size_of(entry)
             if shape is None or 0 in shape:
                 self.unreadable.append(entry.name)
             elif shape[0] != shape[1]:
@@ -167,6 +171,15 @@ def _files(root: Path) -> Iterator[tuple[Path, str, int]]:
 
 def _remote_files(root: str) -> Iterator[tuple[str, str, int]]:
     yield from ((file, name, size) for file, name, size in listed(root) if not PurePosixPath(name).name.startswith("."))
+
+
+def _size_of(entry: Entry) -> tuple[int, int] | None:
+    """Width and height; None where they cannot be had."""
+    try:
+        with guarded(f"{entry.name} cannot be read"):
+            return entry.picture_size()
+    except PictureError:
+        return None
 
 
 def _index(root: Path | str, folder: str) -> Index:
