@@ -20,7 +20,7 @@ from gpen_core import FaceRestorer, RestoreOptions
 from gpen_core.app import create_app
 from gpen_core.app.studio import Cancelled, Choice, Look, Studio, everything_in
 from gpen_core.cli.main import main
-from gpen_core.errors import InputError, MissingPackageError
+from gpen_core.errors import InputError, MissingPackageError, PictureError
 from gpen_core.images.metadata import Provenance
 
 TWO = [face(10, 15, 40), face(70, 15, 40)]
@@ -123,6 +123,20 @@ def test_pictures_of_one_name_and_broken_ones_do_not_get_into_each_others_way(st
     assert len(said) == 2
     assert [path.name for path in result.files[-2:]] == ["report.html", "report.json"]
     assert len(json.loads(result.files[-1].read_text())["pictures"]) == 4
+
+
+def test_a_film_that_the_system_refuses_is_named_and_the_next_goes_on(studio, tmp_path, monkeypatch):
+    def refused(source, target, *given, **more):
+        if source.name == "first.mp4":
+            raise OSError(13, "Permission denied")
+        raise PictureError(f"{source.name} holds no frames")
+
+    monkeypatch.setattr("gpen_core.video.restore_film", refused)
+    films = [tmp_path / "first.mp4", tmp_path / "second.mp4"]
+    for film in films:
+        film.touch()
+    result, _ = restore(studio, films, tmp_path / "out")
+    assert result.said.splitlines() == ["first.mp4: [Errno 13] Permission denied", "second.mp4 holds no frames"]
 
 
 def test_many_results_come_as_one_archive(studio, tmp_path):

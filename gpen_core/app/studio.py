@@ -19,6 +19,7 @@ from ..batch.naming import result_names
 from ..errors import GPENError, InputError
 from ..faces.types import Detection
 from ..images import READABLE_SUFFIXES, Picture, read_picture
+from ..images.damage import in_words
 from ..images.metadata import Provenance
 from ..measures.figures import face_figures
 from ..options import RestoreOptions
@@ -270,6 +271,8 @@ def _films(
             raise
         except GPENError as error:
             said.append(str(error))
+        except OSError as error:
+            said.append(f"{item.source.name}: {in_words(error)}")
         else:
             said.append(f"{item.source.name}: {film.frames} frames, {len(film.tracks)} faces followed")
             made.append(item.target)
