@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import importlib
 import json
 import socket
 import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,6 +139,22 @@ def test_a_film_that_the_system_refuses_is_named_and_the_next_goes_on(studio, tm
         film.touch()
     result, _ = restore(studio, films, tmp_path / "out")
     assert result.said.splitlines() == ["first.mp4: [Errno 13] Permission denied", "second.mp4 holds no frames"]
+
+
+def test_a_page_that_is_gone_leaves_nothing_behind(monkeypatch):
+    for name in ("gpen_core.app.page", "gpen_core.app.controls"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "gradio", ModuleType("gradio"))
+    visitors = importlib.import_module("gpen_core.app.page")._Visitors()
+    gone, here = (SimpleNamespace(session_hash=name) for name in ("gone", "here"))
+    (folder, stop), (other, goes_on) = visitors.begin(gone), visitors.begin(here)
+    visitors.forget(gone)
+    assert (stop.is_set(), folder.exists()) == (True, False)
+    assert (goes_on.is_set(), other.exists()) == (False, True)
+    assert list(visitors._stops) == ["here"]
+    again, fresh = visitors.begin(gone)
+    assert (fresh.is_set(), again.exists()) == (False, True)
+    visitors._root.cleanup()
 
 
 def test_many_results_come_as_one_archive(studio, tmp_path):

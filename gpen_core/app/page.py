@@ -66,6 +66,7 @@ class _Visitors:
     def forget(self, request: gr.Request) -> None:
         """Ends it, and removes what it made."""
         self.stop(request)
+        self._stops.pop(_name(request), None)
         shutil.rmtree(Path(self._root.name, _name(request)), ignore_errors=True)
 
 
