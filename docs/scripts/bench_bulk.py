@@ -4,9 +4,9 @@ python docs/scripts/bench_bulk.py FACES [--count 200] [--repeats 1] [--keep FOLD
 
 FACES: a folder of face pictures, from which --count small ones are made, one in a hundred broken. Every command runs
 with one thread a process. Prints pictures a second from the first result to the last (starting is not counted),
-whether all results are the plain command's bytes, the rows that name a fault, and memory of the command and its children
-in the quarters of a run: their own, and what of Ray's object store has been touched, which is never given back and ends
-at the store's size.
+whether all results are the plain command's bytes, the rows that name a fault, and memory of the command and its
+children in the quarters of a run: their own, and what of Ray's object store has been touched, which is never given
+back and ends at the store's size.
 """
 
 from __future__ import annotations
