@@ -25,16 +25,13 @@ def perceptual_distance(seen: Sequence[Tensor], wanted: Sequence[Tensor]) -> Ten
 
 
 class PerceptualLoss:
-    """Mean `perceptual_distance` of results and originals, by one backbone.
+    """Mean `perceptual_distance` of results and originals, by one backbone."""
 
-    power: of each picture's distance; above 1, pictures that look nearly alike already are asked for less.
-    """
-
-    def __init__(self, backbone: Backbone, *, power: float = 1.0) -> None:
-        self._backbone, self._power = backbone, power
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
 
     def __call__(self, result: Tensor, target: Tensor) -> Tensor:
         """Scalar loss of `result` (B, 3, S, S) in [-1, 1]; no gradient reaches `target`."""
         with torch.no_grad():
             wanted = self._backbone(target)
-        return perceptual_distance(self._backbone(result), wanted).pow(self._power).mean()
+        return perceptual_distance(self._backbone(result), wanted).mean()
