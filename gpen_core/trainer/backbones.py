@@ -50,14 +50,10 @@ def backbone_losses(recipe: Recipe, path: Path | None, device: torch.device) -> 
         return {}
     file = _file(recipe, path, f"losses.{next(iter(weights))}")
     vgg = recipe.backbone.name == "vgg16"
-    if vgg and losses.perceptual_power != 1:
-        raise ConfigError("perceptual_power is for efficientnet-lite0; with vgg16 set losses.perceptual_power to 1")
     network = Vgg(file) if vgg else EfficientNetLite0(read_tensors(file).tensors)
     look = _Remembering(network.to(device).eval().requires_grad_(False))
     made: dict[str, PairLoss] = {
-        "perceptual": EmbeddingLoss(look, distance="l1")
-        if vgg
-        else PerceptualLoss(look, power=losses.perceptual_power),
+        "perceptual": EmbeddingLoss(look, distance="l1") if vgg else PerceptualLoss(look),
         "texture": TextureLoss(look, power=losses.texture_power),
     }
     return {name: (weight, made[name]) for name, weight in weights.items()}

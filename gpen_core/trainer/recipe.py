@@ -100,8 +100,7 @@ class LossRecipe:
     conditional: whether the discriminator sees the damaged face beside the restored one (pix2pix).
     latent_norm: on how far a network's latents are from their mean (pSp).
     texture: weight of how differently result and original are textured to the frozen network of `[backbone]`
-    (`losses.texture_distance`); texture_power, perceptual_power: of each picture's distance, above 1 for less
-    where little is lacking.
+    (`losses.texture_distance`); texture_power: of each picture's distance, above 1 for less where little is lacking.
     likeness: on how little the lines of a result are the original's, however faint (`losses.likeness_distance`).
     adversarial_share, perceptual_share, texture_share, likeness_share: that term's gradient at the picture is given
     this many times the length of the content's, whatever its weight; 0: its weight decides.
@@ -118,7 +117,6 @@ class LossRecipe:
     feature_reduction: Reduction = "sum"
     identity: float = 0.0
     perceptual: float = 0.0
-    perceptual_power: float = 1.0
     texture: float = 0.0
     texture_power: float = 1.0
     adversarial_from: int = 0
@@ -153,7 +151,6 @@ class LossRecipe:
             "feature_matching",
             "identity",
             "perceptual",
-            "perceptual_power",
             "texture",
             "texture_power",
             "fine",
