@@ -160,6 +160,14 @@ def _is(file: int, path: Path) -> bool:
         return False
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two names, however spelt, are of one file that is there."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
 def json_lines(lines: Iterable[bytes]) -> Iterator[Any]:
     """What each whole line holds, None for one that is no JSON; a last one that a kill cut short is left out."""
     for line in lines:

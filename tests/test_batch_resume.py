@@ -13,6 +13,7 @@ import pytest
 from small_batches import OPTIONS, RESTORER, photograph, report_of, run
 
 from gpen_core.batch import Item, collect, restoring
+from gpen_core.batch.journal import Journal
 from gpen_core.errors import ConfigError, PictureError
 from gpen_core.images import read_picture
 
@@ -76,6 +77,33 @@ def test_a_line_cut_short_in_the_journal_does_not_count(tmp_path):
     summary = run(items, tmp_path / "out", resume=True)
     assert (summary.done, summary.skipped) == (1, 1)
     assert not journal.exists()
+
+
+@pytest.mark.parametrize("spelt", ["absolute", "relative", "link"])
+def test_however_its_folder_is_spelt_a_picture_in_its_own_place_is_not_done_twice(tmp_path, monkeypatch, spelt):
+    photograph(tmp_path / "ph" / "a.png", 1)
+    (tmp_path / "link").symlink_to(tmp_path / "ph")
+    monkeypatch.chdir(tmp_path)
+    out = {"absolute": tmp_path / "ph", "relative": Path("ph"), "link": Path("link")}[spelt]
+    expected = RESTORER.restore(tmp_path / "ph" / "a.png", OPTIONS).picture.pixels
+
+    def stop(*noted):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(collect(["ph"], out, overwrite=True), out, overwrite=True)
+    assert run(collect(["ph"], out, overwrite=True), out, overwrite=True, resume=True).skipped == 1
+    np.testing.assert_array_equal(read_picture(tmp_path / "ph" / "a.png").pixels, expected)
+
+
+def test_a_run_goes_on_however_its_folder_is_spelt_and_from_anywhere(tmp_path, monkeypatch):
+    photograph(tmp_path / "in" / "a.png", 1)
+    monkeypatch.chdir(tmp_path)
+    assert run(collect(["in"], Path("out")), Path("out")).done == 1
+    monkeypatch.chdir(tmp_path / "in")
+    assert run(collect(["../in"], Path("../out")), Path("../out"), resume=True).skipped == 1
 
 
 KILLED_RUN = """

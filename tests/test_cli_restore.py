@@ -41,6 +41,13 @@ def test_the_model_is_located_once_and_its_hash_is_in_the_report(tmp_path, model
     assert settings["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
+def test_one_result_with_a_name_of_its_own_has_its_report_beside_it_however_it_is_spelt(tmp_path, model, monkeypatch):
+    photograph(tmp_path / "a.png", 1)
+    monkeypatch.chdir(tmp_path)
+    assert gpen("restore", "a.png", "-o", "b.png", "--model", model, "--device", "cpu") == 0
+    assert (tmp_path / "b.report.json").exists()
+
+
 def test_a_folder_is_restored_as_the_library_does_it(tmp_path, model, capsys):
     photograph(tmp_path / "in" / "a.png", 1)
     photograph(tmp_path / "in" / "sub" / "b.png", 2)

@@ -6,7 +6,7 @@ import glob
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,7 @@ _WITH_PAGES = frozenset((".tif", ".tiff", ".gif", ".webp", ".png", ".avif"))
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture to do: read from `source`, its result to `target`.
+    """One picture to do: read from `source`, its result to `target`, both absolute where `collect` made it.
 
     page: which one of those in the file, from 0; None: the first, where nobody asked for others. label: the name of
     what goes beside the result (compare, faces), relative, without suffix; the target's own where none is given.
@@ -85,7 +85,8 @@ def _checked(items: list[Item], overwrite: bool) -> list[Item]:
     if not overwrite:
         for item in items:
             refuse_same_file(item.source, item.target)
-    return items
+    # from anywhere, and however spelt, a later run finds them again
+    return [replace(item, target=Path(os.path.abspath(item.target))) for item in items]
 
 
 def _pages(source: Path) -> int:

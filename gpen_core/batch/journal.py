@@ -122,7 +122,7 @@ class Journal:
         if row["status"] == "failed" or output is None:
             return False
         place = self._order.get(_key(row))
-        if place is not None and str(self._items[place].target) != output:
+        if place is not None and os.path.abspath(self._items[place].target) != os.path.abspath(output):
             return False
         there = self._stamp(output)
         if there is None or there[0] == 0 or there[0] != row.get("bytes", there[0]):

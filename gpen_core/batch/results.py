@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..files import shortened
+from ..files import is_same_file, shortened
 from ..images import DEFAULT_MAX_PIXELS, Picture, as_picture, copy_picture, write_picture
 from ..images.metadata import Provenance
 from ..images.picture import to_depth
@@ -98,7 +98,7 @@ def write_result(
         # a result in its input's place would be taken for an input by a resumed run
         sealed=(
             None
-            if journal is None or item.target != item.source
+            if journal is None or not is_same_file(item.target, item.source)
             else lambda temporary: journal.foresee(report, temporary)
         ),
     )

@@ -4,6 +4,7 @@ watched."""
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -94,7 +95,7 @@ def _report_path(arguments: argparse.Namespace, items: Sequence[Item]) -> Path:
     if arguments.report:
         return Path(arguments.report)
     output = Path(arguments.output)
-    if len(items) == 1 and items[0].target == output:
+    if len(items) == 1 and items[0].target == Path(os.path.abspath(output)):
         return output.with_name(f"{output.stem}.report.json")
     return output / "report.json"
 

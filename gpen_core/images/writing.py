@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from PIL import Image
 
 from ..errors import InputError, MissingPackageError, PictureError
-from ..files import replacing
+from ..files import is_same_file, replacing
 from .damage import DamageError
 from .encoding import bare, encode
 from .metadata import Provenance
@@ -96,7 +95,7 @@ def _encode_forgivingly(
 
 def copy_picture(source: Path, path: Path, *, overwrite: bool = False) -> None:
     """Copies a file byte for byte, by way of a temporary name. Raises as `write_picture`."""
-    if _same(source, path):
+    if is_same_file(source, path):
         if not overwrite:
             refuse_same_file(source, path)
         return
@@ -110,16 +109,8 @@ def copy_picture(source: Path, path: Path, *, overwrite: bool = False) -> None:
 
 def refuse_same_file(source: Path | None, path: Path) -> None:
     """Raises PictureError when `path` is the file `source`."""
-    if source is not None and _same(source, path):
+    if source is not None and is_same_file(source, path):
         raise PictureError(f"{path} is the input itself; choose another folder or name, or say overwrite (--overwrite)")
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Whether two names are of one file that is there."""
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):
-        return False
 
 
 @contextmanager
