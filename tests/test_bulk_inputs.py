@@ -125,6 +125,7 @@ def test_what_cannot_be_tried_is_an_item_that_says_so(tmp_path):
         ("l.csv", "", "has the columns none; it needs 'input'"),
         ("l.parquet", "no table", r"l\.parquet cannot be read"),
         ("l.csv", "input,output\na.png,x.png\nb.png,x.png\n", "would both become"),
+        ("l.csv", f"input\n{'a' * 140_000}.png\n", r"l\.csv cannot be read \(field larger than field limit"),
     ],
 )
 def test_a_listing_that_is_none_is_refused_in_a_line(name, text, said, tmp_path):

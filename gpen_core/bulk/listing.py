@@ -50,10 +50,10 @@ def read_listing(file: Path | str) -> Iterator[Row]:
 
 def _csv(file: Path | str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with guarded(f"the listing {file} cannot be read"), opened(file) as binary:
-        text = binary.read().decode("utf-8-sig")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    _check(file, reader.fieldnames or ())
-    yield from enumerate(reader, 1)
+        reader = csv.DictReader(io.StringIO(binary.read().decode("utf-8-sig"), newline=""))
+        _check(file, reader.fieldnames or ())
+        rows = list(reader)
+    yield from enumerate(rows, 1)
 
 
 def _parquet(file: Path | str) -> Iterator[tuple[int, Mapping[str, Any]]]:
