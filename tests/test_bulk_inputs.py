@@ -64,6 +64,24 @@ def test_a_listing_names_pictures_and_perhaps_results(tmp_path):
     assert list(targets([tmp_path / "near.csv"]).values()) == ["/out/1.png", "/out/b/2.png"]
 
 
+def test_a_row_that_asks_for_a_second_result_of_a_picture_says_so(tmp_path):
+    (tmp_path / "list.csv").write_text("input,output\nx.jpg,a.png\nx.jpg,b.png\nx.jpg,a.png\ny.jpg,\ny.jpg,\n")
+    found = targets([tmp_path / "list.csv"])
+    assert [found[f"{tmp_path}/{name}.jpg"] for name in "xy"] == ["/out/a.png", "/out/y.jpg"]
+    (said,) = faults([tmp_path / "list.csv"])
+    assert said.startswith(f"{tmp_path}/list.csv, row 2: {tmp_path}/x.jpg becomes a.png already")
+
+
+def test_a_pattern_takes_listings_where_it_ends_as_they_do(tmp_path):
+    for name in ("dap", "dip"):
+        (tmp_path / f"{name}.csv").write_text(f"input\n{name}.png\n")
+        fsspec.filesystem("memory").pipe(f"/lists/{name}.csv", f"input\nmemory://set/{name}.png\n".encode())
+    photograph(tmp_path / "dup.png", 1)
+    assert list(targets([tmp_path / "d?p.csv"]).values()) == ["/out/dap.png", "/out/dip.png"]
+    assert list(targets(["memory://lists/d?p.csv"]).values()) == ["/out/dap.png", "/out/dip.png"]
+    assert list(targets([tmp_path / "d?p.*"]).values()) == ["/out/dup.png"]
+
+
 def test_a_listing_may_be_parquet_with_addresses(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

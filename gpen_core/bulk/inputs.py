@@ -62,7 +62,8 @@ class _Found:
     relative: PurePosixPath
     stamp: Stamp = None
     fault: str = ""
-    named: bool = False
+    row: str = ""
+    """The row of a listing that names its result, for messages."""
 
 
 def collect_archive(inputs: Sequence[str], output: str, *, suffix: str | None = None) -> list[ArchiveItem]:
@@ -70,24 +71,27 @@ def collect_archive(inputs: Sequence[str], output: str, *, suffix: str | None = 
 
     inputs: paths, folders with all they hold, patterns, or addresses that fsspec knows (s3://, gs://, hf://) of any of
     these; tar archives (WebDataset's, too), also in folders; listings (CSV, Parquet), whose column `input` has paths or
-    addresses, `output` names of results. output: a folder, or an address. suffix: of every result, None keeps each
-    one's own. What cannot be tried (a row without a name, a damaged archive, a name that leads out of `output`) is an
-    item that says so. Raises InputError where nothing is found or two results would have one name, MissingPackageError
-    for an address that nothing here reaches.
+    addresses, `output` names of results; a pattern takes listings where it ends as they do. output: a folder, or an
+    address. suffix: of every result, None keeps each one's own. What cannot be tried (a row without a name, or with a
+    second result of a picture; a damaged archive; a name that leads out of `output`) is an item that says so. Raises
+    InputError where nothing is found or two results would have one name, MissingPackageError for an address that
+    nothing here reaches.
     """
     found: dict[str, _Found] = {}
     for given in inputs:
         for one in _far(given) if is_address(given) else _near(given, output):
-            found.setdefault(one.entry.name, one)
+            first = found.setdefault(one.entry.name, one)
+            if one.row and one.relative != first.relative:
+                found.setdefault(one.row, _second_result(one, first))
     if not found:
         raise InputError(f"no picture found in {', '.join(inputs)}; expected pictures, .tar, .csv or .parquet")
     kept = [_inside(one) for one in found.values()]
-    free = [one for one in kept if not one.named]
+    free = [one for one in kept if not one.row]
     root = canonical(output) if is_address(output) else output
     names = iter(result_names([Path(one.relative) for one in free], suffix))
     items = []
     for one in kept:
-        name = one.relative if one.named else next(names)
+        name = one.relative if one.row else next(names)
         target = f"{root.rstrip('/')}/{name.as_posix()}"
         items.append(ArchiveItem(entry=one.entry, target=target, stamp=one.stamp, fault=one.fault))
     good = [item for item in items if not item.fault]
@@ -110,9 +114,22 @@ def _inside(found: _Found) -> _Found:
     )
 
 
+def _second_result(found: _Found, first: _Found) -> _Found:
+    fault = (
+        f"{found.row}: {found.entry.name} becomes {first.relative} already, and a picture has one result; leave "
+        f"{found.relative} out, or make it a copy of that, or of the picture"
+    )
+    return _no_picture(found.row, fault)
+
+
+def _no_picture(row: str, fault: str) -> _Found:
+    return _Found(entry=Entry(name=row, file=""), relative=PurePosixPath(".."), stamp=[0], fault=fault)
+
+
 def _near(given: str, output: str) -> Iterator[_Found]:
     out = Path("/nowhere" if is_address(output) else output)
-    for path, name in sources_of([given], out, lambda path: is_picture(path) or path.suffix.lower() == _TAR).items():
+    kinds = {_TAR, *(LISTINGS & {PurePosixPath(given).suffix.lower()})}
+    for path, name in sources_of([given], out, lambda path: is_picture(path) or path.suffix.lower() in kinds).items():
         relative = PurePosixPath(name.as_posix())
         if path.suffix.lower() == _TAR:
             yield from _members(path, str(path), relative, stamp(path))
@@ -145,7 +162,7 @@ def _far(given: str) -> Iterator[_Found]:
             continue
         if kind == _TAR:
             yield from _members(address, address, relative, told)
-        elif kind in LISTINGS and len(files) == 1:
+        elif kind in LISTINGS and (len(files) == 1 or kind == PurePosixPath(path).suffix.lower()):
             yield from _listed(address, address.rpartition("/")[0])
         elif kind in READABLE_SUFFIXES or len(files) == 1:
             yield _Found(entry=Entry(name=address, file=address), relative=relative, stamp=told)
@@ -173,12 +190,12 @@ def _listed(file: Path | str, folder: str) -> Iterator[_Found]:
         shared += 1
     for row, place, path in zip(rows, where, bare, strict=True):
         if row.fault:
-            yield _Found(entry=Entry(name=row.name, file=""), relative=PurePosixPath(".."), stamp=[0], fault=row.fault)
+            yield _no_picture(row.name, row.fault)
             continue
         entry = Entry(name=place, file=place if is_address(place) else Path(place))
         relative = PurePosixPath(row.output) if row.output else PurePosixPath(*path.parts[shared:])
         told = _NOT_ASKED if is_address(place) else None
-        yield _Found(entry=entry, relative=relative, stamp=told, named=bool(row.output))
+        yield _Found(entry=entry, relative=relative, stamp=told, row=row.name if row.output else "")
 
 
 def _located(name: str, folder: str) -> str:
