@@ -53,6 +53,16 @@ def test_an_archive_is_a_folder_of_its_members_named_or_found(tmp_path):
     assert [item.entry.read() for item in items] == [data, data]
 
 
+def test_of_members_with_one_name_the_last_counts_as_tar_has_it(tmp_path):
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for name, data in (("a.png", b"old"), ("b.png", b"other"), ("./a.png", b"new")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    items = collect_archive([str(tmp_path / "s.tar")], "/out")
+    assert {item.target: item.entry.read() for item in items} == {"/out/s/a.png": b"new", "/out/s/b.png": b"other"}
+
+
 def test_a_listing_names_pictures_and_perhaps_results(tmp_path):
     (tmp_path / "list.csv").write_text("input,output\na/1.png,\na/b/2.png,\n/elsewhere/3.png,three.jpg\n")
     assert targets([tmp_path / "list.csv"]) == {

@@ -169,14 +169,21 @@ def _far(given: str) -> Iterator[_Found]:
 
 
 def _members(file: Path | str, name: str, relative: PurePosixPath, told: Stamp) -> Iterator[_Found]:
-    """The pictures of a tar archive, in a folder of its name; a damaged one tells so after the last that is whole."""
+    """The pictures of a tar archive, in a folder of its name, of several with one name the last, as tar unpacks them; a
+    damaged one tells so after the last that is whole.
+    """
+    entries: dict[PurePosixPath, Entry] = {}
+    fault = ""
     try:
         for entry in scan(file, name, READABLE_SUFFIXES):
-            inner = PurePosixPath(entry.name[len(name) + 1 :].lstrip("/"))
-            place = [entry.offset, entry.length or 0, *(told or ())]
-            yield _Found(entry=entry, relative=relative.with_suffix("") / inner, stamp=place)
+            entries[PurePosixPath(entry.name[len(name) + 1 :].lstrip("/"))] = entry
     except InputError as error:
-        yield _Found(entry=Entry(name=name, file=file), relative=relative, stamp=told, fault=str(error))
+        fault = str(error)
+    for inner, entry in entries.items():
+        place = [entry.offset, entry.length or 0, *(told or ())]
+        yield _Found(entry=entry, relative=relative.with_suffix("") / inner, stamp=place)
+    if fault:
+        yield _Found(entry=Entry(name=name, file=file), relative=relative, stamp=told, fault=fault)
 
 
 def _listed(file: Path | str, folder: str) -> Iterator[_Found]:
