@@ -89,6 +89,11 @@ def is_address(name: str | Path) -> bool:
     return "://" in str(name)
 
 
+def without_query(address: str) -> str:
+    """An address on the web up to its query (a signature, say), which `?` begins there; others as they are."""
+    return address.partition("?")[0] if address.startswith(("http://", "https://")) else address
+
+
 def canonical(address: str) -> str:
     """The address as listings of its file system spell it."""
     system, path = remote(address)

@@ -18,8 +18,10 @@ from small_batches import OPTIONS, RESTORER, photograph
 from test_bulk_inputs import tar
 from training_runs import ROOT
 
+from gpen_core.archives import Entry
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.bulk import Workers, collect_archive, restore_archive, run
+from gpen_core.bulk.inputs import ArchiveItem
 from gpen_core.bulk.tries import MOST, Tries, Watch
 from gpen_core.errors import ConfigError, GPENError, InputError, MissingPackageError, PictureError
 
@@ -230,6 +232,19 @@ def test_a_ray_that_does_not_start_is_told_in_a_line_with_a_remedy(monkeypatch, 
     monkeypatch.setattr(run, "_ray_data", lambda: SimpleNamespace(is_initialized=lambda: False, init=init))
     with pytest.raises(GPENError, match=f"the node timed out.*{remedy}"):
         run._ray(Workers())
+
+
+@pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")
+def test_a_picture_with_a_long_signature_behind_its_address_is_read(archive, monkeypatch):
+    from gpen_core.bulk.stages import Reader, packed, unpacked
+
+    data = (archive / "0.png").read_bytes()
+    monkeypatch.setattr(Entry, "read", lambda entry: data)
+    address = f"https://host/0.png?sig={'x' * 300}"
+    item = ArchiveItem(entry=Entry(name=address, file=address), target="/out/0.png", stamp=[0])
+    (table,) = Reader(options_of(Path("unused")), Tries())(packed([item]))
+    (carried,) = unpacked(table)
+    assert (carried.decoded.error, carried.decoded.picture.width) == (None, 80)
 
 
 @pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")

@@ -10,7 +10,8 @@ import fsspec
 import pytest
 from small_batches import photograph
 
-from gpen_core.bulk import collect_archive
+from gpen_core import archives
+from gpen_core.bulk import collect_archive, inputs
 from gpen_core.errors import InputError, MissingPackageError
 
 
@@ -124,6 +125,45 @@ def test_addresses_name_folders_patterns_archives_and_listings(tmp_path):
         targets(["memory://nothing/here"])
     with pytest.raises(MissingPackageError, match="nowhere://album cannot be reached"):
         targets(["nowhere://album"])
+
+
+class Web(fsspec.AbstractFileSystem):
+    """Addresses on the web: names of files with their signatures. Asked for a pattern, or whether one is a folder, it
+    breaks.
+    """
+
+    protocol, cachable = ("https",), False
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__()
+        self.files = files
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path
+
+    def info(self, path: str, **options) -> dict[str, object]:
+        return {"name": path, "size": len(self.files[path]), "type": "file"}
+
+    def open(self, path: str, mode: str = "rb", **options) -> io.BytesIO:
+        return io.BytesIO(self.files[path])
+
+    glob = isdir = None
+
+
+def test_a_signature_behind_an_address_on_the_web_is_no_part_of_a_name_or_pattern(tmp_path, monkeypatch):
+    shard = tar(tmp_path / "s.tar", {"x/1.png": b"picture"}).read_bytes()
+    signed, listing = "https://host/d/a.jpg?sig=x/y", b"input\nb.jpg?sig=p/q*\nc.png\n"
+    web = Web({signed: b"", "https://host/d/s.tar?sig=x/y": shard, "https://host/d/l.csv?sig=x/y": listing})
+    for module in (inputs, archives):
+        monkeypatch.setattr(module, "remote", lambda address: (web, address))
+    found = targets(list(web.files))
+    assert found == {
+        signed: "/out/a.jpg",
+        "https://host/d/s.tar?sig=x/y/x/1.png": "/out/s/x/1.png",
+        "https://host/d/b.jpg?sig=p/q*": "/out/b.jpg",
+        "https://host/d/c.png": "/out/c.png",
+    }
 
 
 def test_what_cannot_be_tried_is_an_item_that_says_so(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..archives import Entry, canonical, is_address, remote, scan
+from ..archives import Entry, canonical, is_address, remote, scan, without_query
 from ..batch.inputs import refuse_collisions, sources_of
 from ..batch.journal import Key, Stamp, stamp
 from ..batch.kinds import is_picture
@@ -141,19 +141,21 @@ def _near(given: str, output: str) -> Iterator[_Found]:
 
 def _far(given: str) -> Iterator[_Found]:
     system, path = remote(given)
+    bare = without_query(path)
     try:
-        if "*" in path or "?" in path or "[" in path:
+        if marks := [mark for mark in "*?[" if mark in bare]:
             files: Mapping[str, Any] = system.glob(path, detail=True)
-            fixed = path[: min(path.index(mark) for mark in "*?[" if mark in path)]
+            fixed = bare[: min(bare.index(mark) for mark in marks)]
             base = PurePosixPath(fixed.rpartition("/")[0] or "/")
-        elif system.isdir(path):
+        elif bare == path and system.isdir(path):
             files, base = system.find(path, detail=True), PurePosixPath(path)
         else:
-            files, base = {path: system.info(path)}, PurePosixPath(path).parent
+            files, base = {path: system.info(path)}, PurePosixPath(bare).parent
     except OSError as error:
         raise InputError(f"{given} cannot be read ({error or type(error).__name__}); is the address right?") from error
     for name, about in sorted(files.items()):
-        file, kind = PurePosixPath(name), PurePosixPath(name).suffix.lower()
+        file = PurePosixPath(without_query(name))
+        kind = file.suffix.lower()
         address = str(system.unstrip_protocol(name))
         version = next((about[key] for key in _VERSIONS if about.get(key)), "")
         told = [int(about.get("size") or 0), zlib.crc32(str(version).encode())]
@@ -162,8 +164,8 @@ def _far(given: str) -> Iterator[_Found]:
             continue
         if kind == _TAR:
             yield from _members(address, address, relative, told)
-        elif kind in LISTINGS and (len(files) == 1 or kind == PurePosixPath(path).suffix.lower()):
-            yield from _listed(address, address.rpartition("/")[0])
+        elif kind in LISTINGS and (len(files) == 1 or kind == PurePosixPath(bare).suffix.lower()):
+            yield from _listed(address, without_query(address).rpartition("/")[0])
         elif kind in READABLE_SUFFIXES or len(files) == 1:
             yield _Found(entry=Entry(name=address, file=address), relative=relative, stamp=told)
 
@@ -190,7 +192,7 @@ def _listed(file: Path | str, folder: str) -> Iterator[_Found]:
     """The rows of a listing; results keep the folders below the one that all inputs share."""
     rows = list(read_listing(file))
     where = [_located(row.input, folder) for row in rows]
-    bare = [PurePosixPath(place.partition("://")[2] if is_address(place) else place) for place in where]
+    bare = [PurePosixPath(without_query(place).partition("://")[2] or place) for place in where]
     parents = [path.parent.parts for path, row in zip(bare, rows, strict=True) if row.input]
     shared = 0
     while parents and all(len(p) > shared and p[shared] == parents[0][shared] for p in parents):

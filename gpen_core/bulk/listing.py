@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..archives import opened
+from ..archives import opened, without_query
 from ..errors import InputError, MissingPackageError
 from ..images.damage import guarded
 
@@ -35,7 +35,7 @@ def read_listing(file: Path | str) -> Iterator[Row]:
 
     Raises InputError for what is no table or has no such column.
     """
-    read = _csv if PurePosixPath(str(file)).suffix.lower() == ".csv" else _parquet
+    read = _csv if PurePosixPath(without_query(str(file))).suffix.lower() == ".csv" else _parquet
     for number, values in read(file):
         name = f"{file}, row {number}"
         given, output = (values.get(key) for key in (_INPUT, _OUTPUT))

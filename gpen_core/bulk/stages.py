@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..archives import is_address, remote
+from ..archives import is_address, remote, without_query
 from ..batch import BatchOptions, Item
 from ..batch.journal import Key, Stamp, stamp
 from ..batch.results import Processed
@@ -183,7 +183,9 @@ def _said(text: str, words: dict[str, str]) -> str:
 
 def _local(item: ArchiveItem, data: bytes, place: str) -> Path:
     """A file that holds `data`, of the picture's own name."""
-    file = Path(place, PurePosixPath(item.source).name)
+    # of a member of an archive on the web, what follows the query
+    name = item.source if item.entry.length is not None else without_query(item.source)
+    file = Path(place, PurePosixPath(name).name)
     file.write_bytes(data)
     return file
 
