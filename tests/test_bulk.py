@@ -23,7 +23,7 @@ from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.bulk import Workers, collect_archive, restore_archive, run
 from gpen_core.bulk.inputs import ArchiveItem
 from gpen_core.bulk.tries import MOST, Tries, Watch
-from gpen_core.errors import ConfigError, GPENError, InputError, MissingPackageError, PictureError
+from gpen_core.errors import ConfigError, MissingPackageError, PictureError
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 HAS_ARROW = importlib.util.find_spec("pyarrow") is not None
@@ -223,17 +223,6 @@ def test_a_picture_that_is_given_up_in_any_stage_is_a_row_that_says_so(archive, 
     assert bulk([str(archive)], str(tmp_path / "out")).done == 3
 
 
-@pytest.mark.parametrize(("address", "remedy"), [("", "gpen restore"), ("127.0.0.1:1", "127.0.0.1:1; start a cluster")])
-def test_a_ray_that_does_not_start_is_told_in_a_line_with_a_remedy(monkeypatch, address, remedy):
-    def init(**options: object) -> None:
-        raise Exception("the node timed out")
-
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    monkeypatch.setattr(run, "_ray_data", lambda: SimpleNamespace(is_initialized=lambda: False, init=init))
-    with pytest.raises(GPENError, match=f"the node timed out.*{remedy}"):
-        run._ray(Workers())
-
-
 @pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")
 def test_a_picture_with_a_long_signature_behind_its_address_is_read(archive, monkeypatch):
     from gpen_core.bulk.stages import Reader, packed, unpacked
@@ -313,11 +302,6 @@ def test_workers_that_end_while_they_load_their_networks_end_the_run_with_a_line
     ended = child(archive, tmp_path / "out", kind="unloadable")
     assert ended.returncode != 0
     assert "workers ended while they loaded the networks" in ended.stderr.splitlines()[-1]
-
-
-def test_workers_that_make_no_sense_are_refused():
-    with pytest.raises(InputError, match="count and block must be at least 1"):
-        Workers(count=0)
 
 
 def test_without_ray_the_extra_is_named(archive, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +37,13 @@ Build = Callable[[], Process]
 @dataclass(frozen=True, kw_only=True)
 class Workers:
     """How many actors with networks, what Ray reserves for each (of a GPU also a share), and the pictures that a task
-    reads."""
+    reads. autoscaling: the cluster grows by what waits, so what it has no room for yet is not refused."""
 
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
     block: int = 16
+    autoscaling: bool = False
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.block < 1 or self.cpus < 0 or self.gpus < 0:
@@ -155,13 +156,11 @@ def _ray_data() -> Any:
 def _ray(workers: Workers) -> Any:
     """Ray, joined to the cluster that RAY_ADDRESS names or started here with as many CPUs as the stages take.
 
-    Raises InputError where the workers would leave no CPU of a cluster for reading and writing, GPENError where Ray
-    does not start.
+    Raises InputError where the cluster has too few CPUs or GPUs, GPENError where Ray does not start.
     """
     ray = _ray_data()
-    wanted = workers.count * workers.cpus
     if not ray.is_initialized():
-        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": round(wanted + 0.5) + 2}
+        here = {} if os.environ.get("RAY_ADDRESS") else _as_started_here(workers)
         try:
             ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR, **here)
         except Exception as error:  # Ray raises this very class where it cannot start
@@ -171,13 +170,28 @@ def _ray(workers: Workers) -> Any:
                 else "try again when the machine is less busy, or use gpen restore, which needs no Ray"
             )
             raise GPENError(f"Ray did not start ({in_words(error)}); {remedy}") from error
-    left = ray.cluster_resources().get("CPU", 0.0) - wanted
-    if 0 <= left < 2 * _TASK_CPUS:
-        raise InputError(
-            f"{workers.count} workers of {workers.cpus:g} CPUs leave {left:g} of the cluster's for reading and "
-            "writing; take fewer, or less for each (--cpus-per-worker)"
-        )
+    if not workers.autoscaling:
+        _refuse_without_room(ray.cluster_resources(), workers)
     ray.data.DataContext.get_current().enable_progress_bars = False
     # What ends a run is told in a line by who runs it; what Ray sees is in its own files.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return ray
+
+
+def _as_started_here(workers: Workers) -> dict[str, Any]:
+    cpus = round(workers.count * workers.cpus + 0.5) + 2
+    # Ray notes what every task did, for a dashboard that nobody sees here: 17 KB a picture in one of its processes.
+    return {"num_cpus": cpus, "_system_config": {"task_events_report_interval_ms": 0}}
+
+
+def _refuse_without_room(there: Mapping[str, float], workers: Workers) -> None:
+    """Raises InputError where Ray would wait for ever. there: what the cluster has, by Ray's names."""
+    for kind, each, beside in (("CPU", workers.cpus, 2 * _TASK_CPUS), ("GPU", workers.gpus, 0.0)):
+        needed, found = workers.count * each + beside, there.get(kind, 0.0)
+        if needed > found + 1e-6:  # shares like 0.1 do not add up exactly
+            tasks = f" and {beside:g} for reading and writing" if beside else ""
+            raise InputError(
+                f"{workers.count} workers of {each:g} {kind}s{tasks} are {needed:g} {kind}s, and Ray has {found:g}; "
+                f"take fewer (--workers), or less for each (--{kind.lower()}s-per-worker); where the cluster grows by "
+                "itself, say --autoscaling"
+            )

@@ -46,6 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="N", help="reserved by Ray (default 1)")
     group.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="also a share: 0.25 (default 0)")
     group.add_argument("--block", type=int, default=16, metavar="N", help="pictures that a task reads (default 16)")
+    group.add_argument(
+        "--autoscaling", action="store_true", help="the cluster grows by what waits: wait for what it has no room for"
+    )
     files = parser.add_argument_group("files")
     add_formats(files)
     files.add_argument("--no-provenance", action="store_true", help="do not note model and strength in the metadata")
@@ -72,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         cpus=arguments.cpus_per_worker,
         gpus=arguments.gpus_per_worker,
         block=arguments.block,
+        autoscaling=arguments.autoscaling,
     )
     items = collect_archive(arguments.inputs, out, suffix=SUFFIXES[arguments.format] if arguments.format else None)
     settings: dict[str, Any] = {"options": plain(options), "quality": arguments.quality}
