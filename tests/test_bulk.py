@@ -23,7 +23,7 @@ from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.bulk import Workers, collect_archive, restore_archive, run
 from gpen_core.bulk.inputs import ArchiveItem
 from gpen_core.bulk.tries import MOST, Tries, Watch
-from gpen_core.errors import ConfigError, MissingPackageError, PictureError
+from gpen_core.errors import ConfigError, InputError, MissingPackageError, PictureError
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 HAS_ARROW = importlib.util.find_spec("pyarrow") is not None
@@ -161,6 +161,24 @@ def test_a_run_into_an_object_store_goes_on_from_what_was_sent(archive, plain, t
     assert restore_archive(items, *parts, finished=stop).skipped == 3
     pieces = fsspec.filesystem("memory").find("/cut/report.parquet.parts")
     assert sum(b'"settings": {}' in fsspec.filesystem("memory").cat_file(piece) for piece in pieces) == 1
+
+
+def test_while_a_run_writes_to_an_address_another_is_refused_and_loses_it_nothing(archive, plain, tmp_path, in_turns):
+    far, refused = fsspec.filesystem("memory"), []
+    items = collect_archive([str(archive)], "memory://shared")
+    build = lambda: restoring(RESTORER, OPTIONS, pasted=False)  # noqa: E731
+
+    def meanwhile(report):
+        if not refused:
+            with pytest.raises(InputError, match=r"another run .* writes to memory://shared; wait") as no:
+                bulk([str(archive)], "memory://shared")
+            refused.append(str(no.value))
+
+    parts = (items, build, "memory://shared", Workers(), options_of(Path("unused")))
+    assert restore_archive(*parts, finished=meanwhile).done == 6
+    assert len(refused) == 1
+    assert not far.exists("/shared/report.parquet.lease")
+    assert bulk([str(archive)], "memory://shared").skipped == 6
 
 
 def test_a_row_that_is_no_picture_is_told_in_a_line_and_the_others_are_done(archive, tmp_path, in_turns):

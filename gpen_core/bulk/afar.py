@@ -8,6 +8,7 @@ from pathlib import Path
 from ..archives import listed, remote
 from ..batch.journal import Stamp
 from ..errors import PictureError
+from .lease import Lease
 
 _PIECES = "report.parquet.parts"
 #: Seconds between two pieces; a run that is killed does again what it did since the last.
@@ -26,12 +27,13 @@ class Mirror:
     """A journal kept below an address, in pieces: object stores append to nothing.
 
     report: of the run, on this machine; its journal is fetched at once, so that a run anywhere goes on from it.
-    Raises PictureError where the store cannot be read or written.
+    lease: this run's, of the address. Raises PictureError where the store cannot be read or written, InputError where
+    another run has taken over.
     """
 
-    def __init__(self, address: str, report: Path) -> None:
+    def __init__(self, address: str, report: Path, lease: Lease) -> None:
         self._system, self._root = remote(f"{address.rstrip('/')}/{_PIECES}")
-        self._address, self._report = address.rstrip("/"), report
+        self._address, self._report, self._lease = address.rstrip("/"), report, lease
         self._journal = report.with_name(report.name + ".part")
         self._sent, self._at = 0, time.monotonic()
         self._before = sorted(self._system.find(self._root)) if self._system.exists(self._root) else []
@@ -66,6 +68,7 @@ class Mirror:
         self._put(self._report.read_bytes(), remote(name)[1])
 
     def _send(self) -> None:
+        self._lease.check()
         with self._journal.open("rb") as file:
             file.seek(self._sent)
             new = file.read()

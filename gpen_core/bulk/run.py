@@ -22,6 +22,7 @@ from ..images.damage import in_words
 from ..report import PictureReport
 from .afar import Mirror, sizes_below
 from .inputs import ArchiveItem
+from .lease import leased
 from .stages import Networks, Reader, Writer, packed, unpacked
 from .table import write_table
 from .tries import TriesAfar
@@ -74,7 +75,7 @@ def restore_archive(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if far else out)
         report = folder / REPORT
         stack.enter_context(place_of(report))
-        mirror = Mirror(out, report) if far else None
+        mirror = Mirror(out, report, stack.enter_context(leased(out))) if far else None
         journal = Journal(report, options.settings, items, resume=True, stamp=_stamps(items, out))
         stack.enter_context(closing(journal))
         if mirror is None:
