@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -65,16 +64,17 @@ def test_workers_that_there_is_room_for_or_that_a_cluster_grows_for_are_taken(jo
     joined(Workers(count=100, gpus=1, autoscaling=True), CPU=2.0)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray; install gpen[ray]")
-def test_ray_takes_what_it_is_started_with(monkeypatch):
-    import ray
+@pytest.mark.parametrize("address", ["", "head:6379"])
+def test_only_a_ray_that_is_started_here_is_told_its_cpus_and_to_keep_no_notes_of_tasks(address, monkeypatch):
+    told: dict[str, object] = {}
 
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert run._as_started_here(Workers())["_system_config"] == {"task_events_report_interval_ms": 0}
-    run._ray(Workers())
-    try:
-        assert ray.get(ray.remote(abs).remote(-3)) == 3
-    finally:
-        ray.shutdown()
+    def init(**options: object) -> None:
+        told.update(options)
+        raise Exception("enough")
+
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(run, "_ray_data", lambda: SimpleNamespace(is_initialized=lambda: False, init=init))
+    with pytest.raises(GPENError, match="enough"):
+        run._ray(Workers(count=2))
+    here = {"num_cpus": 4, "_system_config": {"task_events_report_interval_ms": 0}}
+    assert {key: told.get(key) for key in here} == (dict.fromkeys(here) if address else here)
