@@ -67,6 +67,16 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path):
     assert run(items, tmp_path / "out", settings={"strength": 0.5}).done == 1
 
 
+@pytest.mark.parametrize("asked", ["compare", "save_faces"])
+def test_what_goes_beside_results_is_asked_for_from_the_first_or_not_at_all(tmp_path, asked):
+    items = [Item(source=photograph(tmp_path / "a.png", 1), target=tmp_path / "out" / "a.png")]
+    run(items, tmp_path / "out")
+    with pytest.raises(ConfigError, match=f"{asked} was None, now True"):
+        run(items, tmp_path / "out", resume=True, **{asked: True})
+    run(items, tmp_path / "out", **{asked: True})
+    assert run(items, tmp_path / "out", resume=True, **{asked: True}).skipped == 1
+
+
 def test_a_line_cut_short_in_the_journal_does_not_count(tmp_path):
     items = [Item(source=photograph(tmp_path / f"{i}.png", i), target=tmp_path / "out" / f"{i}.png") for i in range(2)]
     run(items, tmp_path / "out")

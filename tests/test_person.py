@@ -114,3 +114,12 @@ def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, mo
     rows = json.loads((tmp_path / "out.report.json").read_text())["pictures"][0]["faces"]
     assert [row["strength"] for row in rows] == [0.0, 1.0, 0.0]
     assert rows[1]["likeness"] == pytest.approx(1, abs=0.02)
+    # A run goes on with the same person under whatever name, not with another under the same.
+    words += ["--identity", "net", "--alike", "0.8", "--resume"]
+    (tmp_path / "bob.png").rename(tmp_path / "same.png")
+    capsys.readouterr()
+    assert main([str(tmp_path / "same.png") if word == paths[3] else word for word in words]) == 0
+    assert "1 done before" in capsys.readouterr().out
+    Image.fromarray(portrait("ann")).save(tmp_path / "bob.png")
+    assert main(words) == 1
+    assert "had other settings (person.references was" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import PictureError
 from ..files import claimed, sweep
@@ -62,7 +62,7 @@ def run_batch(
     has this report.
     """
     with place_of(options.report):
-        journal = Journal(options.report, options.settings, items, resume=options.resume)
+        journal = Journal(options.report, _settings(options), items, resume=options.resume)
         _forget_leftovers(items, options)
         with closing(journal):
             summary = do_what_is_left(
@@ -74,6 +74,11 @@ def run_batch(
             )
             journal.finish()
     return summary
+
+
+def _settings(options: BatchOptions) -> dict[str, Any]:
+    """What a resumed run is compared by: a picture that is done lacks what was not asked for beside it then."""
+    return {**options.settings, **{name: True for name in ("compare", "save_faces") if getattr(options, name)}}
 
 
 def do_what_is_left(

@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
         person = read_person(arguments, restorer, identity)
         if person is not None:
-            settings |= {"who": arguments.who, "not": getattr(arguments, "not"), "alike": arguments.alike}
+            settings["person"] = person.settings
         if within is not None:
             settings["masks"] = masks_said(arguments)
         process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
