@@ -75,6 +75,7 @@ def test_what_goes_beside_results_is_asked_for_from_the_first_or_not_at_all(tmp_
         run(items, tmp_path / "out", resume=True, **{asked: True})
     run(items, tmp_path / "out", **{asked: True})
     assert run(items, tmp_path / "out", resume=True, **{asked: True}).skipped == 1
+    assert run(items, tmp_path / "out", resume=True).skipped == 1
 
 
 def test_a_line_cut_short_in_the_journal_does_not_count(tmp_path):

@@ -18,6 +18,8 @@ from ..report import PictureReport, Status, as_line, write_report
 Key = tuple[str, int | None]
 #: Size and time of change of a file (or what tells its versions apart elsewhere); None where it is gone.
 Stamp = list[int] | None
+#: Settings of what is written beside results: a run may go on without it, not with it anew.
+BESIDE = ("compare", "save_faces")
 
 
 class Task(Protocol):
@@ -108,6 +110,7 @@ class Journal:
     def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
         theirs, ours = _flat(header["settings"]), _flat(self._settings)
         names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
+        names = [name for name in names if name in ours or name not in BESIDE]
         if names:
             changes = "; ".join(f"{name} was {theirs.get(name)!r}, now {ours.get(name)!r}" for name in names[:3])
             raise ConfigError(

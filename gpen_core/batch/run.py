@@ -20,7 +20,7 @@ from ..images.reading import claims_of
 from ..report import PictureReport
 from ..threads import ThreadsBeside
 from .inputs import Item
-from .journal import Journal, Stamp, Task
+from .journal import BESIDE, Journal, Stamp, Task
 from .results import BatchOptions, beside
 from .steps import Decoded, Process, decode, processed, write
 
@@ -78,7 +78,7 @@ def run_batch(
 
 def _settings(options: BatchOptions) -> dict[str, Any]:
     """What a resumed run is compared by: a picture that is done lacks what was not asked for beside it then."""
-    return {**options.settings, **{name: True for name in ("compare", "save_faces") if getattr(options, name)}}
+    return {**options.settings, **{name: True for name in BESIDE if getattr(options, name)}}
 
 
 def do_what_is_left(
