@@ -15,7 +15,7 @@ from training_runs import script_environment
 from gpen_core import weights
 from gpen_core.cli.main import main
 from gpen_core.config import GPENConfig, ModelCard
-from gpen_core.errors import InputError
+from gpen_core.errors import InputError, PictureError
 from gpen_core.files import claimed
 from gpen_core.images import as_picture
 from gpen_core.restore import FaceRestorer
@@ -65,6 +65,17 @@ def test_a_finished_film_is_known_again_and_not_with_other_settings(tmp_path):
         restore_film(film, out, restorer, film=FilmOptions(segment=8, resume=True), report=tmp_path / "out.report.json")
     still_film(film, 10)
     with pytest.raises(InputError, match="begun with another film"):
+        run(film, out, resume=True)
+
+
+def test_a_report_that_does_not_say_by_which_settings_is_no_journal(tmp_path):
+    film, out = still_film(tmp_path / "in.mp4", 9), tmp_path / "out.mp4"
+    run(film, out)
+    report = tmp_path / "out.report.json"
+    values = json.loads(report.read_text())
+    del values["journal"]["settings"]
+    report.write_text(json.dumps(values))
+    with pytest.raises(PictureError, match="is there already"):
         run(film, out, resume=True)
 
 

@@ -114,10 +114,10 @@ class Segments:
                 return None
             if journal["film"] != fingerprint(self.output):
                 return None
-            report = FilmReport.from_dict(sealed)
-        except (KeyError, TypeError, AttributeError):
+            report, settings = FilmReport.from_dict(sealed), dict(journal["settings"])
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
-        self._refuse_other_settings(journal["settings"], self.output)
+        self._refuse_other_settings(settings, self.output)
         if self.report is not None:
             _write_report(self.report, report, journal)
         self.remove()
