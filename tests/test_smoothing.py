@@ -6,7 +6,7 @@ import torch
 from small_films import SIDE, KnownFaces, Sharpener, frames_of, scene
 from task_models import face_at
 
-from gpen_core.errors import ConfigError
+from gpen_core.errors import ConfigError, InputError
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import Smoothing, restore_frames
@@ -154,6 +154,14 @@ def test_without_smoothing_every_frame_is_what_restore_makes_of_it():
     for frame, place, result in zip(frames, places, restored(frames, places, None, jitter=0), strict=True):
         alone = FaceRestorer(Sharpener()).restore(frame, PLAIN, detections=[face_at(*place, SIDE)])
         np.testing.assert_array_equal(result, alone.picture)
+
+
+@pytest.mark.parametrize("given", [2, 11])
+def test_fewer_detections_than_frames_are_refused_with_both_counts(given):
+    found = [[face_at(10, 12, SIDE)]] * given
+    results = restore_frames(frames_of([(10, 12)] * 12), FaceRestorer(Sharpener()), detections=found)
+    with pytest.raises(InputError, match=f"the faces of {given} frames, and at least {8 if given < 8 else 12} frames"):
+        list(results)
 
 
 def test_smoothing_options_check_themselves():

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..errors import InputError
 from ..faces.types import Detection
 from ..film_options import BLOCK, Smoothing
 from ..images import convert_like
@@ -29,7 +30,7 @@ def restore_frames(
 
     frames: each anything that `FaceRestorer.restore` takes; `picture` of a result is of the same kind.
     smoothing: None is no smoothing. rate: frames a second. detections: the faces of each frame, instead of the
-    detector's. A few dozen frames are held at a time.
+    detector's. A few dozen frames are held at a time. Raises InputError for fewer detections than frames.
     """
     run = FrameRestoration(restorer, options, smoothing)
     given: deque[Any] = deque()
@@ -43,6 +44,12 @@ def restore_frames(
     while block := list(itertools.islice(numbered, BLOCK)):
         given.extend(frame for _, frame in block)
         faces = None if known is None else list(itertools.islice(known, len(block)))
+        if faces is not None and len(faces) < len(block):
+            came = block[-1][0] + 1
+            raise InputError(
+                f"detections holds the faces of {block[0][0] + len(faces)} frames, and at least {came} frames came; "
+                "give one list a frame, an empty one where there is no face"
+            )
         yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces))
     for rest in run.drain():
         yield from in_kind(rest)
