@@ -14,7 +14,7 @@ from task_models import face_at
 from gpen_core.errors import PictureError
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import FilmOptions, FilmReport, restore_film
-from gpen_core.video.encoding import quality_options
+from gpen_core.video.encoding import choose_encoding, quality_options
 from gpen_core.video.info import probe
 from gpen_core.video.orientation import Orientation
 
@@ -202,6 +202,22 @@ def test_chapters_tags_languages_and_attachments_are_carried_or_named(tmp_path):
 def test_transparency_is_left_out_with_a_note(tmp_path):
     film = write_film(tmp_path / "in.mov", frames_of(PLACES), codec="qtrle", pixel_format="argb")
     assert restore(film, tmp_path / "out.mp4").notes == ("its transparency is left out",)
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "codec", "notes"),
+    [
+        ("yuv422p12le", "ffv1", ("films are encoded with 10 bits; the film's yuv422p12le was rounded to them",)),
+        ("gray16le", "ffv1", ("films are encoded with 10 bits; the film's gray16le was rounded to them",)),
+        ("yuv422p10le", "ffv1", ()),
+    ],
+)
+def test_bits_that_are_not_kept_are_named(tmp_path, pixel_format, codec, notes):
+    film = write_film(tmp_path / "in.mkv", frames_of(PLACES[:1]), codec=codec, pixel_format=pixel_format)
+    settings = {"codec": None, "quality": 18, "preset": "slow"}
+    encoding, said = choose_encoding(probe(film), tmp_path / "out.mkv", **settings)
+    assert encoding.pixel_format.endswith("p10le")
+    assert said == notes
 
 
 def test_a_matroska_without_a_rate_does_not_become_one_of_a_thousand(tmp_path):

@@ -29,6 +29,8 @@ _NVENC = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
 _QSV = ("veryfast", "veryfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _AMF = ("speed", "speed", "speed", "speed", "balanced", "balanced", "quality", "quality", "quality")
 _SVT = ("12", "11", "10", "9", "8", "7", "5", "4", "3")
+#: Of a sample, in the formats that `working_format` knows.
+_MOST_BITS = 10
 #: FFmpeg's unit of quantisers that are given as a number for all codecs.
 _LAMBDA = 118
 _WITHOUT_QUALITY = ("prores", "dnxhd", "cfhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "qtrle", "png", "rawvideo")
@@ -69,6 +71,9 @@ def choose_encoding(
     if formats and not {wanted, _ARRANGED.get(wanted)} & set(formats) and wanted.endswith("10le"):
         wanted = wanted.removesuffix("10le")
         notes.append(f"{name} is built for 8 bits here; the film's {info.pixel_format} was rounded to them")
+    bits = load_av().VideoFormat(info.pixel_format).components[0].bits
+    if wanted.endswith("10le") and bits > _MOST_BITS:
+        notes.append(f"films are encoded with {_MOST_BITS} bits; the film's {info.pixel_format} was rounded to them")
     coded = wanted if not formats or wanted in formats else _ARRANGED.get(wanted, wanted)
     if formats and coded not in formats:
         raise PictureError(f"{name} does not take {wanted} pictures; choose another codec, such as libx264")
