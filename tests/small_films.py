@@ -85,9 +85,12 @@ def write_film(
     rate: int = 25,
     times: Sequence[int] | None = None,
     sound: bool = False,
+    hidden: int = 0,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A film of RGB frames. times: of each frame in milliseconds, for a variable rate; sound: a second track."""
+    """A film of RGB frames. times: of each frame in milliseconds, for a variable rate; sound: a second track.
+    hidden: so many of the first frames lie before the film's beginning, where an MP4's edit list cuts them away.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options or ({"crf": "4"} if codec == "libx264" else {}))
         stream.height, stream.width = frames[0].shape[:2]
@@ -100,6 +103,8 @@ def write_film(
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=kind)
             if times is not None:
                 frame.pts, frame.time_base = times[index], stream.codec_context.time_base
+            elif hidden:
+                frame.pts, frame.time_base = index - hidden, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if voice is not None:

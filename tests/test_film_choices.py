@@ -77,8 +77,10 @@ def test_a_part_that_is_interrupted_is_gone_on_with_to_the_same_file(tmp_path):
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_masks_of_a_part_are_those_of_its_frames(tmp_path):
-    film = film_of(tmp_path / "in.mp4", 24)
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_masks_of_a_part_are_those_of_its_frames(tmp_path, hidden):
+    film = film_of(tmp_path / "in.mp4", 24 + hidden, hidden=hidden)
+    assert (probe(film).frames, probe(film).ends_early, len(decoded(film)[0])) == (24, None, 24)
     masks = [np.full((HEIGHT, WIDTH, 3), 255 * (k >= 12), dtype=np.uint8) for k in range(24)]
     write_film(tmp_path / "masks.mp4", masks)
     part = FilmOptions(start=0.32, end=0.64, smoothing=None, **FAST)

@@ -45,10 +45,11 @@ class FilmInfo:
     """What is known of a film before it is decoded.
 
     width, height: upright, pixels. orientation: what makes a decoded frame upright. pixel_aspect: width of an upright
-    pixel over its height, None where the file does not say. rate: pictures a second. frames: pictures in the file.
-    span: which of them are wanted, and when. pixel_format: FFmpeg's name. ends_early: a sentence where the file is
-    shorter than it says, else None. timestamps: false where the pictures have none, and the frame rate is taken for
-    them. colour_labels: FFmpeg's numbers of range, matrix, primaries, transfer. inventory: all that is in the file.
+    pixel over its height, None where the file does not say. rate: pictures a second. frames: pictures that the file
+    shows; what its edit list cuts away is none of them. span: which of them are wanted, and when. pixel_format:
+    FFmpeg's name. ends_early: a sentence where the file is shorter than it says, else None. timestamps: false where the
+    pictures have none, and the frame rate is taken for them. colour_labels: FFmpeg's numbers of range, matrix,
+    primaries, transfer. inventory: all that is in the file.
     """
 
     path: Path
@@ -165,6 +166,9 @@ def _first(container: Any, stream: Any, path: Path) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Counted:
+    """stored: pictures in the file; pictures: those among them that are shown, not cut away by an edit list."""
+
+    stored: int
     pictures: int
     shown: Sequence[int]
     rate: Fraction | None
@@ -178,7 +182,7 @@ class _Counted:
 def _count(path: Path) -> _Counted:
     """A pass over the packets, which costs reading the file and no decoding."""
     av = load_av()
-    pictures, stamped, damage = 0, True, None
+    stored, pictures, stamped, damage = 0, 0, True, None
     first: Fraction | None = None
     shown = array("q")
     end = Fraction(0)
@@ -195,6 +199,9 @@ def _count(path: Path) -> _Counted:
                 break
             if not packet.size:
                 continue
+            stored += packet.stream is stream
+            if packet.is_discard:
+                continue
             time = None if packet.pts is None else packet.pts * packet.time_base
             if packet.stream is stream:
                 pictures += 1
@@ -209,6 +216,7 @@ def _count(path: Path) -> _Counted:
             promised = Fraction(container.duration + max(container.start_time or 0, 0), av.time_base)
     length = max(shown) - min(shown) if shown else 0
     return _Counted(
+        stored=stored,
         pictures=pictures,
         shown=sorted(shown),
         rate=(pictures - 1) / (length * stream.time_base) if length else None,
@@ -223,8 +231,8 @@ def _count(path: Path) -> _Counted:
 def _ends_early(counted: _Counted, declared: int) -> str | None:
     if counted.damage is not None:
         return f"it is damaged after {counted.pictures} frames ({counted.damage})"
-    if declared > counted.pictures:
-        return f"it ends after {counted.pictures} of {declared} frames"
+    if declared > counted.stored:
+        return f"it ends after {counted.stored} of {declared} frames"
     promised = counted.promised_end
     if promised is not None and promised - counted.end > max(_MISSING_SECONDS, _MISSING_SHARE * promised):
         return f"it ends at {float(counted.end):.2f} of {float(promised):.2f} seconds"
