@@ -8,16 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 from small_films import KnownFaces, Sharpener, decoded, frames_of, write_film
 from small_models import small_model
 from training_runs import script_environment
 
 from gpen_core import weights
+from gpen_core.background import Larger, Upscaler
 from gpen_core.cli.main import main
 from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import InputError, PictureError
 from gpen_core.files import claimed
 from gpen_core.images import as_picture
+from gpen_core.options import Masking, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import FilmOptions, restore_film
 from gpen_core.video.inputs import collect_films
@@ -94,6 +98,43 @@ def test_a_damaged_journal_is_a_fresh_start_and_is_said_so(tmp_path):
     report = run(film, out, resume=True)
     assert report.frames == 17
     assert any("damaged; the film was begun anew" in note for note in report.notes)
+
+
+class Weighed(torch.nn.Module):
+    """A network of one weight in the place of any part."""
+
+    scale = 2
+
+    def __init__(self, part: str, weight: float = 0.0) -> None:
+        super().__init__()
+        self.part, self.weight = part, torch.nn.Parameter(torch.tensor(weight))
+
+    def forward(self, given: torch.Tensor):
+        if self.part == "background":
+            return F.interpolate(given, scale_factor=2)
+        return [[]] if self.part == "detector" else torch.zeros(len(given), 8, 8)
+
+
+@pytest.mark.parametrize("part", ["detector", "parser", "occluder", "background"])
+def test_work_begun_with_other_weights_in_any_part_is_not_gone_on_with(tmp_path, part):
+    film, target = still_film(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    options = RestoreOptions(masking=Masking(occlusion=True))
+
+    def run_with(weight: float, progress=None, **settings):
+        parts = {kind: Weighed(kind, weight * (kind == part)) for kind in ("detector", "parser", "occluder")}
+        larger = Larger(scale=2, upscaler=Upscaler(network=Weighed(part, weight))) if part == "background" else None
+        settings = FilmOptions(segment=8, preset="ultrafast", **settings)
+        restorer = FaceRestorer(Sharpener(), **parts)
+        return restore_film(film, target, restorer, options, film=settings, larger=larger, progress=progress)
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_with(1.0, stop)
+    with pytest.raises(InputError, match=f"begun with another {part}; give the same"):
+        run_with(2.0, resume=True)
+    assert run_with(1.0, resume=True).frames_before == 8
 
 
 def test_two_runs_never_write_one_film(tmp_path):

@@ -70,12 +70,7 @@ class FaceRestorer:
 
     def detect(self, picture: PictureLike, selection: Selection | None = None) -> list[Detection]:
         """The faces of a picture that `selection` lets through, in pixels of the picture."""
-        with _loading:
-            if self.detector is None:
-                from ..weights import load_detector
-
-                self.detector = load_detector()
-        return find_faces(self.detector, as_picture(picture), selection or Selection())
+        return find_faces(self._loaded_detector(), as_picture(picture), selection or Selection())
 
     def align(
         self,
@@ -306,6 +301,25 @@ class FaceRestorer:
     def _sizer(self, options: RestoreOptions) -> BatchSizer:
         return BatchSizer(options.batch_size, device_of(self.model))
 
+    def told(self, options: RestoreOptions | None = None) -> dict[str, str | None]:
+        """What tells the detector from others, and so the parser and the occluder that `options` ask, where they are
+        given; None for what is not asked. Each is loaded if it is not yet."""
+        from .provenance import told_of
+
+        told = {"detector": told_of(self._loaded_detector())}
+        if options is None:
+            return told
+        occluder = self._occluder_for(options) or (self.occluder if options.masking.occlusion else None)
+        return {**told, "parser": told_of(self._parser_for(options)), "occluder": told_of(occluder)}
+
+    def _loaded_detector(self) -> Detector:
+        with _loading:
+            if self.detector is None:
+                from ..weights import load_detector
+
+                self.detector = load_detector()
+        return self.detector
+
     def _parser_for(self, options: RestoreOptions) -> Parser | None:
         with _loading:
             if self.parser is None and (options.masking.kind == "parser" or options.blending.region_strength):
@@ -313,17 +327,6 @@ class FaceRestorer:
 
                 self.parser = load_parser()
         return self.parser
-
-    @property
-    def occluder_name(self) -> str:
-        """What tells what covers a face where that is asked for, as reports call it."""
-        if self.occluder is None:
-            from ..weights.zoo import OPEN_OCCLUDER
-
-            return OPEN_OCCLUDER
-        if isinstance(self.occluder, str):
-            return self.occluder
-        return str(getattr(self.occluder, "name", type(self.occluder).__name__))
 
     def _occluder_for(self, options: RestoreOptions) -> Occluder | None:
         """None where nobody asks, or what contradicts is covered."""

@@ -15,6 +15,7 @@ from ..film_options import FilmOptions
 from ..images.writing import refuse_same_file
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
+from ..restore.provenance import told_of
 from .encoding import Encoding, choose_encoding
 from .info import FilmInfo, probe
 from .marking import FrameMarking
@@ -70,9 +71,7 @@ def restore_film(
         info, target, codec=film.codec, quality=film.quality, preset=film.preset, scale=scale
     )
     settings = _settings(info, restorer, options, film, encoding, masks, larger)
-    settings |= {"mark": mark, "identity": identity is not None}
-    if options.masking.occlusion:
-        settings["occluder"] = restorer.occluder_name
+    settings |= {"mark": mark, "identity": identity is not None, **restorer.told(None if mark else options)}
     if person is not None:
         settings["person"] = person.settings
     segments = Segments(output=target, settings=settings, report=None if report is None else Path(report))
@@ -131,7 +130,7 @@ def _settings(
     second = larger_of(restorer.model)
     files = [None if file is None else fingerprint(Path(file)) for file in getattr(restorer.model, "files", ())[1:]]
     more = {} if second is None else {"larger": f"{second.in_size} {second.out_size}", "larger_weights": files}
-    upscaler = None if larger is None or larger.upscaler is None else type(larger.upscaler.network).__name__
+    upscaler = None if larger is None or larger.upscaler is None else told_of(larger.upscaler.network)
     return {
         "film": fingerprint(info.path),
         "masks": None if masks is None else fingerprint(Path(masks)),
