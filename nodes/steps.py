@@ -110,7 +110,7 @@ class CropFaces(io.ComfyNode):
         progress = Progress(len(images))
         crops = []
         # Crops go on as one batch: the largest face decides.
-        sizes = [size_for(gpen_model.network, face) for found in faces.frames for face in found]
+        sizes = [size_for(gpen_model.network, face.size) for found in faces.frames for face in found]
         size = max(sizes, default=gpen_model.config.in_size)
         for index, found in enumerate(faces.frames):
             crops.append(restorer.align(pictures.frame_at(images, index), found, settings, size=size))

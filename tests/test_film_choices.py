@@ -204,6 +204,18 @@ def test_the_network_is_chosen_once_for_the_film_by_how_large_its_faces_are(tmp_
     )
 
 
+@pytest.mark.parametrize(("side", "scale", "size"), [(130, 2, 64), (90, 2, 32), (130, 1, 32)])
+def test_a_larger_film_meets_the_network_of_its_larger_faces(tmp_path, side, scale, size):
+    film = write_film(tmp_path / "in.mp4", [np.full((160, 160, 3), 60 + k, np.uint8) for k in range(8)])
+
+    def detector(pictures):
+        return [[face_at(15, 15, side * p.shape[-1] / 160)] for p in pictures]
+
+    network, larger = TwoSizes(), Larger(scale=scale) if scale > 1 else None
+    restore_film(film, tmp_path / "out.mp4", FaceRestorer(network, detector), larger=larger, film=FilmOptions(**FAST))
+    assert network.asked == {size}
+
+
 def test_a_larger_film_and_masks_are_refused_together(tmp_path):
     film = film_of(tmp_path / "in.mp4", 8)
     Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "mask.png")

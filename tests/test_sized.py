@@ -20,6 +20,7 @@ from gpen_core.errors import ConfigError, InputError
 from gpen_core.report import FaceReport
 from gpen_core.restore import FaceRestorer
 from gpen_core.restore.provenance import provenance_of
+from gpen_core.video import Smoothing, restore_frames
 from gpen_core.weights import GPEN
 
 
@@ -86,6 +87,28 @@ def test_pictures_share_batches_by_size_and_come_in_order(model: SizedGPEN):
     results = list(FaceRestorer(model).restore_many(given, detections=detections))
     assert [result.decoded.width for result in results] == [400, 401, 402, 403]
     assert [result.faces[0].in_size for result in results] == [32, 16, 32, 16]
+
+
+@pytest.mark.parametrize(("sides", "size"), [((240, 240), 32), ((120, 120), 16), ((None, 240), 32), ((240, 120), 16)])
+def test_frames_meet_one_network_by_the_usual_size_of_the_first_faces(
+    model: SizedGPEN, monkeypatch: pytest.MonkeyPatch, sides: tuple[float | None, float], size: int
+) -> None:
+    """sides: of the face in the first four frames, and in those that follow; None: in the first 24 there is none."""
+    few = 24 if sides[0] is None else 4
+    sought = [sides[0] if n < few else sides[1] for n in range(28)]
+    found = [[face(20, 20, side)] if side else [] for side in sought]
+    asked: set[int] = set()
+    cut = FaceRestorer.align
+
+    def align(self: FaceRestorer, *given: Any, size: int | None) -> Any:
+        crops = cut(self, *given, size=size)
+        asked.update([crops.crops.shape[-1]] if len(crops) else [])
+        return crops
+
+    monkeypatch.setattr(FaceRestorer, "align", align)
+    results = list(restore_frames([picture(280)] * 28, FaceRestorer(model), smoothing=Smoothing(), detections=found))
+    assert asked == {size}
+    assert {done.in_size for result in results for done in result.faces} == {size}
 
 
 def test_step_by_step_the_crops_decide(model: SizedGPEN):

@@ -48,14 +48,15 @@ def align_faces(
     return FaceCrops(crops=crops, affines=affines, detections=tuple(detections), picture_size=picture_size)
 
 
-def size_for(model: Model, detection: Detection, *, whole: bool = False) -> int:
-    """At which of the model's input sizes a face is cut out: at the larger one, where it has two, from `LARGE_FACE` px
-    on in the picture. whole: the face is all of its picture, which is then larger than the smaller size.
+def size_for(model: Model, side: float, *, whole: bool = False) -> int:
+    """At which of the model's input sizes a face of `side` px is cut out: at the larger one, where it has two, from
+    `LARGE_FACE` px on in the picture that it is cut from. whole: the face is all of its picture, which is then larger
+    than the smaller size.
     """
     if whole:
-        return input_size_for(model, round(detection.size))
+        return input_size_for(model, round(side))
     larger = larger_of(model)
-    return model.config.in_size if larger is None or detection.size < LARGE_FACE else larger.in_size
+    return model.config.in_size if larger is None or side < LARGE_FACE else larger.in_size
 
 
 def whole_face(picture: Picture, card: ModelCard) -> Detection:

@@ -271,7 +271,7 @@ class FaceRestorer:
 
     def _size_of(self, face: _Waiting) -> int:
         work, index = face
-        return size_for(self.model, work.detections[index], whole=work.aligned)
+        return size_for(self.model, work.detections[index].size, whole=work.aligned)
 
     def _do_batch(self, batch: Sequence[_Waiting], size: int, options: RestoreOptions, sizer: BatchSizer) -> None:
         """Restores these faces at `size` px."""

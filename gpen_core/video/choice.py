@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ..faces.damage import GOOD, damage
@@ -24,6 +25,14 @@ class TrackChoice:
     def chooses(self) -> bool:
         """Whether any face may be left as it is."""
         return self._person is not None or self._only_damaged
+
+    def meant(self, frames: Iterable[tuple[Sequence[int], Tensor]]) -> set[int]:
+        """Which tracks are restored, of those in a block of `frames`: the tracks of each, and their crops."""
+        seen: dict[int, list[Tensor]] = {}
+        for numbers, crops in frames:
+            for number, crop in zip(numbers, crops, strict=True):
+                seen.setdefault(number, []).append(crop)
+        return {number for number, crops in seen.items() if self.is_meant(number, torch.stack(crops))}
 
     def is_meant(self, number: int, crops: Tensor) -> bool:
         """Whether track `number` is restored, by the first crops (N, 3, S, S) of it that come."""

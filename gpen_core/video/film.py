@@ -96,11 +96,12 @@ def restore_film(
             if mark:
                 frames = FrameMarking(restorer, options, film.smoothing)
             else:
-                size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder)
+                options = options if larger is None else larger.options(options)
+                size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder, larger)
                 notes += said
                 frames = FrameRestoration(
                     restorer,
-                    options if larger is None else larger.options(options),
+                    options,
                     film.smoothing,
                     owned=True,
                     larger=larger,

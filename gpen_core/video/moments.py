@@ -16,11 +16,13 @@ from ..images import Picture, as_picture
 from ..images.planes import resize
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
+from ..restore.align import size_for
 from ..restore.masks import CropMasks
 from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
 from .neighbours import Moment, between, run_of, spacing
+from .sizes import usual_side
 from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
 from .tracks import Tracker
 
@@ -62,8 +64,9 @@ class FrameRestoration:
     smoothing: None restores every frame by itself. owned: whether the pixels that are pushed may be written to; results
     are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
     frame's faces before and after; person: whose faces are restored; it, like `only_damaged`, decides once for a track,
-    by its first frames. crop_size: of the model's input sizes, None: its first. With the same frames, options and
-    blocks the results are the same, also when the work was taken up again from `state` at the end of a block.
+    by its first frames. crop_size: of the model's input sizes, the same for all frames; None: the one for the usual
+    side of the faces in the first blocks that have any. With the same frames, options and blocks the results are the
+    same, also when the work was taken up again from `state` at the end of a block.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class FrameRestoration:
         person: Person | None = None,
         crop_size: int | None = None,
     ) -> None:
-        self._crop_size = restorer.model.config.in_size if crop_size is None else crop_size
+        self._crop_size = crop_size
         self._restorer, self._owned, self._larger, self._identity = restorer, owned, larger, identity
         options = options or RestoreOptions()
         self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
@@ -133,6 +136,8 @@ class FrameRestoration:
     def _restore(self, number: int) -> None:
         near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
         block = self._blocks[number]
+        if self._crop_size is None and (side := usual_side(moment.found.values() for moment in near)) is not None:
+            self._crop_size = size_for(self._restorer.model, side)
         first = near.index(block[0])
         for k, moment in enumerate(block, first):
             wanted = self._placed(near, k)
@@ -155,12 +160,8 @@ class FrameRestoration:
 
     def _choose(self, block: Sequence[Moment]) -> None:
         """Lets go of the faces of `block` that stay as they are."""
-        seen: dict[int, list[Tensor]] = {}
-        for moment in block:
-            assert moment.faces is not None
-            for number, crop in zip(moment.numbers, moment.faces.crops, strict=True):
-                seen.setdefault(number, []).append(crop)
-        meant = {number for number, crops in seen.items() if self._choice.is_meant(number, torch.stack(crops))}
+        shown = [(m.numbers, m.faces.crops) for m in block if m.faces is not None]
+        meant = self._choice.meant(shown)
         for moment in block:
             assert moment.faces is not None
             rows = [row for row, number in enumerate(moment.numbers) if number in meant]

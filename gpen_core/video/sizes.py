@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import larger_of
+from ..faces.types import Detection
 from ..images import Picture
 from ..options import Selection
 from ..restore import FaceRestorer
-from ..restore.align import LARGE_FACE
+from ..restore.align import size_for
 from .colours import to_rgb, upright
 from .reading import frames_along
 
 if TYPE_CHECKING:
+    from ..background import Larger
     from ..film_options import Decoder
     from .info import FilmInfo
 
@@ -21,22 +24,37 @@ if TYPE_CHECKING:
 _LOOKS = 12
 
 
-def crop_size(
-    restorer: FaceRestorer, info: FilmInfo, selection: Selection, pixel_format: str, decoder: Decoder = "cpu"
-) -> tuple[int, tuple[str, ...]]:
-    """At which of the model's input sizes the faces are cut out, and what is to be said of it.
+def usual_side(frames: Iterable[Iterable[Detection]]) -> float | None:
+    """The median over frames of the largest face in each, pixels; None where no frame has one."""
+    largest = [max(sizes) for faces in frames if (sizes := [face.size for face in faces])]
+    return statistics.median(largest) if largest else None
 
-    Where the model has two, the larger one from `LARGE_FACE` px on: the median over twelve places of the film of the
-    largest face there. The same for the whole film: a network that changed with a face's size would be seen to.
+
+def crop_size(
+    restorer: FaceRestorer,
+    info: FilmInfo,
+    selection: Selection,
+    pixel_format: str,
+    decoder: Decoder = "cpu",
+    larger: Larger | None = None,
+) -> tuple[int, tuple[str, ...]]:
+    """At which of the model's input sizes the faces of a film are cut out, and what is to be said of it.
+
+    What `size_for` says of the usual side over twelve places of the film, in the picture that faces are cut from. The
+    same for the whole film: a network that changed with a face's size would be seen to. larger: makes that picture;
+    selection: of the faces in it.
     """
-    small, larger = restorer.model.config.in_size, larger_of(restorer.model)
-    if larger is None:
+    small = restorer.model.config.in_size
+    if larger_of(restorer.model) is None:
         return small, ()
-    sizes = []
-    for frame in frames_along(info, _LOOKS, decoder):
+
+    def found(frame: Any) -> list[Detection]:
         pixels = to_rgb(upright(frame, info.orientation, pixel_format))
-        if found := restorer.detect(Picture(pixels=pixels, pixel_aspect=info.aspect), selection):
-            sizes.append(max(face.size for face in found))
-    if not sizes or (usual := statistics.median(sizes)) < LARGE_FACE:
+        picture = Picture(pixels=pixels, pixel_aspect=info.aspect)
+        return restorer.detect(picture if larger is None else larger.plain(picture), selection)
+
+    usual = usual_side(found(frame) for frame in frames_along(info, _LOOKS, decoder))
+    size = small if usual is None else size_for(restorer.model, usual)
+    if size == small:
         return small, ()
-    return larger.in_size, (f"faces are about {usual:.0f} px large: the network of {larger.in_size} px restores them",)
+    return size, (f"faces are about {usual:.0f} px large: the network of {size} px restores them",)
