@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..gpen_core.background import Upscaler, enlarged
+from ..gpen_core.background import Larger, Upscaler
 from ..gpen_core.errors import InputError
-from ..gpen_core.images import as_picture
+from ..gpen_core.images import Picture
 from . import adapter
 from .run import Watched
 
@@ -18,25 +20,20 @@ from .run import Watched
 _BYTES_PER_PIXEL = 4 * 384
 
 
-class Enlarge:
-    """Enlarges pictures `scale` times: by an upscaling network, and plainly."""
+@dataclass(frozen=True, kw_only=True)
+class Keeping(Larger):
+    """Keeps what it made in `canvases`, as it was before faces were put into it, until somebody takes it out."""
 
-    def __init__(self, descriptor: Any, scale: int) -> None:
-        self.scale = scale
-        self._upscale = Upscaler(network=Watched(descriptor), device=adapter.compute_device())
+    canvases: deque[NDArray[np.float32]] = field(default_factory=deque)
 
-    def canvas(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(H·scale, W·scale, 3): the enlarged picture that its faces are pasted into."""
-        pixels: NDArray[np.float32] = self._upscale(as_picture(frame), self.scale).pixels
-        return pixels
-
-    def plain(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(H·scale, W·scale, 3): the picture that its faces are cut from."""
-        pixels: NDArray[np.float32] = enlarged(as_picture(frame), self.scale).pixels
-        return pixels
+    def canvas(self, picture: Picture) -> Picture:
+        """The picture that faces are put into."""
+        made = super().canvas(picture)
+        self.canvases.append(made.pixels.copy())
+        return made
 
 
-def enlarger(upscale_model: Any, images: Tensor) -> Enlarge:
+def enlarger(upscale_model: Any, images: Tensor) -> Larger:
     """The upscaler of an UPSCALE_MODEL (spandrel's descriptor), on the compute device.
 
     Raises InputError for something else.
@@ -51,4 +48,5 @@ def enlarger(upscale_model: Any, images: Tensor) -> Enlarge:
         adapter.load([patcher], _BYTES_PER_PIXEL * 304 * 304 * int(scale))
     else:
         upscale_model.to(adapter.compute_device())
-    return Enlarge(upscale_model, int(scale))
+    upscaler = Upscaler(network=Watched(upscale_model), device=adapter.compute_device())
+    return Larger(scale=int(scale), upscaler=upscaler)

@@ -12,15 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..gpen_core.background import Larger
 from ..gpen_core.faces.types import Detection
 from ..gpen_core.film_options import Smoothing
+from ..gpen_core.images import Picture, as_picture
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
 from ..gpen_core.video.frames import restore_frames
 from . import inputs, pictures
 from .adapter import Progress, io, schema, trim_heap
 from .boxes import boxes_out
-from .enlarge import Enlarge, enlarger
+from .enlarge import Keeping, enlarger
 from .find import UNKNOWN, Given, find_faces
 from .memory import MOST_PICTURES
 from .model import FaceModel
@@ -140,8 +142,8 @@ def restore_images(
     if kept and (made := gpen_model.latest.get(*asked)) is not None:
         return io.NodeOutput(*_mixed(images, made, strength))
     limit = _limits(images, mask, given.segs)
-    enlarge = None if upscale_model is None else enlarger(upscale_model, images)
-    if enlarge is None and _changes_nothing(settings, limit):
+    larger = Larger() if upscale_model is None else enlarger(upscale_model, images)
+    if upscale_model is None and _changes_nothing(settings, limit):
         height, width = (int(n) for n in images.shape[1:3])
         first = pictures.images_out([pictures.picture_at(images, 0)])
         nothing = pictures.Results(len(images), height, width).masks
@@ -151,15 +153,14 @@ def restore_images(
     each = find_faces(gpen_model, images, settings.selection, progress, given)
     faces = (chosen(faces) for faces in each)
     frames = (pictures.frame_at(images, index) for index in range(len(images)))
-    if enlarge is not None:
-        results = _enlarged(restorer, images, faces, settings, enlarge)
-    elif temporal_smoothing:
-        smoothed = restore_frames(frames, restorer, settings, smoothing=Smoothing(), detections=faces)
-        results = _beside(images, smoothed)
+    smoothing = Smoothing() if temporal_smoothing else None
+    if upscale_model is not None:
+        results = _enlarged(restorer, images, faces, settings, larger, smoothing)
+    elif smoothing is not None:
+        results = _beside(images, restore_frames(frames, restorer, settings, smoothing=smoothing, detections=faces))
     else:
         results = _beside(images, restorer.restore_many(frames, settings, detections=faces, progress=progress.share))
-    scale = 1 if enlarge is None else enlarge.scale
-    made = _collected(results, images, restorer, scale=scale, limit=limit, progress=progress)
+    made = _collected(results, images, restorer, larger=larger, limit=limit, progress=progress)
     trim_heap()
     if kept:
         gpen_model.latest.put(*asked, made)
@@ -210,19 +211,30 @@ def _enlarged(
     images: Tensor,
     found: Iterable[Sequence[Detection]],
     options: RestoreOptions,
-    enlarge: Enlarge,
+    larger: Larger,
+    smoothing: Smoothing | None,
 ) -> Iterator[tuple[NDArray[np.float32], RestoredPicture]]:
     """Each result with the enlarged picture that its faces were pasted into, (H·scale, W·scale, 3)."""
     bases: deque[NDArray[np.float32]] = deque()
+    results: Iterable[RestoredPicture]
 
-    def canvases() -> Iterator[NDArray[np.float32]]:
-        for index in range(len(images)):
-            bases.append(enlarge.canvas(pictures.frame_at(images, index)))
-            yield bases[-1]
+    def frames() -> Iterator[Picture]:
+        return (as_picture(pictures.frame_at(images, index)) for index in range(len(images)))
 
-    plain = (enlarge.plain(pictures.frame_at(images, index)) for index in range(len(images)))
-    larger = ([face.scaled(enlarge.scale, enlarge.scale) for face in faces] for faces in found)
-    for result in restorer.restore_many(plain, options, detections=larger, canvases=canvases()):
+    def canvases() -> Iterator[Picture]:
+        for frame in frames():
+            canvas = larger.canvas(frame)
+            bases.append(canvas.pixels)
+            yield canvas
+
+    if smoothing is not None:
+        keeping = Keeping(scale=larger.scale, upscaler=larger.upscaler, canvases=bases)
+        results = restore_frames(frames(), restorer, options, smoothing=smoothing, detections=found, larger=keeping)
+    else:
+        plain = (larger.plain(frame) for frame in frames())
+        placed = ([face.scaled(larger.scale, larger.scale) for face in faces] for faces in found)
+        results = restorer.restore_many(plain, options, detections=placed, canvases=canvases())
+    for result in results:
         yield bases.popleft(), result
 
 
@@ -231,15 +243,16 @@ def _collected(
     images: Tensor,
     restorer: FaceRestorer,
     *,
-    scale: int,
+    larger: Larger,
     limit: Sequence[Tensor] | None,
     progress: Progress,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Any, int]:
     """Pictures, masks, crops before and crops after, boxes and count; of faces that were left alone, nothing.
 
-    limit: (H, W) for each picture, how much of it may change.
+    larger: has made the pictures that the faces were cut from; limit: (H, W) for each picture, how much of it may
+    change.
     """
-    count, height, width = len(images), int(images.shape[1]) * scale, int(images.shape[2]) * scale
+    count, (height, width) = len(images), (int(side) * larger.scale for side in images.shape[1:3])
     out = pictures.Results(count, height, width, alpha=pictures.alpha_of(images))
     before, after = pictures.Crops(count), pictures.Crops(count)
     restored: list[list[Detection]] = []
@@ -257,7 +270,9 @@ def _collected(
         crops = [(face.crop, face.restored) for face in changed]
         if any(crop is None for crop, _ in crops):
             # Faces averaged over frames are kept nowhere but in the result.
-            both = (restorer.align(pixels_of, restored[-1]).crops for pixels_of in (base, pixels))
+            size = changed[0].in_size
+            seen = larger.plain(as_picture(pictures.frame_at(images, index)))
+            both = (restorer.align(one, restored[-1], size=size).crops for one in (seen, pixels))
             crops = list(zip(*both, strict=True))
         for crop, made in crops:
             if crop is not None and made is not None:

@@ -6,7 +6,9 @@ import torch
 from small_films import SIDE, KnownFaces, Sharpener, frames_of, scene
 from task_models import face_at
 
+from gpen_core.background import Larger, Upscaler
 from gpen_core.errors import ConfigError, InputError
+from gpen_core.images import as_picture
 from gpen_core.options import Blending, RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.video import Smoothing, restore_frames
@@ -154,6 +156,25 @@ def test_without_smoothing_every_frame_is_what_restore_makes_of_it():
     for frame, place, result in zip(frames, places, restored(frames, places, None, jitter=0), strict=True):
         alone = FaceRestorer(Sharpener()).restore(frame, PLAIN, detections=[face_at(*place, SIDE)])
         np.testing.assert_array_equal(result, alone.picture)
+
+
+def test_without_smoothing_larger_frames_are_what_restore_many_makes_of_them_on_the_same_canvas():
+    class Twice(torch.nn.Module):
+        scale = 2
+
+        def forward(self, image):
+            return image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    frames, larger = frames_of([(10, 12)] * 3, noise=5), Larger(scale=2, upscaler=Upscaler(network=Twice()))
+    pictures, found = [as_picture(frame) for frame in frames], face_at(10, 12, SIDE)
+    wanted = FaceRestorer(Sharpener()).restore_many(
+        [larger.plain(picture) for picture in pictures],
+        detections=[[found.scaled(2, 2)]] * 3,
+        canvases=[larger.canvas(picture) for picture in pictures],
+    )
+    done = restore_frames(frames, FaceRestorer(Sharpener()), detections=[[found]] * 3, larger=larger)
+    for one, other in zip(done, wanted, strict=True):
+        np.testing.assert_array_equal(one.picture, other.decoded.pixels)
 
 
 @pytest.mark.parametrize("given", [2, 11])

@@ -116,14 +116,17 @@ class FaceRestorer:
         masks: CropMasks,
         options: RestoreOptions | None = None,
         *,
+        canvas: PictureLike | None = None,
         in_place: bool = False,
     ) -> RestoredPicture:
         """The picture with restored faces (N, 3, T, T) in [0, 1] put back where their crops came from.
 
-        in_place: into the pixels of a Picture that the caller has no other use for.
+        canvas: what they are put into, where it is not the picture. in_place: into the pixels of a Picture that the
+        caller has no other use for.
         """
         options = options or RestoreOptions()
-        work = PictureWork(picture, as_picture(picture), faces.detections)
+        canvas = None if canvas is None else as_picture(canvas)
+        work = PictureWork(picture, as_picture(picture), faces.detections, canvas=canvas)
         work.add(faces, restored, masks, options)
         return work.result(options, in_place=in_place)
 

@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..faces.types import Detection
@@ -15,6 +15,9 @@ from ..images import convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .moments import DoneFrame, FrameRestoration
+
+if TYPE_CHECKING:
+    from ..background import Larger
 
 
 def restore_frames(
@@ -25,14 +28,18 @@ def restore_frames(
     smoothing: Smoothing | None = None,
     rate: float = 25.0,
     detections: Iterable[Sequence[Detection]] | None = None,
+    larger: Larger | None = None,
 ) -> Iterator[RestoredPicture]:
     """The frames with their faces restored, in order, smoothed along each face's track.
 
     frames: each anything that `FaceRestorer.restore` takes; `picture` of a result is of the same kind.
     smoothing: None is no smoothing. rate: frames a second. detections: the faces of each frame, instead of the
-    detector's. A few dozen frames are held at a time. Raises InputError for fewer detections than frames.
+    detector's. larger: makes results larger; detections are those of the frames that came. A few dozen frames are held
+    at a time. Raises InputError for fewer detections than frames.
     """
-    run = FrameRestoration(restorer, options, smoothing)
+    if larger is not None:
+        options = larger.options(options or RestoreOptions())
+    run = FrameRestoration(restorer, options, smoothing, larger=larger)
     given: deque[Any] = deque()
 
     def in_kind(done: Sequence[DoneFrame]) -> Iterator[RestoredPicture]:
@@ -50,6 +57,8 @@ def restore_frames(
                 f"detections holds the faces of {block[0][0] + len(faces)} frames, and at least {came} frames came; "
                 "give one list a frame, an empty one where there is no face"
             )
+        if faces is not None and larger is not None:
+            faces = [[face.scaled(larger.scale, larger.scale) for face in found] for found in faces]
         yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces))
     for rest in run.drain():
         yield from in_kind(rest)

@@ -231,9 +231,10 @@ class FrameRestoration:
             restored, masks = self._over_time(near, at, self._smoothing)
         unrest = self.flicker.add(moment.numbers, plain, restored, faces.crops, masks.masks)
         identities = self._identities(moment, faces.crops, restored)
-        canvas = moment.picture if self._larger is None else self._larger.canvas(moment.picture)
-        owned = self._owned or self._larger is not None
-        result = self._restorer.paste(canvas, faces, restored, masks, self._options, in_place=owned)
+        seen = self._plain(moment.picture)
+        canvas = None if self._larger is None else self._larger.canvas(moment.picture)
+        owned = self._owned or canvas is not None
+        result = self._restorer.paste(seen, faces, restored, masks, self._options, canvas=canvas, in_place=owned)
         return DoneFrame(
             index=moment.index,
             picture=result.decoded,

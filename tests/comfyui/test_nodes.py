@@ -263,6 +263,38 @@ def test_strength_by_region_changes_that_region_only(pack: Pack) -> None:
     assert float(mixed[95, 80]) == pytest.approx(0.8, abs=0.02)
 
 
+class Twice(torch.nn.Module):
+    """An upscaling model that repeats each pixel."""
+
+    scale = 2
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_smoothing_over_time_is_done_in_front_of_an_upscaled_background_too(pack: Pack) -> None:
+    """Of an even picture, now brighter, now darker: large faces keep no detail of their own that would flicker."""
+    levels = 0.5 + 0.03 * torch.randn(12, 1, 1, 1, generator=torch.Generator().manual_seed(2))
+    image, model = levels.expand(12, HEIGHT, WIDTH, 3), stand_in_model(pack, gain=0.8)
+    half = torch.zeros(1, *image.shape[1:3])
+    half[:, :, :75] = 1
+    given = {"gpen_model": model, "image": image, "upscale_model": Twice(), "mask": half}
+    plain = pack.run("GPEN_RestoreFaces", **given)
+    steady = pack.run("GPEN_RestoreFaces", **given, temporal_smoothing=True)
+    inside, large = steady[1].min(0).values > 0.9, Twice()(image.movedim(-1, 1)).movedim(1, -1)
+
+    def flicker(frames: torch.Tensor) -> float:
+        return float(frames[:, inside].diff(dim=0).abs().mean())
+
+    assert bool(inside.any())
+    assert flicker(steady[0]) < 0.8 * flicker(plain[0])
+    assert float((steady[0] - large)[steady[1] == 0].abs().max()) <= 1e-6
+    assert not bool(steady[1][:, :, 152:].any())
+    assert steady[2].shape == plain[2].shape
+    assert float((steady[2] - plain[2]).abs().mean()) < 0.02, "the faces as the network saw them"
+    assert steady[4:] == plain[4:]
+
+
 def test_smoothing_over_time_restores_every_frame_and_evens_out_what_flickers(pack: Pack) -> None:
     generator = torch.Generator().manual_seed(2)
     image = photograph().repeat(12, 1, 1, 1)
