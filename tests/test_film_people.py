@@ -38,10 +38,11 @@ def run(
     *,
     resume: bool = False,
     progress: Callable[[FilmProgress], None] | None = None,
+    mark: bool = False,
 ) -> FilmReport:
     settings = FilmOptions(preset="ultrafast", quality=1, segment=8, resume=resume)
     paths, restorer = (folder / "in.mp4", folder / "out.mp4"), FaceRestorer(inverted(), everyone)
-    return restore_film(*paths, restorer, options, film=settings, person=meant, progress=progress)
+    return restore_film(*paths, restorer, options, film=settings, person=meant, progress=progress, mark=mark)
 
 
 def changed(folder: Path) -> set[str]:
@@ -56,6 +57,19 @@ def test_only_the_person_of_the_reference_is_restored_all_through_a_film(tmp_pat
     assert changed(tmp_path) == {"bob"}
     assert ([track.number for track in report.tracks], report.spared) == ([1], (0, 2))
     assert report.tracks[0].frames == report.frames == 24
+
+
+def test_only_the_person_of_the_reference_is_marked_after_an_interruption_too(tmp_path: Path) -> None:
+    film_of_a_crowd(tmp_path)
+
+    def stop(progress: FilmProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, person("bob"), progress=stop, mark=True)
+    report = run(tmp_path, person("bob"), resume=True, mark=True)
+    assert ([track.number for track in report.tracks], report.spared) == ([1], (0, 2))
+    assert (report.tracks[0].frames, report.frames_before) == (24, 8)
 
 
 def test_who_is_spared_stays_after_an_interruption_too(tmp_path: Path) -> None:

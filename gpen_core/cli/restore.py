@@ -149,8 +149,10 @@ def _films(
     *,
     alone: bool = True,
 ) -> int:
-    identity = None if arguments.dry_run else read_identity(arguments, restorer, options)
-    person = None if arguments.dry_run else read_person(arguments, restorer, identity)
+    identity = read_identity(arguments, restorer, options)
+    person = read_person(arguments, restorer, identity)
+    if arguments.dry_run:
+        identity = None
     upscaler = _upscaler(arguments)
     return run_films(
         arguments, films, restorer, options, upscaler=upscaler, identity=identity, person=person, alone=alone

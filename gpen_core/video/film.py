@@ -51,10 +51,10 @@ def restore_film(
     """Restores the faces of the film `input` into the film `output`, sound and subtitles kept as they are.
 
     masks: a film or a picture of the same size, white where faces may change. larger: makes it larger. identity:
-    tells how much faces are still the same persons'. person: whose faces are restored. mark: faces are only found,
-    followed and drawn. report: a JSON file for what is returned; by it `film.resume` also knows a film that was
-    finished before. progress: called after each block of frames; what it raises ends the run, which `film.resume`
-    goes on with. `output` is there only once all of it is.
+    tells how much faces are still the same persons'. person: whose faces are restored. mark: faces that would be
+    restored are only found, followed and drawn. report: a JSON file for what is returned; by it `film.resume` also
+    knows a film that was finished before. progress: called after each block of frames; what it raises ends the run,
+    which `film.resume` goes on with. `output` is there only once all of it is.
     Raises PictureError for what cannot be read or written, or is there already and `film.overwrite` not said;
     InputError for masks of another film, a resume with other settings, or another run at work on `output`;
     MissingPackageError without PyAV.
@@ -94,7 +94,7 @@ def restore_film(
         with open_masks(masks, info) as mask_source:
             frames: Frames
             if mark:
-                frames = FrameMarking(restorer, options, film.smoothing)
+                frames = FrameMarking(restorer, options, film.smoothing, person)
             else:
                 options = options if larger is None else larger.options(options)
                 size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder, larger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -13,21 +13,32 @@ from ..images import Picture, as_picture
 from ..images.picture import to_depth
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
+from .choice import TrackChoice
 from .flicker import Flicker
 from .moments import DoneFrame
+from .neighbours import Moment
 from .tracks import Tracker
+
+if TYPE_CHECKING:
+    from ..measures.person import Person
 
 
 class FrameMarking:
     """Marks the faces of frames given in order, with the numbers of their tracks; called as `FrameRestoration` is.
 
-    What it gives out lags one block behind. spared: nobody is.
+    What it gives out lags one block behind. person: whose faces are marked; it, like `only_damaged`, decides as it does
+    there, once for a track.
     """
 
-    spared: tuple[int, ...] = ()
-
-    def __init__(self, restorer: FaceRestorer, options: RestoreOptions, smoothing: Smoothing | None) -> None:
-        self._restorer, self._selection = restorer, options.selection
+    def __init__(
+        self,
+        restorer: FaceRestorer,
+        options: RestoreOptions,
+        smoothing: Smoothing | None,
+        person: Person | None = None,
+    ) -> None:
+        self._restorer, self._options = restorer, options
+        self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
         self._tracker = Tracker(smoothing.longest_gap if smoothing else 0)
         self._held: list[DoneFrame] = []
         self._states = [self._tracker.state()]
@@ -35,7 +46,10 @@ class FrameMarking:
 
     def push(self, frames: Sequence[tuple[int, float, Any]]) -> list[DoneFrame]:
         """Takes the next block: (index, time in seconds, picture) per frame; gives the one before."""
-        done, self._held = self._held, [self._marked(index, as_picture(frame)) for index, _, frame in frames]
+        moments = [self._followed(index, time, as_picture(frame)) for index, time, frame in frames]
+        if self._choice.chooses:
+            self._choose(moments)
+        done, self._held = self._held, [self._marked(moment) for moment in moments]
         self._states = [self._states[-1], self._tracker.state()]
         return done
 
@@ -44,26 +58,48 @@ class FrameMarking:
         self._states = self._states[-1:]
         yield self._held
 
-    def _marked(self, index: int, picture: Picture) -> DoneFrame:
-        faces = self._restorer.detect(picture, self._selection)
+    @property
+    def spared(self) -> tuple[int, ...]:
+        """Tracks that are left unmarked, so far."""
+        return self._choice.spared
+
+    def _followed(self, index: int, time: float, picture: Picture) -> Moment:
+        faces = self._restorer.detect(picture, self._options.selection)
         found, cut = self._tracker.follow(index, picture.pixels, faces)
+        return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
+
+    def _choose(self, moments: Sequence[Moment]) -> None:
+        """Lets go of the faces that a run would leave as they are."""
+        shown = []
+        for moment in moments:
+            assert moment.picture is not None
+            faces = self._restorer.align(moment.picture, list(moment.found.values()), self._options)
+            shown.append((tuple(moment.found), faces.crops))
+        meant = self._choice.meant(shown)
+        for moment in moments:
+            moment.found = {number: face for number, face in moment.found.items() if number in meant}
+
+    def _marked(self, moment: Moment) -> DoneFrame:
+        picture, found = moment.picture, moment.found
+        assert picture is not None
         drawn = to_depth(draw_faces(picture, list(found.values()), tuple(found)).pixels, picture.pixels.dtype.type)
         changed = (drawn != picture.pixels).any(2)
         return DoneFrame(
-            index=index,
+            index=moment.index,
             picture=picture.with_pixels(drawn),
             faces=tuple(found.values()),
             changes=(((0, 0, picture.width, picture.height), changed),) if found else (),
             numbers=tuple(found),
-            cut=cut,
+            cut=moment.cut,
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that `resume` needs to go on after the last block that was given out: tensors, and JSON values."""
         tensors, values = self._states[0]
-        return dict(tensors), {"tracker": values}
+        return dict(tensors), {"tracker": values, "choice": self._choice.state()}
 
     def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Goes on from a `state`; nothing must have been pushed yet."""
         self._tracker = Tracker.from_state(tensors, values["tracker"])
         self._states = [self._tracker.state()]
+        self._choice.resume(values.get("choice", {}))
