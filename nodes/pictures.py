@@ -166,7 +166,8 @@ class Results:
 class Crops:
     """An IMAGE (N, H, W, 3) of pictures of one size, filled one by one where and as ComfyUI keeps them.
 
-    expected: how many will come; more are taken too.
+    Square ones, as networks of several sizes give, become as large as the largest. expected: how many will come; more
+    are taken too.
     """
 
     def __init__(self, expected: int) -> None:
@@ -176,12 +177,23 @@ class Crops:
 
     def add(self, crop: Tensor) -> None:
         """One more, (3, H, W), clamped to [0, 1] on its way."""
+        if self._images is not None and crop.shape[1] == crop.shape[2]:
+            crop = self._of_one_size(crop, self._images)
         if self._images is None:
             self._images = _room(self._expected, *crop.shape[1:], 3)
         elif self._count == len(self._images):
             self._images = torch.cat([self._images, torch.empty_like(self._images)])
         self._images[self._count].copy_(crop.movedim(0, -1)).clamp_(0, 1)
         self._count += 1
+
+    def _of_one_size(self, crop: Tensor, kept: Tensor) -> Tensor:
+        """`crop`, enlarged where those before are larger; where it is, they become as large."""
+        size = max(crop.shape[-1], kept.shape[2])
+        if kept.shape[2] < size:
+            self._images = _room(len(kept), size, size, 3)
+            for larger, one in zip(self._images, kept[: self._count], strict=False):
+                larger.copy_(resized(one.movedim(-1, 0)[None].float(), size)[0].movedim(0, -1))
+        return crop if crop.shape[-1] == size else resized(crop[None].float(), size)[0]
 
     @property
     def images(self) -> Tensor:

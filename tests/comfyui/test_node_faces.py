@@ -117,3 +117,26 @@ def test_face_mask_covers_the_chosen_regions(pack: Pack) -> None:
         area(hair=True) + area(skin=True) + area(eyes=True), rel=1e-3
     )
     assert 0 < area(eyes=True) < area(hair=True)
+
+
+def test_faces_that_networks_of_two_sizes_restored_come_as_one_image(pack: Pack) -> None:
+    sizes = (64, 64, 128, 64, 96)
+    gathered = pack.module("nodes.pictures").Crops(2)
+    for number, size in enumerate(sizes, 1):
+        gathered.add(torch.full((3, size, size), number / 10))
+    image = gathered.images
+    assert image.shape == (5, 128, 128, 3)
+    for one, number in zip(image, range(1, 6), strict=True):
+        torch.testing.assert_close(one, torch.full_like(one, number / 10))
+
+
+def test_a_small_and_a_large_face_are_restored_in_one_run(pack: Pack) -> None:
+    """By the two networks that ship."""
+    faces = [face_at(pack, 40, 60, 100, 0.95), face_at(pack, 200, 60, 300, 0.95)]
+    model = pack.module("nodes.model").FaceModel(pack.module("gpen_core.weights").load_model(), name="gpen-open")
+    model._parts["detector"] = stand_in_model(pack, faces=faces)._parts["detector"]
+    image = torch.rand(1, 420, 560, 3, generator=torch.Generator().manual_seed(0))
+    restored, _, before, after, boxes, count = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[:6]
+    assert restored.shape == image.shape
+    assert count == len(boxes[0]) == 2
+    assert before.shape == after.shape == (2, 512, 512, 3)
