@@ -11,6 +11,7 @@ from small_restorers import Network, face, inverted
 from torch.nn import functional as F
 
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
+from gpen_core.faces import own
 from gpen_core.faces.own import noise_of, shares_of
 from gpen_core.images import as_picture
 from gpen_core.measures.figures import face_figures
@@ -126,7 +127,23 @@ def test_faces_left_as_they_are_are_named_in_the_row_and_counted_at_the_end(
     assert summary.faces_left == 1
 
 
-def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too() -> None:
+@pytest.fixture
+def told_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blind, patches are no good face."""
+    monkeypatch.setattr(own, "told_blind", lambda crops: torch.full((len(crops),), 0.15))
+
+
+def test_damage_is_told_blind_where_the_crop_is_large_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = torch.zeros(3, 8, 8)
+    for told, change in ((0.15, 0.0), (0.45, 1.0)):
+        monkeypatch.setattr(own, "told_blind", lambda crops, told=told: torch.full((len(crops),), told))
+        face = planes(sharp(256))[0]
+        assert shares_of(face, face, quiet, 2.0).change == pytest.approx(change, abs=0.01)
+        small = planes(sharp(64))[0]
+        assert shares_of(small, small, quiet, 2.0).change == 0, "of 64 px it knows nothing"
+
+
+def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too(told_good: None) -> None:
     sound = F.interpolate(planes(sharp(256)), (512, 512), mode="bilinear")[0]
     rows = torch.arange(512)
     texture = 0.06 * (1 - 2 * ((rows[:, None] + rows) % 2))
@@ -137,7 +154,7 @@ def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too() -> None:
     assert shares_of(sound, sound, sound, 0.4).change == 1, "it is smaller than 256 px"
 
 
-def test_a_large_face_that_lacks_what_512_pixels_could_show_is_not_sound() -> None:
+def test_a_large_face_that_lacks_what_512_pixels_could_show_is_not_sound(told_good: None) -> None:
     face, quiet = planes(sharp(512)), torch.zeros(3, 8, 8)
     shrunk = F.interpolate(face, (170, 170), mode="area")
     blunt = F.interpolate(shrunk, (512, 512), mode="bicubic").clamp(0, 1)[0]
