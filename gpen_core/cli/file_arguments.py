@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Unread
+from .report_file import checked_report
 
 if TYPE_CHECKING:
     from ..batch import BatchOptions, BatchSummary, Item, Process
@@ -91,13 +92,16 @@ def batch_options(
 
 
 def _report_path(arguments: argparse.Namespace, items: Sequence[Item]) -> Path:
-    """What --report says, else report.json in the folder of results, else beside the one result."""
-    if arguments.report:
-        return Path(arguments.report)
+    """What --report says, else beside the one result, else report.json in the folder of results. Raises InputError
+    where that is no place for it."""
     output = Path(arguments.output)
-    if len(items) == 1 and items[0].target == Path(os.path.abspath(output)):
-        return output.with_name(f"{output.stem}.report.json")
-    return output / "report.json"
+    if arguments.report:
+        report = Path(arguments.report)
+    elif len(items) == 1 and items[0].target == Path(os.path.abspath(output)):
+        report = output.with_name(f"{output.stem}.report.json")
+    else:
+        report = output / "report.json"
+    return checked_report(report, items)
 
 
 def run_pictures(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .console import Unread
 from .flags import add_flags, with_flags
+from .report_file import checked_report
 
 if TYPE_CHECKING:
     from ..background import Upscaler
@@ -64,13 +65,11 @@ def run_films(
     options that contradict themselves, PyAV not installed, no space left.
     """
     from ..background import Larger
-    from ..errors import GPENError, InputError
+    from ..errors import GPENError
     from ..video import restore_film
     from ..video.library import load_av
 
     load_av()
-    if alone and arguments.report and len(films) > 1:
-        raise InputError("--report names one file; each of several films gets its own, beside its result")
     reports = film_reports(arguments, films, alone=alone)
     scale, failed = arguments.upscale, 0
     restore = partial(
@@ -100,13 +99,19 @@ def run_films(
 def film_reports(arguments: argparse.Namespace, films: Sequence[Item], *, alone: bool = True) -> list[Path]:
     """Where each film's report goes: beside its result, under its name without the suffix where that is enough.
 
-    alone: no pictures are restored beside them; what --report says is then that of the one film.
+    alone: no pictures are restored beside them; what --report says is then that of the one film. Raises InputError for
+    several of that name, and where something else has it.
     """
+    from ..errors import InputError
+
     if alone and arguments.report:
-        return [Path(arguments.report)]
+        if len(films) > 1:
+            raise InputError("--report names one file; each of several films gets its own, beside its result")
+        return [checked_report(Path(arguments.report), films)]
     short = [item.target.with_name(f"{item.target.stem}.report.json") for item in films]
     long = [item.target.with_name(f"{item.target.name}.report.json") for item in films]
-    return [a if short.count(a) == 1 else b for a, b in zip(short, long, strict=True)]
+    reports = [a if short.count(a) == 1 else b for a, b in zip(short, long, strict=True)]
+    return [checked_report(report, films) for report in reports]
 
 
 def _one(item: Item, report: Path, restore: Callable[..., FilmReport], *, quiet: bool) -> None:

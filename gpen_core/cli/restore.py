@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     films, inputs = collect_films(arguments.inputs, output)
     if films:
         _refuse_for_films(arguments, masked=within is not None)
+        film_reports(arguments, films, alone=not inputs)
         if not inputs:
             status = _films(arguments, films, restorer_of(arguments, options)[0], options)
             if arguments.page:

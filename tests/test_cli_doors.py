@@ -1,0 +1,65 @@
+"""What the command refuses before it begins: places that hold something else, empty words, numbers out of range."""
+
+import json
+
+import pytest
+from small_batches import photograph
+from small_command import gpen, model_file
+from small_films import frames_of, write_film
+
+
+@pytest.fixture
+def restore(tmp_path, monkeypatch):
+    """Restores in/a.png into out/; the words are further ones."""
+    model = model_file(tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    photograph(tmp_path / "in" / "a.png", 1)
+    return lambda *words: gpen("restore", "in", "-o", "out", "--model", model, "--device", "cpu", "--quiet", *words)
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ("in/a.png", "in/a.png is there already, and no report"),
+        ("b.png", "b.png is there already, and no report"),
+        ("notes.json", "notes.json is there already, and no report"),
+        ("out/a.png", "out/a.png is the name of a result"),
+        ("out/compare/a.jpg", "--report out/compare/a.json"),
+        ("new.mp4", "--report new.json"),
+        ("in", "in is a folder; the report is a file: --report in/report.json"),
+    ],
+)
+def test_a_report_takes_the_place_of_nothing_else(tmp_path, restore, capsys, report, said):
+    photograph(tmp_path / "b.png", 2)
+    (tmp_path / "notes.json").write_text('{"mine": 1}')
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert restore("--report", report) == 1
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_a_report_takes_the_place_of_an_earlier_one_and_of_an_empty_file(tmp_path, restore):
+    (tmp_path / "r.json").touch()
+    assert restore("--report", "r.json") == 0
+    pretty = json.dumps(json.loads((tmp_path / "r.json").read_text()), indent=2)
+    (tmp_path / "r.json").write_text(pretty)
+    assert restore("--report", "r.json") == 0
+    assert (tmp_path / "r.json").read_text() != pretty
+
+
+def test_a_films_report_takes_the_place_of_nothing_else(tmp_path, restore, capsys):
+    write_film(tmp_path / "f.mp4", frames_of([(12.0, 14.0)] * 9))
+    kept = (tmp_path / "in" / "a.png").read_bytes()
+    for report in ("in/a.png", "in", "g.svg", "g.mp4"):
+        words = ("f.mp4", "-o", "g.mp4", "--report", report)
+        assert gpen("restore", *words, "--model", tmp_path / "small.safetensors", "--device", "cpu", "--quiet") == 1
+        assert report in capsys.readouterr().err
+    assert (tmp_path / "in" / "a.png").read_bytes() == kept
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "f.report.json").write_text('{"mine": 1}')
+    (tmp_path / "f.mp4").rename(tmp_path / "in" / "f.mp4")
+    assert restore() == 1
+    assert "f.report.json is there already, and no report" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["f.report.json"]
