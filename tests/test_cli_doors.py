@@ -7,6 +7,10 @@ from small_batches import photograph
 from small_command import gpen, model_file
 from small_films import frames_of, write_film
 
+from gpen_core.batch import collect
+from gpen_core.bulk import collect_archive
+from gpen_core.errors import InputError
+
 
 @pytest.fixture
 def restore(tmp_path, monkeypatch):
@@ -63,3 +67,35 @@ def test_a_films_report_takes_the_place_of_nothing_else(tmp_path, restore, capsy
     assert restore() == 1
     assert "f.report.json is there already, and no report" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["f.report.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("restore", "", "-o", "out"), "an argument is empty"),
+        (("restore", "in", "", "-o", "out"), "an argument is empty"),
+        (("restore", "in", "-o", ""), "the value of -o is empty"),
+        (("detect", "in", "--output="), "the value of --output is empty"),
+        (("colorize", "", "-o", "out"), "an argument is empty"),
+        (("bulk", "in", "-o", ""), "the value of -o is empty"),
+        (("synthesize", "", "-o", "out"), "an argument is empty"),
+        (("personal", "in", "-o", ""), "the value of -o is empty"),
+        (("train", "finetune-256", "--data", "", "--out", "run"), "the value of --data is empty"),
+        (("degrade", "", "--sheet", "sheet.png"), "an argument is empty"),
+    ],
+)
+def test_an_empty_word_is_not_the_current_folder(tmp_path, restore, capsys, words, said):
+    assert gpen(*words) == 2
+    printed = capsys.readouterr()
+    assert f"gpen {words[0]}: {said}" in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "small.safetensors"]
+
+
+def test_an_empty_name_is_refused_from_python_as_well(tmp_path):
+    with pytest.raises(InputError, match="name of an input is empty"):
+        collect([""], tmp_path)
+    with pytest.raises(InputError, match="name of an input is empty"):
+        collect_archive([""], str(tmp_path))
+    with pytest.raises(InputError, match="name of the folder of results is empty"):
+        collect_archive([str(tmp_path)], "")

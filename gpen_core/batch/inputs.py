@@ -99,13 +99,21 @@ def sources_of(
 ) -> dict[Path, Path]:
     """Absolute path → name of the result below `output`, of all files that the inputs name and `wanted` takes.
 
-    named: files named one by one are taken whatever they are.
+    named: files named one by one are taken whatever they are. Raises InputError for a file that is missing, or a name
+    that is empty, which would be the current folder.
     """
     sources: dict[Path, Path] = {}
     for given in inputs:
+        refuse_empty(given, "an input")
         for source, relative in _expand(given, output, wanted, named):
             sources.setdefault(Path(os.path.abspath(source)), relative)
     return sources
+
+
+def refuse_empty(place: str | Path, what: str) -> None:
+    """Raises InputError for a place whose name is empty. what: it is to be, for the message."""
+    if not str(place):
+        raise InputError(f"the name of {what} is empty; give a file or a folder ('.' is the current one)")
 
 
 def _expand(

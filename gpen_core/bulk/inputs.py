@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..archives import Entry, canonical, is_address, remote, scan, without_query
-from ..batch.inputs import refuse_collisions, sources_of
+from ..batch.inputs import refuse_collisions, refuse_empty, sources_of
 from ..batch.journal import Key, Stamp, stamp
 from ..batch.kinds import is_picture
 from ..batch.naming import result_names
@@ -77,6 +77,7 @@ def collect_archive(inputs: Sequence[str], output: str, *, suffix: str | None = 
     InputError where nothing is found or two results would have one name, MissingPackageError for an address that
     nothing here reaches.
     """
+    refuse_empty(output, "the folder of results")
     found: dict[str, _Found] = {}
     for given in inputs:
         for one in _far(given) if is_address(given) else _near(given, output):

@@ -94,7 +94,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says in one line what it does not understand, with the nearest that it would."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The arguments; ends the program at the first that is unknown."""
+        """The arguments; ends the program at the first that is empty or unknown."""
+        self._refuse_empty(list(args or ()))
         arguments, rest = self.parse_known_args(args, namespace)
         if rest:
             word = rest[0].partition("=")[0]
@@ -102,6 +103,16 @@ class _Parser(argparse.ArgumentParser):
             said = f"did you mean {near}?" if near else f"`{self.prog} --help` lists what there is"
             self.error(f"there is no {'option' if word.startswith('-') else 'place for'} {word}; {said}")
         return arguments
+
+    def _refuse_empty(self, words: Sequence[str]) -> None:
+        """A path that is empty would be the current folder; a name or number that is, is a slip as well."""
+        for before, word in zip(["", *words], words, strict=False):
+            if word == "" or (word.startswith("--") and word.endswith("=") and "=" not in word[:-1]):
+                where = word[:-1] or before
+                what = f"the value of {where}" if where.startswith("-") else "an argument"
+                self.error(
+                    f"{what} is empty; name a file, a folder or what is meant (is a variable of the shell unset?)"
+                )
 
     def error(self, message: str) -> NoReturn:
         """Ends the program."""
