@@ -19,9 +19,7 @@ from torch import Tensor
 from .errors import ConfigError, DeviceError, InputError, MissingPackageError, WeightsError
 from .images import Picture
 from .images.picture import to_depth
-from .options import RestoreOptions
-
-LARGEST_SCALE = 8
+from .options import LARGEST_SCALE, LEAST_TILE, RestoreOptions
 
 
 class UpscalingNetwork(Protocol):
@@ -49,8 +47,10 @@ class Upscaler:
     overlap: int = 24
 
     def __post_init__(self) -> None:
-        if self.tile < 16 or self.overlap < 0:
-            raise ConfigError(f"tile is {self.tile} and overlap {self.overlap}; they must be at least 16 and 0")
+        if self.tile < LEAST_TILE or self.overlap < 0:
+            raise ConfigError(
+                f"tile is {self.tile} and overlap {self.overlap}; they must be at least {LEAST_TILE} and 0"
+            )
 
     def __call__(self, picture: Picture, scale: int, *, done: Callable[[float], None] | None = None) -> Picture:
         """The picture `scale` times as wide and high, in its own depth; grey stays grey.
@@ -176,6 +176,9 @@ class Larger:
 
     scale: int = 1
     upscaler: Upscaler | None = None
+
+    def __post_init__(self) -> None:
+        _check_scale(self.scale)
 
     def plain(self, picture: Picture) -> Picture:
         """The picture that faces are found in and cut from."""

@@ -20,6 +20,9 @@ Template = Literal["gpen", "ffhq", "arcface"]
 Border = Literal["black", "reflect"]
 FitMethod = Literal["least_squares", "least_median"]
 
+#: How many times wider and higher results may be, and the least tile of what the background is enlarged by.
+LARGEST_SCALE, LEAST_TILE = 8, 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:

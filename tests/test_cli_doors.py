@@ -1,15 +1,19 @@
 """What the command refuses before it begins: places that hold something else, empty words, numbers out of range."""
 
 import json
+from itertools import product
 
 import pytest
 from small_batches import photograph
 from small_command import gpen, model_file
 from small_films import frames_of, write_film
 
+from gpen_core.background import Larger
 from gpen_core.batch import collect
 from gpen_core.bulk import collect_archive
-from gpen_core.errors import InputError
+from gpen_core.data import FaceFolder
+from gpen_core.errors import ConfigError, InputError
+from gpen_core.trainer import Limits
 
 
 @pytest.fixture
@@ -99,3 +103,50 @@ def test_an_empty_name_is_refused_from_python_as_well(tmp_path):
         collect_archive([""], str(tmp_path))
     with pytest.raises(InputError, match="name of the folder of results is empty"):
         collect_archive([str(tmp_path)], "")
+
+
+_MEGAPIXELS = "expected a number from 0.001 to 100000"
+_FOR_PICTURES = ("restore", "detect", "bulk", "colorize", "inpaint")
+_RANGES = {
+    "--max-pixels": (_FOR_PICTURES, ("nan", "inf", "-1", "0"), _MEGAPIXELS),
+    "--quality": (_FOR_PICTURES, ("0", "101", "7.5"), "a whole number from 1 to 100"),
+    "--upscale": (("restore",), ("0", "-1", "9"), "a whole number from 1 to 8"),
+    "--tile": (("restore",), ("0", "-5"), "a whole number of at least 16"),
+    "--size": (("degrade",), ("-3", "0"), "a whole number from 16 to 4096"),
+    "--count": (("degrade",), ("-1", "0"), "a whole number of at least 1"),
+    "--images": (("personal",), ("-5", "0"), "a whole number of at least 1"),
+    "--max-images": (("train",), ("-2", "0"), "a whole number of at least 1"),
+    "--max-minutes": (("train", "personal"), ("nan", "-1", "0"), "a number of at least 0.0001"),
+    "--threads": (("train",), ("-1", "0"), "a whole number of at least 1"),
+}  # fmt: skip
+_NEEDED = {"train": ("finetune-256", "--data", "in", "--out", "out"), "degrade": ("in", "--sheet", "out")}
+
+
+@pytest.mark.parametrize(
+    ("flag", "verb", "value", "said"),
+    [(flag, *more, said) for flag, (verbs, values, said) in _RANGES.items() for more in product(verbs, values)],
+)
+def test_a_number_out_of_its_range_is_refused_by_name_before_anything_is_read(restore, capsys, flag, verb, value, said):
+    assert gpen(verb, *_NEEDED.get(verb, ("in", "-o", "out")), f"{flag}={value}") == 2
+    printed = capsys.readouterr()
+    assert f"argument {flag}: it is " in printed.err
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("limits", [{"minutes": float("nan")}, {"minutes": -1.0}, {"images": 0}, {"images": -2}])
+def test_a_limit_at_which_nothing_is_learned_is_refused_from_python_as_well(limits):
+    with pytest.raises(ConfigError, match=next(iter(limits))):
+        Limits(**limits)
+
+
+def test_scales_and_sizes_are_refused_from_python_as_well(restore):
+    with pytest.raises(InputError, match="the scale is 0"):
+        Larger(scale=0)
+    with pytest.raises(ConfigError, match="size is -3"):
+        FaceFolder("in", -3)
+
+
+def test_training_on_a_device_that_there_is_not_is_refused_in_a_line(restore, capsys):
+    assert gpen("train", "finetune-256", "--data", "in", "--out", "out", "--device", "quux") == 1
+    assert "there is no kind of device called 'quux'" in capsys.readouterr().err

@@ -195,8 +195,6 @@ def test_detect_and_dry_run_draw_faces_and_restore_none(tmp_path, model):
         (["in", "--strength", "2"], "strength is 2.0"),
         (["in", "--background", "x"], "needs --upscale"),
         (["in", "film.mp4"], "film.mp4: no such file"),
-        (["in", "--upscale", "99"], "scale is 99"),
-        (["in", "--quality", "0"], "quality is 0"),
         (["in", "--faces", "7"], "face 7 was asked for"),
         (["in", "--model", "no-such-model"], "no-such-model"),
     ],

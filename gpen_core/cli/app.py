@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .access import add_access, token_for
+from .file_arguments import add_max_pixels
 
 NAME = "app"
 HELP = (
@@ -19,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_access(parser, port=7860)
     parser.add_argument("--model", help="to begin with: a path, a name in `gpen models`, or owner/repo on the Hub")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, xpu")
-    parser.add_argument("--max-pixels", type=float, default=100.0, metavar="MP", help="refuse larger pictures (100)")
+    add_max_pixels(parser, 100)
     parser.add_argument("--no-browser", action="store_true", help="only say where the page is")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .flags import ranged
+
 NAME = "degrade"
 HELP = "degrade aligned faces as training does, and show how"
 EXAMPLE = "gpen degrade faces/val -o damaged --preset balanced second-order --sheet sheet.png"
@@ -19,9 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="contact sheet: a row of originals, then a row for each preset"
     )
-    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="side of the pictures (default: 256)")
     parser.add_argument(
-        "--count", type=int, metavar="N", help="how many faces (default: all for --out, 8 for a sheet alone)"
+        "--size", type=ranged(int, 16, 4096), default=256, metavar="PIXELS", help="side of the pictures (default: 256)"
+    )
+    parser.add_argument(
+        "--count", type=ranged(int, 1), metavar="N", help="how many faces (default: all for --out, 8 for a sheet alone)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other damage (default: 0)")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Unread
+from .flags import ranged
 from .report_file import checked_report
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ SUFFIXES = {
     "avif": ".avif",
     "heif": ".heic",
 }
+
+#: From a thousand pixels to more than any picture has.
+_MEGAPIXELS = (0.001, 100_000)
 
 
 def add_files(
@@ -51,13 +55,20 @@ def add_formats(group: argparse._ArgumentGroup) -> None:
     """Adds how pictures are read and written, and whether a bar tells of it."""
     group.add_argument("--format", choices=SUFFIXES, help="of results (default: each picture's own)")
     group.add_argument(
-        "--quality", type=int, metavar="1-100", help="of JPEG, WebP, AVIF (default: as the input was written)"
+        "--quality",
+        type=ranged(int, 1, 100),
+        metavar="1-100",
+        help="of JPEG, WebP, AVIF (default: as the input was written)",
     )
-    group.add_argument(
-        "--max-pixels", type=float, default=500.0, metavar="MP", help="refuse larger pictures (default 500)"
-    )
+    add_max_pixels(group, 500)
     group.add_argument("--allow-truncated", action="store_true", help="use what decodes of damaged pictures")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def add_max_pixels(group: argparse._ActionsContainer, usual: float) -> None:
+    """Adds --max-pixels, in millions. usual: where it is not said."""
+    told = f"refuse larger pictures, of more than so many million pixels (default {usual:g})"
+    group.add_argument("--max-pixels", type=ranged(float, *_MEGAPIXELS), default=usual, metavar="MP", help=told)
 
 
 def items_of(arguments: argparse.Namespace, inputs: Sequence[str | Path] | None = None) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,24 @@ def _kind(entry: Option) -> dict[str, Any]:
         return {"type": entry.kind, **({"metavar": entry.form} if entry.form else {})}
     shown = f"{{{','.join(entry.choices)}}}" if entry.choices and entry.container is None else entry.form
     return {"type": lambda text: _argument(entry, text), **({"metavar": shown} if shown else {})}
+
+
+def ranged(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
+    """What argparse is told of a number that is no field of options: an int or float, both ends allowed."""
+    said = {"help": "", "form": "", "none": "", "choices": (), "container": None, "optional": False}
+    entry = Option(name="", default=None, kind=kind, low=low, high=high, **said)
+
+    def number(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = text
+        try:
+            return entry.checked(value, "it")
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return number
 
 
 def _argument(entry: Option, text: str) -> Any:

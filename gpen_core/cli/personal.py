@@ -8,8 +8,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .flags import ranged
 from .identity_arguments import add_person, read_identity, read_person
-from .train import train_visibly
+from .train import add_max_minutes, train_visibly
 
 if TYPE_CHECKING:
     from ..measures.significance import Difference
@@ -35,8 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what it starts from: a path or a name; gpen-open-512 for large faces, at four times the time",
     )
     parser.add_argument("--detector", help="what finds faces; default: the best one on this machine")
-    parser.add_argument("--images", type=int, metavar="N", help="damaged copies that it is shown (default: 1200)")
-    parser.add_argument("--max-minutes", type=float, metavar="N", help="end the training after N minutes, and judge")
+    parser.add_argument(
+        "--images", type=ranged(int, 1), metavar="N", help="damaged copies that it is shown (default: 1200)"
+    )
+    add_max_minutes(parser, "end the training after N minutes, and judge")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, xpu")
     parser.add_argument("--fresh", action="store_true", help="begin again, as with other photographs than before")
     parser.add_argument("--keep", action="store_true", help="write the model where it does not help, or too few tell")

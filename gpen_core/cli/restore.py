@@ -21,6 +21,7 @@ from .face_arguments import (
 )
 from .file_arguments import add_files, items_of, plain, run_pictures
 from .film import add_film, film_reports, run_films
+from .flags import ranged
 from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import masks_said, read_masks
 
@@ -48,13 +49,23 @@ _GROUP_ON_DEVICE = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    from ..options import LARGEST_SCALE, LEAST_TILE
+
     parser.usage = "gpen restore INPUT… -o OUTPUT [options]"
     add_files(parser, inputs="a picture, a film, a folder (with all it holds) or a pattern")
     group = parser.add_argument_group("what is done")
     group.add_argument("--aligned", action="store_true", help="the pictures are straightened faces, nothing else")
-    group.add_argument("--upscale", type=int, default=1, metavar="N", help="results N times as wide and high")
+    group.add_argument(
+        "--upscale", type=ranged(int, 1, LARGEST_SCALE), default=1, metavar="N", help="results N times as wide and high"
+    )
     group.add_argument("--background", metavar="MODEL", help="upscale what is no face with this network, not plainly")
-    group.add_argument("--tile", type=int, default=256, metavar="PX", help="of the background, at once (default 256)")
+    group.add_argument(
+        "--tile",
+        type=ranged(int, LEAST_TILE),
+        default=256,
+        metavar="PX",
+        help="of the background, at once (default 256)",
+    )
     group.add_argument("--dry-run", action="store_true", help="only find faces, and draw them")
     group.add_argument("--compare", action="store_true", help="also write compare/: before beside after")
     group.add_argument("--save-faces", action="store_true", help="also write faces/: each crop before and after")

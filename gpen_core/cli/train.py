@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .flags import ranged
+
 if TYPE_CHECKING:
     from ..trainer import Places, Recipe, Sources
 
@@ -58,10 +60,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="weights of the recipe's [backbone]: VGG-16, or EfficientNet-Lite0 (default: those of its package)",
     )
-    parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, with everything written")
-    parser.add_argument("--max-images", type=int, metavar="N", help="stop once N images have been seen in all")
+    add_max_minutes(parser, "stop after N minutes, with everything written")
+    parser.add_argument(
+        "--max-images", type=ranged(int, 1), metavar="N", help="stop once N images have been seen in all"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps … (default: what accelerate finds)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the training process")
+    parser.add_argument("--threads", type=ranged(int, 1), metavar="N", help="CPU threads of the training process")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value, as data.batch=4"
     )
@@ -72,6 +76,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go on with another seed, loss, damage or set of faces than before; the card will tell",
     )
     parser.add_argument("--half", action="store_true", help="write the finished weights as float16")
+
+
+def add_max_minutes(parser: argparse.ArgumentParser, told: str) -> None:
+    """Adds --max-minutes, with this help."""
+    parser.add_argument("--max-minutes", type=ranged(float, _LEAST_MINUTES), metavar="N", help=told)
 
 
 class Stop:
@@ -184,6 +193,7 @@ def _speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+_LEAST_MINUTES = 0.0001
 _SHOWN = ("d", "g", "content", "adversarial", "feature_matching", "r1", "path", "images_per_second")
 
 

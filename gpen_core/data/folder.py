@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..archives import Entry, is_address, listed
-from ..errors import PictureError, TrainingError
+from ..errors import ConfigError, PictureError, TrainingError
 from ..images.damage import guarded
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
@@ -36,12 +36,15 @@ class FaceFolder:
     root: a folder, or an address that fsspec knows (s3://…).
     upscale: whether pictures smaller than `size` may be enlarged; otherwise they are refused.
     weights: how much each source is wanted (see `read_weights`).
-    Raises TrainingError for a folder without readable pictures, for sizes that do not fit, and names the files.
+    Raises TrainingError for a folder without readable pictures, for sizes that do not fit, and names the files;
+    ConfigError for a size below 1.
     """
 
     def __init__(
         self, root: str | Path, size: int, *, upscale: bool = False, weights: Mapping[str, float] | None = None
     ) -> None:
+        if size < 1:
+            raise ConfigError(f"size is {size}; pictures are at least 1 pixel wide")
         self.root, self.size = root if isinstance(root, str) and is_address(root) else Path(root), size
         if isinstance(self.root, Path) and not self.root.is_dir():
             raise TrainingError(f"{self.root} is not a folder; training takes a folder of aligned face pictures")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..data import Batch, Feed, plan, shares
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..files import claimed
 from .checkpoint import (
     STATE,
@@ -45,11 +45,20 @@ _EARLY = (64, 16, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When a call to `Loop.run` ends; None: no limit of this kind. stopping: asked before every step."""
+    """When a call to `Loop.run` ends; None: no limit of this kind. stopping: asked before every step.
+
+    Raises ConfigError for a limit at which nothing is learned.
+    """
 
     minutes: float | None = None
     images: int | None = None
     stopping: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError(f"minutes is {self.minutes:g}; expected more than 0")
+        if self.images is not None and self.images < 1:
+            raise ConfigError(f"images is {self.images}; expected at least 1")
 
 
 class Loop:

@@ -22,6 +22,7 @@ from ..measures.perceptual import DetectorFeatures, feature_distance
 from ..weights import GPEN
 from ..weights.cache import sha256_of
 from ..weights.description import Header, encode
+from ..weights.load import choose_device
 from ..weights.tensors import save_tensors
 from .backbones import backbone_losses, projected_discriminator
 from .checkpoint import list_checkpoints, prune_checkpoints, remove_checkpoint
@@ -93,8 +94,8 @@ def train(
 
     fresh: throws away what is in the folder's checkpoints. allow_changed: goes on from those of another seed, loss or
     set of faces, and the card tells of it. half: the finished weights as float16.
-    Raises TrainingError, ConfigError, WeightsError for what cannot be trained, before the first step where that can be
-    known.
+    Raises TrainingError, ConfigError, DeviceError, WeightsError for what cannot be trained, before the first step where
+    that can be known.
     """
     if recipe.stage == "embed":
         return embed_only(recipe, places.out, sources)
@@ -102,9 +103,10 @@ def train(
         from accelerate import Accelerator
     except ImportError as error:
         raise MissingPackageError("training needs accelerate; install gpen[train]") from error
+    chosen = None if device == "auto" else choose_device(device)
     faces = open_faces(recipe, places, places.data)
     processes = Accelerator(cpu=device == "cpu")
-    target = processes.device if device == "auto" or processes.num_processes > 1 else torch.device(device)
+    target = processes.device if chosen is None or processes.num_processes > 1 else chosen
     places.out.mkdir(parents=True, exist_ok=True)
     if processes.is_main_process:
         sweep(places.out)
