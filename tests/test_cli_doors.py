@@ -13,6 +13,8 @@ from gpen_core.batch import collect
 from gpen_core.bulk import collect_archive
 from gpen_core.data import FaceFolder
 from gpen_core.errors import ConfigError, InputError
+from gpen_core.film_options import FilmOptions
+from gpen_core.option_texts import written
 from gpen_core.trainer import Limits
 
 
@@ -150,3 +152,20 @@ def test_scales_and_sizes_are_refused_from_python_as_well(restore):
 def test_training_on_a_device_that_there_is_not_is_refused_in_a_line(restore, capsys):
     assert gpen("train", "finetune-256", "--data", "in", "--out", "out", "--device", "quux") == 1
     assert "there is no kind of device called 'quux'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["no-smoothing", "film-mask", *written(FilmOptions, parts=False)])
+def test_what_is_said_of_films_is_refused_where_there_is_none(restore, capsys, name):
+    values = {"no-smoothing": [], "decoder": ["cpu"], "crf": ["0"], "from": ["0"]}
+    assert restore(f"--{name}", *values.get(name, ["99"])) == 1
+    printed = capsys.readouterr()
+    assert f"--{name} is for films, and there is none here" in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_what_is_wrong_of_films_is_seen_before_the_pictures_beside_them(tmp_path, restore, capsys):
+    write_film(tmp_path / "in" / "f.mp4", frames_of([(12.0, 14.0)] * 9))
+    for words, said in ((("--crf", "99"), "--crf is 99"), (("--segment", "12"), "a segment is 12 frames")):
+        assert restore(*words) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

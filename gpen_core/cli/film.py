@@ -47,6 +47,17 @@ def film_options(arguments: argparse.Namespace) -> FilmOptions:
     return replace(options, smoothing=None) if arguments.no_smoothing else options
 
 
+def refuse_without_films(arguments: argparse.Namespace) -> None:
+    """Raises InputError for what is said of films."""
+    from ..errors import InputError
+    from ..film_options import FilmOptions
+    from ..option_texts import written
+
+    for name in ("no_smoothing", "film_mask", *written(FilmOptions, parts=False)):
+        if (said := getattr(arguments, name)) is not None and said is not False:
+            raise InputError(f"--{name.replace('_', '-')} is for films, and there is none here; leave it out")
+
+
 def run_films(
     arguments: argparse.Namespace,
     films: Sequence[Item],

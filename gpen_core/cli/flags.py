@@ -60,7 +60,7 @@ def _kind(entry: Option) -> dict[str, Any]:
 
 def ranged(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
     """What argparse is told of a number that is no field of options: an int or float, both ends allowed."""
-    said = {"help": "", "form": "", "none": "", "choices": (), "container": None, "optional": False}
+    said: dict[str, Any] = {"help": "", "form": "", "none": "", "choices": (), "container": None, "optional": False}
     entry = Option(name="", default=None, kind=kind, low=low, high=high, **said)
 
     def number(text: str) -> Any:

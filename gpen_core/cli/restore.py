@@ -20,7 +20,7 @@ from .face_arguments import (
     options_from,
 )
 from .file_arguments import add_files, items_of, plain, run_pictures
-from .film import add_film, film_reports, run_films
+from .film import add_film, film_options, film_reports, refuse_without_films, run_films
 from .flags import ranged
 from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import masks_said, read_masks
@@ -96,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     films, inputs = collect_films(arguments.inputs, output)
     if films:
         _refuse_for_films(arguments, masked=within is not None)
+        film_options(arguments)
         film_reports(arguments, films, alone=not inputs)
         if not inputs:
             status = _films(arguments, films, restorer_of(arguments, options)[0], options)
@@ -104,6 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
                 alone = len(films) == 1
                 _page(reports[0].with_suffix(".html") if alone else output / "report.html", None, reports)
             return status
+    else:
+        refuse_without_films(arguments)
     items = items_of(arguments, inputs)
     figures: tuple[FaceFigures, ...] = ()
     settings: dict[str, Any] = {"verb": NAME, "options": plain(options)}
