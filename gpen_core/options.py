@@ -219,6 +219,11 @@ class RestoreOptions:
             sharpen=0,
         )
 
+    @property
+    def needs_parser(self) -> bool:
+        """Whether these cannot be done without a parser."""
+        return self.masking.kind == "parser" or bool(self.blending.region_strength)
+
     def with_strength(self, strength: float) -> RestoreOptions:
         """The same with another overall strength."""
         return replace(self, blending=replace(self.blending, strength=strength))

@@ -9,6 +9,8 @@ from PIL import Image
 from small_batches import photograph
 from small_command import gpen, model_file
 
+from gpen_core import weights
+from gpen_core.errors import HubError
 from gpen_core.images import read_picture
 
 
@@ -76,3 +78,24 @@ def test_masks_that_contradict_themselves_or_the_picture_are_refused(tmp_path, m
     paint(tmp_path / "small.png", size=(9, 9))
     assert gpen("restore", "a.png", "-o", "b.png", "--model", model, "--quiet", *words) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--reference"], ["--mask", "parser"], ["--region-strength", "eyes=0.5"]])
+def test_a_parser_that_cannot_be_had_ends_the_run_before_the_first_picture(tmp_path, model, words, capsys, monkeypatch):
+    asked = []
+
+    def unreachable(source=None, device="auto"):
+        asked.append(source)
+        raise HubError("parsenet cannot be fetched; check the network")
+
+    monkeypatch.setattr(weights, "load_parser", unreachable)
+    for number in range(2):
+        photograph(tmp_path / "in" / f"{number}.png", number)
+    usual = ("restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--device", "cpu")
+    assert gpen(*usual, *words) == 1
+    assert capsys.readouterr().err == "gpen restore: parsenet cannot be fetched; check the network\n"
+    assert asked == [None]
+    assert not (tmp_path / "out").exists()
+    assert gpen(*usual, *words, "--dry-run") == 0
+    assert gpen(*usual, "--overwrite") == 0
+    assert asked == [None]

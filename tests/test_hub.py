@@ -1,6 +1,7 @@
 """Fetching, with the Hub's real client, from a Hub on the loopback."""
 
 import hashlib
+import io
 import logging
 import os
 import subprocess
@@ -169,6 +170,28 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_remedy(served: FakeHub, m
         hub.fetch_repository_file("me/model", "other.txt")
     with pytest.raises(HubError, match="cannot be fetched"):
         cache.download(f"{dead}/x", fetched_folder() / "x")
+
+
+def test_what_the_hubs_client_says_of_its_tries_stays_out_of_the_way(
+    served: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [io.StringIO(), io.StringIO()]
+    theirs, ours = logging.getLogger("huggingface_hub"), logging.StreamHandler(said[1])
+    shown = logging.StreamHandler(said[0])
+    monkeypatch.setattr(theirs, "handlers", [shown])
+    monkeypatch.setattr(logging.getLogger(), "handlers", [ours])
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr("time.sleep", lambda seconds: logging.getLogger("huggingface_hub.utils").warning("Retrying"))
+    logging.getLogger("huggingface_hub.utils").warning("before")
+    with pytest.raises(HubError, match="cannot be reached"):
+        hub.fetch_repository_file("me/model", "other.txt")
+    with pytest.raises(HubError):
+        hub.repository_files("me/model")
+    logging.getLogger("huggingface_hub.utils").warning("after")
+    assert [stream.getvalue() for stream in said] == ["before\nafter\n"] * 2
 
 
 def test_offline_the_cache_answers_and_nothing_is_asked(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:

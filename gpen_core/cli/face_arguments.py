@@ -69,11 +69,15 @@ def load_for(arguments: argparse.Namespace, task: Task) -> AnyModel:
     return model
 
 
-def detector_and_parser(arguments: argparse.Namespace) -> tuple[Detector | None, Parser | None]:
-    """Those that the command line names; no detector for aligned faces, no parser where none is named."""
+def detector_and_parser(
+    arguments: argparse.Namespace, options: RestoreOptions | None = None
+) -> tuple[Detector | None, Parser | None]:
+    """Those that the command line names; no detector for aligned faces, no parser where none is named and `options`
+    need none: one that they need is fetched now, not anew for each picture."""
     from ..weights import load_detector, load_parser
 
-    parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser else None
+    needed = options is not None and options.needs_parser and not getattr(arguments, "dry_run", False)
+    parser = load_parser(arguments.parser, device=arguments.device) if arguments.parser or needed else None
     detector = None if arguments.aligned else load_detector(arguments.detector, device=arguments.device)
     return detector, parser
 

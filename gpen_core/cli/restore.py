@@ -197,7 +197,7 @@ def restorer_of(arguments: argparse.Namespace, options: RestoreOptions | None) -
 
     model = load_for(arguments, "restoration")
     occluder = occluder_of(arguments, options)
-    return FaceRestorer(model, *detector_and_parser(arguments), occluder=occluder), model
+    return FaceRestorer(model, *detector_and_parser(arguments, options), occluder=occluder), model
 
 
 def _strength_of(arguments: argparse.Namespace, identity: Identity | None, person: Person | None) -> StrengthOf | None:

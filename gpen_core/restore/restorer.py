@@ -325,7 +325,7 @@ class FaceRestorer:
 
     def _parser_for(self, options: RestoreOptions) -> Parser | None:
         with _loading:
-            if self.parser is None and (options.masking.kind == "parser" or options.blending.region_strength):
+            if self.parser is None and options.needs_parser:
                 from ..weights import load_parser
 
                 self.parser = load_parser()

@@ -7,12 +7,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -112,6 +113,24 @@ def bar_of(watch: Watch | None) -> Any:
             return shown
 
     return Watched
+
+
+@contextlib.contextmanager
+def silent_client() -> Iterator[None]:
+    """Keeps what huggingface_hub says of its tries to itself: what comes of them is said in one line, by us."""
+
+    def let_through(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not record.name.startswith("huggingface_hub")
+
+    # On what writes, not by the logger's level: of several threads one would put back what another had set.
+    writers = [*logging.getLogger("huggingface_hub").handlers, *logging.getLogger().handlers]
+    for writer in writers:
+        writer.addFilter(let_through)
+    try:
+        yield
+    finally:
+        for writer in writers:
+            writer.removeFilter(let_through)
 
 
 def download(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import HashMismatchError, HubError, InputError, WeightsError, to_keep
 from . import zoo
-from .cache import Watch, bar_of, download, fetched_folder, forget, sha256_of
+from .cache import Watch, bar_of, download, fetched_folder, forget, sha256_of, silent_client
 from .entry import SUFFIXES, HubPlace, Kind, Place, ZooEntry
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,8 @@ def repository_files(repo: str, *, revision: str | None = None) -> list[str]:
     unreached: Exception | None = None
     try:
         if not constants.HF_HUB_OFFLINE:
-            return sorted(HfApi().list_repo_files(repo, revision=revision))
+            with silent_client():
+                return sorted(HfApi().list_repo_files(repo, revision=revision))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise HubError(explain(error, what)) from error
     except transport_errors() as error:
@@ -259,7 +260,8 @@ def _from_hub(place: HubPlace, watch: Watch | None = None) -> Path:
         # Older versions of the library take no bar; theirs is shown then.
         takes_one = "tqdm_class" in inspect.signature(hf_hub_download).parameters
         told: Any = {"tqdm_class": bar_of(watch)} if watch is not None and takes_one else {}
-        return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen", **told))
+        with silent_client():
+            return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen", **told))
     except transport_errors() as error:
         raise HubError(explain(error, str(place))) from error
 
