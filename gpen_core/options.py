@@ -219,6 +219,18 @@ class RestoreOptions:
             sharpen=0,
         )
 
+    @classmethod
+    def of(cls, given: RestoreOptions | None) -> RestoreOptions:
+        """What was given, or the defaults for None. Raises ConfigError for anything else, such as a dictionary."""
+        if given is None:
+            return cls()
+        if not isinstance(given, cls):
+            raise ConfigError(
+                f"options are given as {type(given).__name__}; expected RestoreOptions, such as "
+                "RestoreOptions(blending=Blending(strength=0.8))"
+            )
+        return given
+
     @property
     def needs_parser(self) -> bool:
         """Whether these cannot be done without a parser."""

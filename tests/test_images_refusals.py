@@ -183,3 +183,22 @@ def test_an_unknown_suffix_or_quality_is_refused(tmp_path):
     with pytest.raises(PictureError, match="cannot be written as WEBP"):
         as_picture(np.zeros((1, 17_000, 3), np.uint8)).save(tmp_path / "wide.webp")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "remedy"),
+    [(-1, 1, r"\(x \+ 1\) / 2"), (-0.6, 0.9, r"\(x \+ 1\) / 2"), (0, 255, "divide"), (-255, 255, "divide")],
+)
+def test_floats_of_another_range_are_refused_with_the_way_to_ours(low, high, remedy):
+    values = np.linspace(low, high, 48, dtype=np.float32).reshape(4, 4, 3)
+    for given in (values, torch.from_numpy(values).movedim(-1, 0)):
+        with pytest.raises(InputError, match=rf"from {low:g} to {high:g}; expected \[0, 1\] \(.*{remedy}"):
+            as_picture(given)
+
+
+def test_floats_that_ring_beyond_black_and_white_are_a_picture():
+    stripes = torch.zeros(1, 3, 12, 12)
+    stripes[..., ::2, :] = 1
+    ringing = torch.nn.functional.interpolate(stripes, scale_factor=2.3, mode="bicubic")[0]
+    assert ringing.max() > 1.1
+    np.testing.assert_array_equal(as_picture(ringing).pixels, ringing.movedim(0, -1))

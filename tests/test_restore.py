@@ -202,6 +202,13 @@ def test_detections_are_made_and_selected_where_none_are_given() -> None:
     assert float(only.box[0]) == pytest.approx(70)
 
 
+@pytest.mark.parametrize("options", [{"strength": 1}, {}, Blending(strength=1), 0.5])
+def test_what_is_no_options_is_refused_in_a_line(options: Any) -> None:
+    restorer = FaceRestorer(inverted())
+    with pytest.raises(ConfigError, match=f"options are given as {type(options).__name__}; expected RestoreOptions"):
+        restorer.restore(photograph(), options, detections=[face(30, 20, 40)])
+
+
 def test_a_result_of_another_size_or_not_finite_is_no_success() -> None:
     where = [face(30, 20, 40)]
     wrong = inverted()

@@ -19,8 +19,8 @@ from .samples import picture_from_pil
 #: What a picture may be given as.
 PictureLike: TypeAlias = Picture | str | Path | Image.Image | NDArray[Any] | Tensor
 
-#: Floats are expected in [0, 1]; overshoot is tolerated this far, because resampled pictures ring.
-FLOAT_LIMIT = 1.5
+#: Floats are expected in [0, 1]; they may overshoot by so much at either end, because resampled pictures ring.
+OVERSHOOT = 0.5
 
 
 def as_picture(
@@ -31,7 +31,7 @@ def as_picture(
 
     A PIL image is taken as it lies, its EXIF orientation left to the caller; a file is turned upright.
     Arrays and tensors: RGB (two channels: grey and alpha), uint8, uint16, or floats in [0, 1]. The numbers may be
-    shared, not copied. Raises InputError for another shape or kind, NaN or infinity, and floats beyond ±1.5;
+    shared, not copied. Raises InputError for another shape or kind, NaN or infinity, floats below -0.5 or above 1.5;
     PictureError as `read_picture`.
     """
     if isinstance(given, Picture):
@@ -68,10 +68,10 @@ def _from_array(values: NDArray[Any], what: str, expected: str) -> Picture:
         low, high = float(values.min()), float(values.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise InputError(f"the {what} holds NaN or infinity; expected finite floats in [0, 1]")
-        if max(-low, high) > FLOAT_LIMIT:
-            raise InputError(
-                f"the {what} holds floats from {low:g} to {high:g}; expected [0, 1] (divide 8-bit values by 255)"
-            )
+        if max(-low, high - 1) > OVERSHOOT:
+            signed = low < 0 and max(-low, high) <= 1 + OVERSHOOT
+            remedy = "(x + 1) / 2 makes them of [-1, 1]" if signed else "divide 8-bit values by 255"
+            raise InputError(f"the {what} holds floats from {low:g} to {high:g}; expected [0, 1] ({remedy})")
     if values.dtype.name not in FULL_SCALE:
         raise InputError(f"the {what} is {values.dtype.name}; expected uint8, uint16 or floats in [0, 1]")
     channels = values.shape[2]

@@ -82,13 +82,13 @@ class FaceRestorer:
     ) -> FaceCrops:
         """The straightened crops of these faces, in sRGB, at `size` px: an input size of the model; None: its first."""
         size = self.model.config.in_size if size is None else size
-        return align_faces(as_picture(picture), detections, size, self.model.card, options or RestoreOptions())
+        return align_faces(as_picture(picture), detections, size, self.model.card, RestoreOptions.of(options))
 
     def run(self, crops: Tensor, options: RestoreOptions | None = None, *, progress: Progress | None = None) -> Tensor:
         """Restored faces (N, 3, out_size, out_size) in [0, 1] of crops (N, 3, in_size, in_size) in [0, 1]; of a model
         of two sizes, by the network of that size.
         """
-        options = options or RestoreOptions()
+        options = RestoreOptions.of(options)
         sizer, outputs = self._sizer(options), []
         done = 0
         while done < len(crops):
@@ -104,7 +104,7 @@ class FaceRestorer:
 
     def masks(self, faces: FaceCrops, restored: Tensor, options: RestoreOptions | None = None) -> CropMasks:
         """How much of each restored face (N, 3, T, T) goes back."""
-        options = options or RestoreOptions()
+        options = RestoreOptions.of(options)
         parser, occluder = self._parser_for(options), self._occluder_for(options)
         return masks_for(faces, restored, parser, options, self._sizer(options), occluder)
 
@@ -124,7 +124,7 @@ class FaceRestorer:
         canvas: what they are put into, where it is not the picture. in_place: into the pixels of a Picture that the
         caller has no other use for.
         """
-        options = options or RestoreOptions()
+        options = RestoreOptions.of(options)
         canvas = None if canvas is None else as_picture(canvas)
         work = PictureWork(picture, as_picture(picture), faces.detections, canvas=canvas)
         work.add(faces, restored, masks, options)
@@ -205,7 +205,7 @@ class FaceRestorer:
 
         parts: detections, masks, within and canvases, as `restore_many` takes them.
         """
-        options = options or RestoreOptions()
+        options = RestoreOptions.of(options)
         if aligned:
             check_aligned(options)
         sizers: defaultdict[int, BatchSizer] = defaultdict(partial(self._sizer, options))

@@ -29,5 +29,5 @@ def check_task(model: Model, task: Task) -> None:
 
 def for_task(options: RestoreOptions | None) -> RestoreOptions:
     """The options with which a task walks the road of restoration: what it makes is not weighed by what was there."""
-    options = options or RestoreOptions()
+    options = RestoreOptions.of(options)
     return replace(options, blending=replace(options.blending, keep_detail=False))

@@ -59,7 +59,7 @@ def restore_film(
     InputError for masks of another film, a resume with other settings, or another run at work on `output`;
     MissingPackageError without PyAV.
     """
-    film, options, target = film or FilmOptions(), options or RestoreOptions(), Path(output)
+    film, options, target = film or FilmOptions(), RestoreOptions.of(options), Path(output)
     info = probe(input, start=film.start, end=film.end)
     refuse_same_file(info.path, target)
     if larger is not None and (masks is not None or mark):

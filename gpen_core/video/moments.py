@@ -83,7 +83,7 @@ class FrameRestoration:
     ) -> None:
         self._crop_size = crop_size
         self._restorer, self._owned, self._larger, self._identity = restorer, owned, larger, identity
-        options = options or RestoreOptions()
+        options = RestoreOptions.of(options)
         self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
         self._options = replace(options, keep_crops=False, blending=replace(options.blending, only_damaged=False))
         self._smoothing = smoothing
