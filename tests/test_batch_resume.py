@@ -67,6 +67,12 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path):
     assert run(items, tmp_path / "out", settings={"strength": 0.5}).done == 1
 
 
+def test_a_run_that_always_goes_on_is_not_told_of_a_flag_against_it(tmp_path):
+    Journal(tmp_path / "report.json", {"model": "a"}, resume=True).close()
+    with pytest.raises(ConfigError, match=r"now 'b'\); resume with the same, or start anew: elsewhere$"):
+        Journal(tmp_path / "report.json", {"model": "b"}, resume=True, anew="elsewhere")
+
+
 @pytest.mark.parametrize("asked", ["compare", "save_faces"])
 def test_what_goes_beside_results_is_asked_for_from_the_first_or_not_at_all(tmp_path, asked):
     items = [Item(source=photograph(tmp_path / "a.png", 1), target=tmp_path / "out" / "a.png")]

@@ -44,6 +44,18 @@ def test_what_an_address_asks_wrongly_is_named(service, query, said):
     assert said in answer.said["error"]
 
 
+def encoded_of(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_an_aligned_face_that_is_none_is_refused_with_what_an_address_may_say(service):
+    answer = service.ask("/restore?aligned=true", body=encoded_of(60, 40))
+    assert answer.status == 400
+    assert "an aligned face is square; leave `aligned`" in answer.said["error"]
+
+
 def bomb() -> bytes:
     file = io.BytesIO()
     Image.new("1", (9000, 9000)).save(file, "PNG")
@@ -53,8 +65,9 @@ def bomb() -> bytes:
 BROKEN = {
     "empty": (b"", 400, "the body is empty"),
     "a text": (b"no picture at all", 422, "is not a picture"),
-    "cut short": (encoded(form="JPEG")[:900], 422, "damaged or cut short"),
+    "cut short": (encoded(form="JPEG")[:900], 422, "; send the whole file"),
     "a bomb": (bomb(), 422, "claims 9000×9000 pixels (81 million); the limit is 1 million"),
+    "a little beyond the limit": (encoded_of(1010, 1000), 422, "(1.01 million); the limit is 1 million"),
     "a film": (b"\0\0\0\x20ftypisom" + bytes(100), 415, "this is a film"),
     "too large": (bytes(1_000_001), 413, "larger than 1 MB"),
 }

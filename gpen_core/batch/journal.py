@@ -51,7 +51,7 @@ class Journal:
     earlier run; rows of its results elsewhere, of results that are gone or cut short, and of inputs that have changed
     do not count either. A line cut short by a kill does not count: its picture is done again. A journal that cannot be
     read is a fresh start, and a warning says so. stamp: of an input or result, by the name that rows have of it.
-    done: of what an earlier run has done.
+    done: of what an earlier run has done. anew: how a run with other settings may start, for messages.
     Raises ConfigError when `resume` is asked with other settings than the earlier run's.
     """
 
@@ -63,13 +63,14 @@ class Journal:
         *,
         resume: bool,
         stamp: Callable[[str], Stamp] = stamp,
+        anew: str = "in another folder, or without --resume",
     ) -> None:
         self.report = report
         self.path = report.with_name(report.name + ".part")
         self._settings = json.loads(json.dumps(settings))
         self._items = items
         self._order = {item.key: index for index, item in enumerate(items)}
-        self._stamp = stamp
+        self._stamp, self._anew = stamp, anew
         self._file: IO[bytes] | None = None
         self._writing = threading.Lock()
         self.done: set[Key] = set()
@@ -115,7 +116,7 @@ class Journal:
             changes = "; ".join(f"{name} was {theirs.get(name)!r}, now {ours.get(name)!r}" for name in names[:3])
             raise ConfigError(
                 f"the run of {self.report} had other settings ({changes}); "
-                "resume with the same, or start anew: in another folder, or without --resume"
+                f"resume with the same, or start anew: {self._anew}"
             )
 
     def _still_valid(self, row: Mapping[str, Any]) -> bool:

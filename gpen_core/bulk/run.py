@@ -76,7 +76,9 @@ def restore_archive(
         report = folder / REPORT
         stack.enter_context(place_of(report))
         mirror = Mirror(out, report, stack.enter_context(leased(out))) if far else None
-        journal = Journal(report, options.settings, items, resume=True, stamp=_stamps(items, out))
+        journal = Journal(
+            report, options.settings, items, resume=True, stamp=_stamps(items, out), anew="in another folder"
+        )
         stack.enter_context(closing(journal))
         if mirror is None:
             for place in {Path(item.target).parent for item in items}:

@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         return restore_archive(items, functools.partial(_build, arguments), out, workers, batch, **told)
 
     summary = with_progress(bulk, len(items), quiet=arguments.quiet)
-    return conclude(summary, f"{out}/{REPORT}", remedy=finding_more(options.selection))
+    return conclude(summary, f"{out}/{REPORT}", remedy=finding_more(options.selection), pages=False)
 
 
 def _build(arguments: argparse.Namespace) -> Process:

@@ -165,9 +165,11 @@ def with_progress(run: Callable[..., BatchSummary], total: int, *, quiet: bool) 
         return run(finished=finished, skipped=bar.update)
 
 
-def conclude(summary: BatchSummary, report: Path | str, *, aligned: bool = False, remedy: str = "") -> int:
+def conclude(
+    summary: BatchSummary, report: Path | str, *, aligned: bool = False, remedy: str = "", pages: bool = True
+) -> int:
     """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face.
-    remedy: what might find faces where none was found."""
+    remedy: what might find faces where none was found. pages: whether the verb has --pages."""
     done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]
     parts = [_counted(number, noun) for noun, number in done]
     if summary.faceless and not aligned:
@@ -180,7 +182,8 @@ def conclude(summary: BatchSummary, report: Path | str, *, aligned: bool = False
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
     if summary.pages_left:
-        parts.append(f"of {_counted(summary.pages_left, 'file')} that hold several pictures the first (--pages: all)")
+        several = f"of {_counted(summary.pages_left, 'file')} that hold several pictures the first"
+        parts.append(f"{several} (--pages: all)" if pages else several)
     print(f"{', '.join(parts)}; report: {report}")
     return 1 if summary.failed else 0
 

@@ -154,7 +154,7 @@ def _refuse_size(width: int, height: int, size: int, path: Path, max_pixels: int
     pixels = width * height
     if max_pixels is None:
         return
-    claim = f"{path} claims {width}×{height} pixels ({pixels / 1e6:.0f} million)"
+    claim = f"{path} claims {width}×{height} pixels ({_millions(pixels, max_pixels)} million)"
     if pixels > max_pixels:
         raise PictureError(
             f"{claim}; the limit is {max_pixels / 1e6:g} million; "
@@ -163,6 +163,13 @@ def _refuse_size(width: int, height: int, size: int, path: Path, max_pixels: int
     if pixels > max(_CHEAP, size * _PIXELS_A_BYTE):
         raise PictureError(f"{claim} in {size} bytes, more than such a file can hold; it is damaged or a trap")
     refuse_what_does_not_fit(pixels * 8, path)
+
+
+def _millions(pixels: int, limit: int) -> str:
+    """Millions of pixels, with no more decimals than tell them from the limit's."""
+    exact, bound = pixels / 1e6, limit / 1e6
+    decimals = next((n for n in range(6) if f"{exact:.{n}f}" != f"{bound:.{n}f}"), 6)
+    return f"{exact:.{0 if pixels == limit else decimals}f}"
 
 
 def _picture(data: bytes, path: Path, page: int | None, max_pixels: int | None, *, forgiving: bool = False) -> Picture:

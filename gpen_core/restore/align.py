@@ -64,7 +64,7 @@ def whole_face(picture: Picture, card: ModelCard) -> Detection:
     if picture.width != picture.height:
         raise InputError(
             f"{picture.path or 'the picture'} is {picture.width}×{picture.height}; an aligned face is square; "
-            "leave --aligned out for photographs"
+            "leave `aligned` (--aligned) out for photographs"
         )
     side = picture.width
     return Detection(box=torch.tensor([0, 0, side, side]), landmarks=template(card.template, side) - 0.5)

@@ -23,8 +23,18 @@ from starlette.responses import JSONResponse, Response
 
 from .. import __version__
 from ..contracts import device_of
-from ..errors import ConfigError, DeviceError, GPENError, HubError, InputError, MissingPackageError, WeightsError
+from ..errors import (
+    ConfigError,
+    DeviceError,
+    GPENError,
+    HubError,
+    InputError,
+    MissingPackageError,
+    PictureError,
+    WeightsError,
+)
 from ..images import Picture
+from ..images.damage import DamageError
 from ..images.metadata import Provenance
 from ..images.reading import decode_picture
 from ..images.writing import FORMATS, encode_picture
@@ -161,8 +171,7 @@ class Service:
 
     async def _answer(self, body: bytes, wish: Wish, whole: bool) -> tuple[Response, int]:
         async with self._slots:
-            limit = round(self.options.max_pixels * 1e6)
-            picture = await self._aside(decode_picture, body, _NAME, max_pixels=limit, allow_truncated=False)
+            picture = await self._aside(_decoded, body, round(self.options.max_pixels * 1e6))
             job = Job(picture=picture, options=wish.options, aligned=wish.aligned)
             try:
                 self._batcher.submit(job)
@@ -198,6 +207,16 @@ class Service:
         ).to_dict()
         picture = {"type": kind, "base64": base64.b64encode(data).decode()}
         return Response(json.dumps({"report": report, "picture": picture}), media_type="application/json")
+
+
+def _decoded(body: bytes, limit: int) -> Picture:
+    try:
+        return decode_picture(body, _NAME, max_pixels=limit, allow_truncated=False)
+    except PictureError as error:
+        if isinstance(damage := error.__cause__, DamageError):
+            # What else might be done about it is not to be had here.
+            raise PictureError(f"{damage}; send the whole file") from damage
+        raise
 
 
 def _status_of(error: GPENError) -> int:
