@@ -173,6 +173,17 @@ def changed(options: Any, where: str = "") -> dict[str, Any]:
     return found
 
 
+def plain(value: Any) -> Any:
+    """Options as JSON values, for the report and for comparing a resumed run with its first part."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return None if value in (float("inf"), float("-inf")) else value
+
+
 def refuse(options: Any, names: Iterable[str], why: str) -> None:
     """Raises ConfigError, naming them, for those of `names` (dotted) that are not at their defaults."""
     said = changed(options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -279,3 +280,25 @@ def test_the_plot_of_a_film_without_faces_is_a_picture_as_well():
         input="<a>", output="b", frames=0, faces=0, cuts=(), tracks=(), flicker=None, flicker_without_smoothing=None
     )
     assert ElementTree.fromstring(track_plot(empty)).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "mediun"], r"preset is 'mediun'; expected one of ultrafast, .*did you mean medium\?"),
+        (["--preset", "nope"], "preset is 'nope'; expected one of ultrafast, .*, veryslow, the fastest .*"),
+        (
+            ["--film-mask", "nope.png"],
+            r"there is no file nope.png with the film's masks; give a picture or a film \(--film-mask\)",
+        ),
+    ],
+)
+def test_a_preset_and_a_mask_that_there_are_not_are_named_before_the_first_frame(
+    tmp_path, words, said, monkeypatch, capfd
+):
+    film = write_film(tmp_path / "in.mp4", frames_of([(20.0, 15.0)] * 4))
+    unused = FaceRestorer(Sharpener(), lambda pictures: pytest.fail("a frame was looked at"))
+    monkeypatch.setattr(restore, "restorer_of", lambda arguments, options: (unused, unused.model))
+    assert main(["restore", str(film), "-o", str(tmp_path / "out.mp4"), "--quiet", *words]) == 1
+    assert re.fullmatch(f"gpen restore: {said}\n", capfd.readouterr().err)
+    assert not (tmp_path / "out.mp4").exists()

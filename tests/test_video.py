@@ -190,8 +190,11 @@ def test_work_begun_with_other_options_is_not_gone_on_with(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         restore_film(film, tmp_path / "out.mp4", restorer(30), film=FilmOptions(segment=8, **FAST), progress=stop)
     other = FilmOptions(segment=8, resume=True, smoothing=None, **FAST)
-    with pytest.raises(InputError, match="begun with another smoothing"):
+    with pytest.raises(InputError, match=r"begun with other settings \(smoothing.crop_reach was 2, now None"):
         restore_film(film, tmp_path / "out.mp4", restorer(30), film=other)
+    weaker, same = RestoreOptions().with_strength(0.5), FilmOptions(segment=8, resume=True, **FAST)
+    with pytest.raises(InputError, match=r"\(options.blending.strength was 1.0, now 0.5\); give the same"):
+        restore_film(film, tmp_path / "out.mp4", restorer(30), weaker, film=same)
 
 
 def test_frames_are_the_same_from_the_start_and_from_the_middle(tmp_path):

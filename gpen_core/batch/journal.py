@@ -20,6 +20,8 @@ Key = tuple[str, int | None]
 Stamp = list[int] | None
 #: Settings of what is written beside results: a run may go on without it, not with it anew.
 BESIDE = ("compare", "save_faces")
+#: Of a setting's value, this many characters are shown.
+_LONGEST = 120
 
 
 class Task(Protocol):
@@ -109,13 +111,9 @@ class Journal:
             warnings.warn(f"{where} is damaged in places; those pictures are done again", stacklevel=4)
 
     def _refuse_other_settings(self, header: Mapping[str, Any]) -> None:
-        theirs, ours = _flat(header["settings"]), _flat(self._settings)
-        names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
-        names = [name for name in names if name in ours or name not in BESIDE]
-        if names:
-            changes = "; ".join(f"{name} was {theirs.get(name)!r}, now {ours.get(name)!r}" for name in names[:3])
+        if said := changes(header["settings"], self._settings, may_lack=BESIDE):
             raise ConfigError(
-                f"the run of {self.report} had other settings ({changes}); "
+                f"the run of {self.report} had other settings ({said}); "
                 f"resume with the same, or start anew: {self._anew}"
             )
 
@@ -212,6 +210,22 @@ def _is_row(row: Any) -> bool:
 
 def _key(row: Mapping[str, Any]) -> Key:
     return row["input"], row.get("page")
+
+
+def changes(theirs: Mapping[str, Any], ours: Mapping[str, Any], *, may_lack: Sequence[str] = ()) -> str:
+    """What differs of an earlier run's settings, three of it at most, with both values; empty where nothing does.
+
+    may_lack: settings that `ours` may be without.
+    """
+    before, now = _flat(theirs), _flat(ours)
+    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    names = [name for name in names if name in now or name not in may_lack]
+    return "; ".join(f"{name} was {_shown(before.get(name))}, now {_shown(now.get(name))}" for name in names[:3])
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..fields import plain
 from .face_arguments import (
     add_blending,
     add_networks,
@@ -17,7 +18,7 @@ from .face_arguments import (
     model_settings,
     options_from,
 )
-from .file_arguments import SUFFIXES, add_formats, batch_options, conclude, plain, with_progress
+from .file_arguments import SUFFIXES, add_formats, batch_options, conclude, with_progress
 from .mask_arguments import masks_said, read_masks
 from .restore import group_for, restorer_of
 

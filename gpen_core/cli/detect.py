@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ..fields import plain
 from .face_arguments import add_networks, add_selection, find_process, finding_more, options_from
-from .file_arguments import add_files, items_of, plain, run_pictures
+from .file_arguments import add_files, items_of, run_pictures
 
 NAME = "detect"
 HELP = "Draw the faces that would be restored: boxes, landmarks, numbers, scores; report.json holds them as numbers."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..fields import plain
 from .face_arguments import (
     add_blending,
     add_networks,
@@ -19,7 +20,7 @@ from .face_arguments import (
     occluder_of,
     options_from,
 )
-from .file_arguments import add_files, items_of, plain, run_pictures
+from .file_arguments import add_files, items_of, run_pictures
 from .film import add_film, film_options, film_reports, refuse_without_films, run_films
 from .flags import ranged
 from .identity_arguments import add_identity, read_identity, read_person

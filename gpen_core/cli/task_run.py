@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..fields import plain
 from .face_arguments import (
     add_networks,
     add_selection,
@@ -15,7 +16,7 @@ from .face_arguments import (
     model_settings,
     options_from,
 )
-from .file_arguments import add_files, items_of, plain, run_pictures
+from .file_arguments import add_files, items_of, run_pictures
 
 
 def add_task(parser: argparse.ArgumentParser, *, usual: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import PictureError
+from ..errors import ConfigError, PictureError
+from ..fields import nearest
 from .colours import working_format
 from .info import FilmInfo
 from .library import load_av
@@ -24,6 +25,8 @@ _LOOKAHEAD = "12"
 #: What hardware takes instead of a planar format: the same samples, arranged otherwise.
 _ARRANGED = {"yuv420p": "nv12", "yuv420p10le": "p010le"}
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+#: Encoders that x264's presets are put into other words for, and that take their own as well.
+_OWN_PRESETS = ("_nvenc", "_qsv", "_amf", "libsvtav1")
 #: x264's presets as others name them, in that order.
 _NVENC = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
 _QSV = ("veryfast", "veryfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -57,12 +60,18 @@ def choose_encoding(
     """How the film `output` is encoded, and notes on what its codec cannot keep of the input.
 
     quality: x264's constant rate factor, lower is better, which is put on the codec's own scale. Raises PictureError
-    for a suffix that is no film's, or a codec that PyAV lacks.
+    for a suffix that is no film's, or a codec that PyAV lacks, ConfigError for a preset that there is not.
     """
     if output.suffix.lower() not in CONTAINERS:
         raise PictureError(f"{output}: films are written as {', '.join(CONTAINERS)}; give one of these suffixes")
     name = codec or CONTAINERS[output.suffix.lower()][1]
     formats = _formats(name)
+    if preset not in (*_PRESETS, "placebo") and not name.endswith(_OWN_PRESETS):
+        near = nearest(preset, _PRESETS)
+        raise ConfigError(
+            f"preset is {preset!r}; expected one of {', '.join(_PRESETS)}, the fastest and largest first"
+            + (f"; did you mean {near}?" if near else "")
+        )
     wanted, notes = working_format(info.pixel_format, info.width, info.height, fields=bool(info.inventory.fields)), []
     if wanted.startswith("yuv444") and not working_format(info.pixel_format, 2, 2).startswith("yuv444"):
         notes.append(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..background import Larger
 from ..contracts import larger_of
 from ..errors import InputError, PictureError
+from ..fields import plain
 from ..files import claimed, sweep
 from ..film_options import FilmOptions
 from ..images.writing import refuse_same_file
@@ -19,7 +20,7 @@ from ..restore.provenance import told_of
 from .encoding import Encoding, choose_encoding
 from .info import FilmInfo, probe
 from .marking import FrameMarking
-from .masks import open_masks
+from .masks import open_masks, refuse_missing
 from .moments import FrameRestoration
 from .report import FilmProgress, FilmReport
 from .segments import Segments, fingerprint
@@ -62,6 +63,7 @@ def restore_film(
     film, options, target = film or FilmOptions(), RestoreOptions.of(options), Path(output)
     info = probe(input, start=film.start, end=film.end)
     refuse_same_file(info.path, target)
+    refuse_missing(masks)
     if larger is not None and (masks is not None or mark):
         raise InputError(
             "a film is made larger without masks and without marks; leave them or the scale (--upscale) out"
@@ -137,7 +139,7 @@ def _settings(
         "masks": None if masks is None else fingerprint(Path(masks)),
         "model": f"{card.name} {config.in_size} {config.out_size} {card.value_range}",
         "weights": None if weights is None else fingerprint(Path(weights)),
-        "options": repr(options),
+        "options": plain(options),
         "smoothing": None if film.smoothing is None else asdict(film.smoothing),
         "segment": film.segment,
         "encoding": asdict(encoding),

@@ -38,6 +38,12 @@ class MaskSource:
         raise InputError(f"the film of masks has no picture for frame {index}")
 
 
+def refuse_missing(source: object) -> None:
+    """Raises InputError for the path of masks where there is no file."""
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        raise InputError(f"there is no file {source} with the film's masks; give a picture or a film (--film-mask)")
+
+
 @contextmanager
 def open_masks(source: str | Path | None, info: FilmInfo) -> Iterator[MaskSource | None]:
     """The masks for the film `info`; None where none are given.

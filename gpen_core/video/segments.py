@@ -19,6 +19,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from ..batch.journal import changes
 from ..errors import InputError, PictureError
 from ..files import shortened
 from ..images.writing import whole_file
@@ -135,10 +136,9 @@ class Segments:
     def _refuse_other_settings(self, theirs: Mapping[str, Any], where: Path) -> None:
         ours = json.loads(json.dumps(self.settings))
         if theirs != ours:
-            different = sorted(k for k in {*theirs, *ours} if theirs.get(k) != ours.get(k))
             raise InputError(
-                f"{where} was begun with another {', '.join(different)}; give the same, or start anew without "
-                "resume (--resume)"
+                f"{where} was begun with other settings ({changes(theirs, ours)}); give the same, or start anew "
+                "without resume (--resume)"
             )
 
     @property
