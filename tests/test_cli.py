@@ -232,3 +232,23 @@ def test_an_interrupt_that_a_launcher_passes_on_is_the_same_one_and_a_later_one_
     clock[0] += 3
     with pytest.raises(KeyboardInterrupt):
         stop(signal.SIGINT, None)
+
+
+@pytest.mark.parametrize("verb", ["convert", "publish", "export"])
+def test_a_name_of_two_networks_is_refused_where_one_is_needed(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = {"convert": ["a.safetensors"], "publish": ["me/mine", "--folder", "a"], "export": ["-o", "a.onnx"]}[verb]
+    words = [str(tmp_path / word) if word.startswith("a") else word for word in target]
+    assert main([verb, "gpen-open", *words]) == 1
+    said = "gpen-open is two networks, gpen-open-256 and gpen-open-512; name one of them"
+    assert one_line(capsys.readouterr().err) == f"gpen {verb}: {said}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_both_networks_of_a_name_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "gpen-open"]) == 0
+    assert "gpen-open takes gpen-open-512 for larger faces" in capsys.readouterr().out
+    main(["doctor", "--json"])
+    findings = {row["what"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    assert findings["gpen-open"].endswith("and gpen-open-512 for larger faces")

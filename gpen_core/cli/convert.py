@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
     sweep(arguments.target.parent)
     located = locate(arguments.source)
+    if located.entry is not None:
+        located.entry.refuse_two()
     with warnings.catch_warnings():
         if arguments.task is not None:
             # What the warning asks for has been said.

@@ -14,9 +14,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from .console import megabytes, table
+
+if TYPE_CHECKING:
+    from ..weights.entry import ZooEntry
 
 NAME = "doctor"
 HELP = "Say which versions, devices, extras and models are here, what is missing, and how to get it."
@@ -175,14 +179,18 @@ def _cache() -> list[Finding]:
         findings.append(Finding(what="HF_HUB_OFFLINE", state="ok", value="set: nothing is fetched"))
     here = {entry.name: hub.cached(entry) for entry in zoo.MODELS}
     found = [
-        Finding(what=name, state="ok", value=f"{path} ({megabytes(path.stat().st_size)})")
-        for name, path in here.items()
-        if path is not None
+        Finding(what=entry.name, state="ok", value=f"{path} ({megabytes(path.stat().st_size)}){_beside(entry)}")
+        for entry in zoo.MODELS
+        if (path := here[entry.name]) is not None
     ]
     if here[zoo.DEFAULT_MODEL] is None:
         remedy = "reinstall gpen, or name another model (`gpen models`)"
         findings.append(Finding(what=zoo.DEFAULT_MODEL, state="missing", value="not in this copy", remedy=remedy))
     return findings + found
+
+
+def _beside(entry: ZooEntry) -> str:
+    return "" if entry.larger is None else f", and {entry.larger} for larger faces"
 
 
 def _writable(what: str, folder: Path, remedy: str) -> Finding:

@@ -48,7 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     if target.exists() and not arguments.overwrite:
         raise WeightsError(f"{target} is there already; give another name, or --overwrite")
     sweep(target.parent)
-    model = GPEN.from_file(locate(arguments.source), task=arguments.task, trust_pickle=arguments.trust_pickle)
+    located = locate(arguments.source)
+    if located.entry is not None:
+        located.entry.refuse_two()
+    model = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
     sha256 = tensors_sha256(model.state_dict())
     metadata = encode(Header(model.config, model.card, sha256))
     with replacing(target) as temporary:

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         (
             row["name"],
             row["kind"] if row["task"] is None else row["task"],
-            "–" if row["size_px"] is None else str(row["size_px"]),
+            ("–" if row["size_px"] is None else str(row["size_px"])) + ("+" if row["larger"] else ""),
             megabytes(row["bytes"]),
             "yes" if row["sha256"] else "–",
             row["licence"],
@@ -55,6 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         for row in rows
     ]
     print(table(("name", "for", "pixels", "size", "hash", "licence", "fetched"), cells))
+    for row in rows:
+        if row["larger"]:
+            print(f"+ {row['name']} takes {row['larger']} for larger faces, beside the file shown")
     return 0
 
 
@@ -70,6 +73,7 @@ def _row(entry: ZooEntry, path: Path | None) -> dict[str, Any]:
         "task": None if card is None else card.task,
         "summary": entry.summary,
         "size_px": None if config is None else config.in_size,
+        "larger": entry.larger,
         "parameters": entry.parameters,
         "value_range": None if card is None else list(card.value_range),
         "template": None if card is None else card.template,

@@ -31,8 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..weights import GPEN
+    from ..weights.hub import locate
 
-    model = GPEN.from_pretrained(arguments.source, task=arguments.task)
+    located = locate(arguments.source, kind="restorer")
+    if located.entry is not None:
+        located.entry.refuse_two()
+    model = GPEN.from_file(located, task=arguments.task)
     if told := _told(arguments):
         model.card = replace(model.card, details={**model.card.details, **told})
     if arguments.folder is not None:
