@@ -78,6 +78,17 @@ def test_publishing_without_the_right_token_is_refused(served: FakeHub) -> None:
         GPEN(SMALL, CARD).push_to_hub("me/new", token="hf_wrong")
 
 
+def test_publishing_without_a_network_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refused_by_the_network)
+    said = r"me/new cannot be published \(.*Name or service not known\); check the network, or .*--folder"
+    with pytest.raises(HubError, match=said):
+        GPEN(SMALL, CARD).push_to_hub("me/new", token="hf_fake")
+
+
+def refused_by_the_network(*words: object, **more: object) -> None:
+    raise OSError(-2, "Name or service not known")
+
+
 def test_weights_of_unsettled_licence_are_not_published(served: FakeHub) -> None:
     with pytest.raises(HubError, match="redistribution is not settled"):
         GPEN(SMALL, replace(CARD, licence=zoo.UNSETTLED)).push_to_hub("me/new", token="hf_fake")

@@ -66,7 +66,7 @@ class GPEN(Network):
         token: None takes HF_TOKEN or the one of `hf auth login`.
         Raises HubError, also for weights whose redistribution is not settled.
         """
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, constants
 
         if self.card.licence == UNSETTLED:
             raise HubError(
@@ -80,5 +80,10 @@ class GPEN(Network):
                 api.create_repo(repo, private=private, exist_ok=True)
                 commit = api.upload_folder(repo_id=repo, folder_path=folder, revision=revision, commit_message=message)
             except transport_errors() as error:
+                if getattr(error, "response", None) is None and not isinstance(error, ValueError):
+                    raise HubError(
+                        f"{repo} cannot be published ({explain(error, constants.ENDPOINT)}); check the network, "
+                        "or write the files into a folder (--folder) and publish them later"
+                    ) from error
                 raise HubError(explain(error, repo)) from error
         return str(commit.commit_url)
