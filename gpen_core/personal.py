@@ -131,12 +131,17 @@ def recipe_for(start: Path, images: int | None = None) -> Recipe:
     recipe = read_recipe("personal")
     if images is not None and images < 1:
         raise InputError(f"images is {images}; the model must be shown at least 1")
-    length = (recipe.run.max_images if images is None else images) + images_seen(header.card).get(recipe.stage, 0)
+    length = (recipe.run.max_images if images is None else images) + seen_before(start, recipe.stage)
     return replace(
         recipe,
         network=NetworkRecipe.of(header.config, header.card.template),
         run=replace(recipe.run, max_images=length),
     )
+
+
+def seen_before(start: Path, stage: str) -> int:
+    """Images that the network in `start` has seen in that stage of its training, which a run from it counts on from."""
+    return images_seen(read_header(start).card).get(stage, 0)
 
 
 def distance_by(identity: Identity | None) -> tuple[str, Distance]:

@@ -14,6 +14,7 @@ from training_runs import silent
 from gpen_core import load_model, personal
 from gpen_core.cli import personal as verb
 from gpen_core.cli.main import main
+from gpen_core.cli.train import train_visibly
 from gpen_core.config import GPENConfig
 from gpen_core.errors import FaceError, InputError, TrainingError
 from gpen_core.measures.significance import paired
@@ -246,3 +247,19 @@ def test_the_command_learns_judges_and_says_what_came_of_it(tmp_path, capsys, mo
     (tmp_path / "file").write_text("")
     assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "file")]) == 1
     assert "is a file; -o names a folder" in capsys.readouterr().err
+
+
+def test_the_bar_counts_what_this_run_shows_the_model(tmp_path, capsys, monkeypatch):
+    recipe = personal.recipe_for(OPEN, 16)
+    before = recipe.run.max_images - 16
+    assert personal.seen_before(OPEN, recipe.stage) == before > 0
+
+    def trained(recipe, places, sources, limits, report):
+        for seen in (4, 16):
+            report(before + seen, {})
+        return {}
+
+    monkeypatch.setattr("gpen_core.trainer.train", trained)
+    places = Places(data=tmp_path, out=tmp_path / "out")
+    train_visibly(recipe, places, Sources(generator=OPEN), before=before)
+    assert "16/16" in capsys.readouterr().err

@@ -78,7 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
     minutes, device = arguments.max_minutes, arguments.device
     try:
         _, stopped = train_visibly(
-            recipe, places, Sources(generator=start), minutes=minutes, device=device, fresh=arguments.fresh
+            recipe,
+            places,
+            Sources(generator=start),
+            minutes=minutes,
+            before=own.seen_before(start, recipe.stage),
+            device=device,
+            fresh=arguments.fresh,
         )
     except ChangedRunError as error:
         raise InputError(

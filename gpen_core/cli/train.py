@@ -152,11 +152,13 @@ def train_visibly(
     *,
     minutes: float | None = None,
     images: int | None = None,
+    before: int = 0,
     **how: Any,
 ) -> tuple[dict[str, float], bool]:
     """`trainer.train` with a bar, ended in good order by an interrupt: its figures, and whether one came.
 
-    minutes, images: at most so many. how: as `train` takes it.
+    minutes, images: at most so many. before: images that the bar leaves out, as seen by the model that this goes on
+    from. how: as `train` takes it.
     """
     from tqdm import tqdm
 
@@ -171,8 +173,9 @@ def train_visibly(
         nonlocal bar
         if bar is None:  # what a model brings along was not seen by this run
             off = not _speaks()
-            bar = tqdm(total=end, initial=seen, unit=" images", dynamic_ncols=True, smoothing=0.05, disable=off)
-        bar.update(seen - bar.n)
+            shown = {"total": end - before, "initial": seen - before}
+            bar = tqdm(**shown, unit=" images", dynamic_ncols=True, smoothing=0.05, disable=off)
+        bar.update(seen - before - bar.n)
         if losses:
             bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items() if name in _SHOWN})
 
