@@ -144,3 +144,13 @@ def test_frames_of_a_gif_become_pictures(tmp_path):
     items = collect([tmp_path / "in"], tmp_path / "out", pages=True)
     assert names_of(items, tmp_path / "out") == ["a_page1.png", "a_page2.png", "a_page3.png"]
     assert run(items, tmp_path / "out", restoring(RESTORER, OPTIONS)).done == 3
+
+
+@pytest.mark.parametrize(("name", "count"), [("x.mp4", 1), ("x.gif", 1), ("x.png", 2), ("x.mov", 2)])
+def test_a_folder_that_is_not_there_is_not_called_like_a_file(tmp_path, name, count):
+    pictures = [photograph(tmp_path / f"{number}.png", number) for number in range(count)]
+    with pytest.raises(InputError, match=f"{name} is called like a file.*(written as .jpg|there are 2 pictures)"):
+        collect(pictures, tmp_path / name)
+    (tmp_path / name).mkdir()
+    assert len(collect(pictures, tmp_path / name)) == count
+    assert len(collect(pictures, tmp_path / "2024.holiday")) == count

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import InputError
-from ..images.reading import claims_of
+from ..images.reading import READABLE_SUFFIXES, claims_of
 from ..images.writing import FORMATS, refuse_same_file
-from .kinds import is_picture
+from .kinds import FILM_SUFFIXES, is_picture
 from .naming import labels, page_name, result_names, spelt_alike
 
 #: Formats that may hold several pictures.
@@ -69,6 +69,7 @@ def collect(
         return _checked([Item(source=next(iter(sources)), target=output)], overwrite)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file, and there are {len(sources)} pictures; give a folder")
+    _refuse_file_names(output, len(sources))
     names = result_names(list(sources.values()), suffix)
     items = []
     for source, name, label, count in zip(sources, names, labels(names), counts, strict=True):
@@ -78,6 +79,16 @@ def collect(
             target, beside = (page_name(one, page + 1, count) for one in (name, label))
             items.append(Item(source=source, target=output / target, page=page, label=beside))
     return _checked(items, overwrite)
+
+
+def _refuse_file_names(output: Path, pictures: int) -> None:
+    """Raises InputError for a folder of results that is called like a picture or film, and is not there yet."""
+    if output.is_dir() or output.suffix.lower() not in READABLE_SUFFIXES | FILM_SUFFIXES:
+        return
+    one = (
+        f"; one picture is written as {', '.join(FORMATS)}" if pictures == 1 else f", and there are {pictures} pictures"
+    )
+    raise InputError(f"{output} is called like a file{one}; give another name, or make a folder of this one first")
 
 
 def _checked(items: list[Item], overwrite: bool) -> list[Item]:

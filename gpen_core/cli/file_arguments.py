@@ -38,7 +38,10 @@ def add_files(
     """Adds INPUT…, --output and everything about reading and writing."""
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help=inputs)
     parser.add_argument(
-        "-o", "--output", required=True, help="a folder (made if need be), or a file's name for one picture"
+        "-o",
+        "--output",
+        required=True,
+        help="a folder (made if need be), or for one picture a file's name: it ends as pictures do, such as .png",
     )
     group = parser.add_argument_group("files")
     add_formats(group)
