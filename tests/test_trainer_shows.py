@@ -39,7 +39,8 @@ def test_a_new_run_shows_a_grid_before_its_first_step_and_early_ones_after(tmp_p
 
 def test_the_grid_is_a_file_from_the_start(tmp_path):
     run = shown_loop(tmp_path)
-    run.run(Limits(images=0), silent)
+    run.run(Limits(stopping=lambda: True), silent)
+    assert run.progress.steps == 0
     assert (tmp_path / "out" / "grid.png").is_file()
 
 
