@@ -229,7 +229,7 @@ def test_the_command_learns_judges_and_says_what_came_of_it(tmp_path, capsys, mo
     (tmp_path / "in").mkdir()
     for number in range(10):
         with Image.open(examples / "sent-around.jpg") as picture:
-            picture.resize((960 + 10 * number, 960 + 10 * number)).save(tmp_path / "in" / f"{number}.png")
+            picture.resize((720 + 8 * number, 720 + 8 * number)).save(tmp_path / "in" / f"{number}.png")
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "in" / "dark.png")
     assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said, complaint = capsys.readouterr()
