@@ -15,7 +15,8 @@ from gpen_core.trainer.checkpoint import list_checkpoints, read_checkpoint
 from gpen_core.trainer.log import read_log
 from gpen_core.trainer.loop import Limits
 
-# Process RANK of some: goes on to so many images. Only process 0 sees the run's folder.
+# Process RANK of some: goes on to so many images, then to as many more, by a new loop from the checkpoint. Only process
+# 0 sees the run's folder.
 RUN = """
 import sys
 from pathlib import Path
@@ -27,11 +28,12 @@ rank = processes.process_index
 out = Path(sys.argv[2]) if rank == 0 else Path(sys.argv[2]) / f"elsewhere-{rank}"
 minutes = float(sys.argv[4]) if len(sys.argv) > 4 else 0
 made = recipe(augmentation={"target": 0.6, "start": 0.3}, run={"checkpoint_minutes": minutes})
-run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
-run.run(Limits(images=int(sys.argv[3])), silent)
+for images in sys.argv[3].split(","):
+    run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
+    run.run(Limits(images=int(images)), silent)
 """
 
-# The same with the networks divided among the processes, or not: SHARD is the last word.
+# The same with the networks divided among the processes, or not, as the word after each number of images says.
 SHARD = """
 import sys
 from pathlib import Path
@@ -41,15 +43,16 @@ from gpen_core.trainer.loop import Limits
 processes = Accelerator(cpu=True)
 rank = processes.process_index
 out = Path(sys.argv[2]) if rank == 0 else Path(sys.argv[2]) / f"elsewhere-{rank}"
-made = recipe(run={"shard": sys.argv[4] == "shard", "precision": "fp64"})
-run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
 own = lambda p: p.to_local() if hasattr(p, "to_local") else p
-held = sum(own(p).numel() for p in run.stepper.stage.generator.parameters())
-every = sum(p.numel() for p in run.stepper.average.parameters())
-assert (held < every) == made.run.shard, (held, every)
-run.run(Limits(images=int(sys.argv[3])), silent)
-moments = run.stepper.generator_adam.state_dict()["state"][0]["exp_avg"]
-assert hasattr(moments, "to_local") == made.run.shard
+for images, word in (pair.split(":") for pair in sys.argv[3].split(",")):
+    made = recipe(run={"shard": word == "shard", "precision": "fp64"})
+    run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
+    held = sum(own(p).numel() for p in run.stepper.stage.generator.parameters())
+    every = sum(p.numel() for p in run.stepper.average.parameters())
+    assert (held < every) == made.run.shard, (held, every)
+    run.run(Limits(images=int(images)), silent)
+    moments = run.stepper.generator_adam.state_dict()["state"][0]["exp_avg"]
+    assert hasattr(moments, "to_local") == made.run.shard
 """
 
 # Averages what two processes each differentiate, in buckets so small that many are under way.
@@ -118,8 +121,7 @@ def test_two_processes_killed_and_restarted_as_one_take_the_steps_of_one_run(tmp
 def test_the_same_processes_go_on_to_bit_identical_weights(tmp_path):
     faces = make_faces(tmp_path / "faces")
     in_processes(2, RUN, str(faces), str(tmp_path / "one"), "20")
-    for images in ("12", "20"):
-        in_processes(2, RUN, str(faces), str(tmp_path / "two"), images)
+    in_processes(2, RUN, str(faces), str(tmp_path / "two"), "12,20")
     ours, theirs = (
         read_checkpoint(list_checkpoints(tmp_path / name / "checkpoints")[-1])[0] for name in ("one", "two")
     )
@@ -128,10 +130,9 @@ def test_the_same_processes_go_on_to_bit_identical_weights(tmp_path):
 
 def test_processes_that_divide_the_networks_take_the_steps_of_those_that_do_not(tmp_path):
     faces = make_faces(tmp_path / "faces")
-    in_processes(2, SHARD, str(faces), str(tmp_path / "whole"), "16", "whole")
+    in_processes(2, SHARD, str(faces), str(tmp_path / "whole"), "16:whole")
     # Divided, gone on with from the checkpoint, and gone on with whole again: the file is the same.
-    for images, word in (("8", "shard"), ("12", "shard"), ("16", "whole")):
-        in_processes(2, SHARD, str(faces), str(tmp_path / "divided"), images, word)
+    in_processes(2, SHARD, str(faces), str(tmp_path / "divided"), "8:shard,12:shard,16:whole")
     ours, theirs = (
         read_checkpoint(list_checkpoints(tmp_path / name / "checkpoints")[-1])[0] for name in ("divided", "whole")
     )
