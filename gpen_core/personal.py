@@ -49,6 +49,11 @@ class Album:
     kept: int
     left_out: Mapping[Path, str]
 
+    @property
+    def judges(self) -> int:
+        """How many faces are held out."""
+        return len(held_out(self.kept))
+
 
 def cut_faces(
     photographs: Sequence[Path],

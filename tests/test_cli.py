@@ -234,15 +234,20 @@ def test_an_interrupt_that_a_launcher_passes_on_is_the_same_one_and_a_later_one_
         stop(signal.SIGINT, None)
 
 
-@pytest.mark.parametrize("verb", ["convert", "publish", "export"])
+@pytest.mark.parametrize("verb", ["convert", "publish", "export", "personal"])
 def test_a_name_of_two_networks_is_refused_where_one_is_needed(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = {"convert": ["a.safetensors"], "publish": ["me/mine", "--folder", "a"], "export": ["-o", "a.onnx"]}[verb]
-    words = [str(tmp_path / word) if word.startswith("a") else word for word in target]
-    assert main([verb, "gpen-open", *words]) == 1
-    said = "gpen-open is two networks, gpen-open-256 and gpen-open-512; name one of them"
-    assert one_line(capsys.readouterr().err) == f"gpen {verb}: {said}"
+    said = {
+        "convert": ["gpen-open", "a.safetensors"],
+        "publish": ["gpen-open", "me/mine", "--folder", "a"],
+        "export": ["gpen-open", "-o", "a.onnx"],
+        "personal": ["a.jpg", "-o", "a", "--model", "gpen-open"],
+    }[verb]
+    words = [str(tmp_path / word) if word.startswith("a") else word for word in said]
+    assert main([verb, *words]) == 1
+    told = "gpen-open is two networks, gpen-open-256 and gpen-open-512; name one of them"
+    assert one_line(capsys.readouterr().err) == f"gpen {verb}: {told}"
     assert not list(tmp_path.iterdir())
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from training_runs import loop, make_faces, recipe, script_environment, silent, weights
 
+from gpen_core import load_model
 from gpen_core.errors import ChangedRunError, InputError, TrainingError
 from gpen_core.trainer import Places, Sources, train
 from gpen_core.trainer import loop as loops
@@ -132,6 +133,10 @@ def test_going_on_from_another_model_than_the_run_began_with_is_refused(tmp_path
     assert told.value.changed.startswith("generator")
     for sources in (first, Sources()):  # the same, or none where the checkpoint has all
         train(recipe(), places, sources, Limits(images=6), silent, device="cpu")
+    for images in (8, 10):
+        train(recipe(), places, other, Limits(images=images), silent, device="cpu", allow_changed=images == 8)
+    told = load_model(places.out / "model.safetensors").card.details["recipe_history"]
+    assert [list(entry["changed"]) for entry in told] == [["generator"]], "it is told once"
 
 
 def test_going_on_drops_the_checkpoints_that_a_kill_kept_from_being_dropped(tmp_path):

@@ -31,14 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..files import sweep
     from ..weights import GPEN, checkpoint
     from ..weights.description import choose_card
-    from ..weights.hub import locate
+    from ..weights.hub import locate_one
 
     if arguments.target.exists() and not arguments.overwrite:
         raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
     sweep(arguments.target.parent)
-    located = locate(arguments.source)
-    if located.entry is not None:
-        located.entry.refuse_two()
+    located = locate_one(arguments.source)
     with warnings.catch_warnings():
         if arguments.task is not None:
             # What the warning asks for has been said.

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..files import replacing, sweep
     from ..weights import GPEN
     from ..weights.description import Header, encode
-    from ..weights.hub import locate
+    from ..weights.hub import locate_one
     from ..weights.tensors import tensors_sha256
 
     target: Path = arguments.output
@@ -48,10 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if target.exists() and not arguments.overwrite:
         raise WeightsError(f"{target} is there already; give another name, or --overwrite")
     sweep(target.parent)
-    located = locate(arguments.source)
-    if located.entry is not None:
-        located.entry.refuse_two()
-    model = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
+    model = GPEN.from_file(locate_one(arguments.source), task=arguments.task, trust_pickle=arguments.trust_pickle)
     sha256 = tensors_sha256(model.state_dict())
     metadata = encode(Header(model.config, model.card, sha256))
     with replacing(target) as temporary:

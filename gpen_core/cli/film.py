@@ -61,19 +61,19 @@ def refuse_without_films(arguments: argparse.Namespace) -> None:
 def run_films(
     arguments: argparse.Namespace,
     films: Sequence[Item],
+    reports: Sequence[Path],
     restorer: FaceRestorer,
     options: RestoreOptions,
     *,
     upscaler: Upscaler | None = None,
     identity: Identity | None = None,
     person: Person | None = None,
-    alone: bool = True,
 ) -> int:
     """The exit status, 1 when a film failed, after restoring these; one that cannot be is named, and the others go on.
 
-    upscaler, identity: of the background, and of faces, where they are asked for. person: whose faces are restored.
-    alone: no pictures were restored beside them, whose report --report is. Raises what concerns all of them:
-    options that contradict themselves, PyAV not installed, no space left.
+    reports: where each film's goes. upscaler, identity: of the background, and of faces, where they are asked for.
+    person: whose faces are restored. Raises what concerns all of them: options that contradict themselves, PyAV not
+    installed, no space left.
     """
     from ..background import Larger
     from ..errors import GPENError
@@ -81,7 +81,6 @@ def run_films(
     from ..video.library import load_av
 
     load_av()
-    reports = film_reports(arguments, films, alone=alone)
     scale, failed = arguments.upscale, 0
     restore = partial(
         restore_film,

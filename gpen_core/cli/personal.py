@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..options import RestoreOptions
     from ..trainer import Places, Sources
     from ..weights import load_detector
-    from ..weights.hub import locate
+    from ..weights.hub import locate_one
 
-    start, out = locate(arguments.model, kind="restorer").path, arguments.output
+    start, out = locate_one(arguments.model, kind="restorer").path, arguments.output
     if out.is_file():
         raise InputError(f"{out} is a file; -o names a folder")
     if _is_foreign(out / _RESULT):
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     album = own.cut_faces(photographs, plain, recipe.network.size, out / "faces", person)
     for path, said in album.left_out.items():
         print(f"{path}: left out; {said}")
-    if len(own.held_out(album.kept)) < own.JUDGES and not arguments.keep:
+    if album.judges < own.JUDGES and not arguments.keep:
         raise FaceError(
             f"{album.kept} photographs can be learned from, and {2 * own.JUDGES} are needed to tell whether a model "
             "helps; add some, or --keep writes it untold"
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"stopped; the same command goes on where it was, from {places.out}")
         return 1
     measure, distance = own.distance_by(identity)
-    found = own.judge(plain, own.restorer_of(places.out / "model.safetensors", device=device), album, distance)
+    found = own.judge(plain, own.restorer_of(places.out / _RESULT, device=device), album, distance)
     return 0 if conclude(out, measure, found, album, keep=arguments.keep) else 1
 
 
@@ -107,22 +107,21 @@ def conclude(folder: Path, measure: str, found: Difference, album: Album, *, kee
     from ..personal import JUDGES
     from ..weights.cache import sha256_of
 
-    held_out = len(list(album.held_out.glob("*.png")))
-    told = held_out >= JUDGES
+    told = album.judges >= JUDGES
     verdict = {
         "measure": measure,
         "nearer_by": found.mean,
         "interval": [found.low, found.high] if told else None,
         "p": found.p if told else None,
         "faces": album.kept,
-        "held_out": held_out,
+        "held_out": album.judges,
         "left_out": {str(path): said for path, said in album.left_out.items()},
     }
     # Of a test to both sides: help is to one.
     helps = told and found.mean > 0 and found.p / 2 < _SURE
     bounds = f" (95 % from {found.low:.4f} to {found.high:.4f})" if told else ""
     print(
-        f"learned from {album.kept - held_out} faces; on {held_out} held out its {measure} to the originals is "
+        f"learned from {album.kept - album.judges} faces; on {album.judges} held out its {measure} to the originals is "
         f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'}{bounds}"
     )
     result = folder / _RESULT

@@ -31,12 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..weights import GPEN
-    from ..weights.hub import locate
+    from ..weights.hub import locate_one
 
-    located = locate(arguments.source, kind="restorer")
-    if located.entry is not None:
-        located.entry.refuse_two()
-    model = GPEN.from_file(located, task=arguments.task)
+    model = GPEN.from_file(locate_one(arguments.source, kind="restorer"), task=arguments.task)
     if told := _told(arguments):
         model.card = replace(model.card, details={**model.card.details, **told})
     if arguments.folder is not None:

@@ -97,17 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
     films, inputs = collect_films(arguments.inputs, output)
     if films:
         _refuse_for_films(arguments, masked=within is not None)
-        film_options(arguments)
-        film_reports(arguments, films, alone=not inputs)
-        if not inputs:
-            status = _films(arguments, films, restorer_of(arguments, options)[0], options)
-            if arguments.page:
-                reports = film_reports(arguments, films)
-                alone = len(films) == 1
-                _page(reports[0].with_suffix(".html") if alone else output / "report.html", None, reports)
-            return status
+        film_options(arguments)  # what is wrong of them is said before the pictures beside the films are done
     else:
         refuse_without_films(arguments)
+    reports = film_reports(arguments, films, alone=not inputs)
+    if films and not inputs:
+        status = _films(arguments, films, reports, restorer_of(arguments, options)[0], options)
+        if arguments.page:
+            alone = len(films) == 1
+            _page(reports[0].with_suffix(".html") if alone else output / "report.html", None, reports)
+        return status
     items = items_of(arguments, inputs)
     figures: tuple[FaceFigures, ...] = ()
     settings: dict[str, Any] = {"verb": NAME, "options": plain(options)}
@@ -144,9 +143,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if films:
         used = restorer_of(arguments, options)[0] if arguments.dry_run else restorer
-        status = max(status, _films(arguments, films, used, options, alone=False))
+        status = max(status, _films(arguments, films, reports, used, options))
     if arguments.page:
-        _page(report.with_suffix(".html"), report, film_reports(arguments, films, alone=False))
+        _page(report.with_suffix(".html"), report, reports)
     return status
 
 
@@ -160,19 +159,16 @@ def _page(path: Path, report: Path | None, films: Sequence[Path]) -> None:
 def _films(
     arguments: argparse.Namespace,
     films: Sequence[Item],
+    reports: Sequence[Path],
     restorer: FaceRestorer,
     options: RestoreOptions,
-    *,
-    alone: bool = True,
 ) -> int:
     identity = read_identity(arguments, restorer, options)
     person = read_person(arguments, restorer, identity)
     if arguments.dry_run:
         identity = None
     upscaler = _upscaler(arguments)
-    return run_films(
-        arguments, films, restorer, options, upscaler=upscaler, identity=identity, person=person, alone=alone
-    )
+    return run_films(arguments, films, reports, restorer, options, upscaler=upscaler, identity=identity, person=person)
 
 
 def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:

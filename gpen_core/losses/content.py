@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -14,7 +14,11 @@ from ..errors import ConfigError, InputError
 Norm = Literal["l1", "smooth_l1", "l2"]
 Reduction = Literal["mean", "sum"]
 
-
+_DISTANCES: dict[Norm, Callable[..., Tensor]] = {
+    "l1": F.l1_loss,
+    "smooth_l1": F.smooth_l1_loss,
+    "l2": F.mse_loss,
+}
 _SLIGHTEST = 0.01  # damage, in pictures of [-1, 1]: less counts as this much
 
 
@@ -22,18 +26,15 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1", weights: Tensor |
     """Scalar mean distance of two batches of pictures of one shape; "l2" is the squared difference, "smooth_l1" turns
     at 1. weights (B,): of the pictures in the mean; None: all alike.
     """
-    if weights is not None:
-        parts = [content(r, t, norm) for r, t in zip(result, target, strict=True)]
-        return (torch.stack(parts) * weights).sum() / weights.sum()
     if result.shape != target.shape:
         raise InputError(f"result is {tuple(result.shape)} and target {tuple(target.shape)}; they must have one shape")
-    if norm == "l1":
-        return F.l1_loss(result, target)
-    if norm == "smooth_l1":
-        return F.smooth_l1_loss(result, target)
-    if norm == "l2":
-        return F.mse_loss(result, target)
-    raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
+    if norm not in _DISTANCES:
+        raise ConfigError(f"norm is {norm!r}; it must be one of {', '.join(get_args(Norm))}")
+    distance = _DISTANCES[norm]
+    if weights is None:
+        return distance(result, target)
+    each = distance(result, target, reduction="none").flatten(1).mean(1)
+    return (each * weights).sum() / weights.sum()
 
 
 def damage_weights(damaged: Tensor, target: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ def go_on(
         changed = {key: list(pair) for key, pair in {**asked, **noted}.items()}
         progress.history.append({"images": progress.images, "changed": changed})
     progress.faces = faces
+    progress.sources = {**progress.sources, **{name: sources[name] for name in known}}
     if batches[0] != batches[1] or not progress.step_images:
         progress.step_images = batches[1] * ranks
 

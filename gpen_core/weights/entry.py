@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..config import GPENConfig, ModelCard, Task
-from ..errors import ConfigError, WeightsError
+from ..errors import ConfigError
 
 Kind = Literal["restorer", "discriminator", "detector", "parser", "occluder", "recognition", "upscaler"]
 
@@ -88,13 +88,6 @@ class ZooEntry:
     def bundled_path(self) -> Path | None:
         """Where the file that ships lies, whether or not this copy of the package has it."""
         return None if self.bundled is None else BUNDLED / self.bundled
-
-    def refuse_two(self) -> None:
-        """Raises WeightsError where this name stands for two networks and one is needed."""
-        if self.larger is not None:
-            raise WeightsError(
-                f"{self.name} is two networks, {Path(self.file).stem} and {self.larger}; name one of them"
-            )
 
 
 def official(

@@ -67,6 +67,17 @@ def locate(source: Source, *, kind: Kind | None = None, revision: str | None = N
     return Located(fetch_repository_file("/".join(parts[:2]), "/".join(parts[2:]) or None, revision=revision))
 
 
+def locate_one(source: Source, *, kind: Kind | None = None) -> Located:
+    """As `locate`, for who needs one network. Raises WeightsError for a name that stands for two."""
+    located = locate(source, kind=kind)
+    entry = located.entry
+    if entry is not None and entry.larger is not None:
+        raise WeightsError(
+            f"{entry.name} is two networks, {Path(entry.file).stem} and {entry.larger}; name one of them"
+        )
+    return located
+
+
 def _check_revision(revision: str | None, reason: str) -> None:
     if revision is not None:
         raise InputError(f"revision {revision} is of a repository on the Hub, and {reason}; leave it out")
