@@ -11,9 +11,9 @@ from training_runs import in_processes, loop, make_faces, recipe, silent, starte
 
 from gpen_core.data import plan, shares
 from gpen_core.errors import TrainingError
+from gpen_core.trainer import Limits, Places, Sources, train
 from gpen_core.trainer.checkpoint import list_checkpoints, read_checkpoint
 from gpen_core.trainer.log import read_log
-from gpen_core.trainer.loop import Limits
 
 # Process RANK of some: goes on to so many images, then to as many more, by a new loop from the checkpoint. Only process
 # 0 sees the run's folder.
@@ -31,6 +31,16 @@ made = recipe(augmentation={"target": 0.6, "start": 0.3}, run={"checkpoint_minut
 for images in sys.argv[3].split(","):
     run = loop(made, Path(sys.argv[1]), out, processes=processes, rank=rank)
     run.run(Limits(images=int(images)), silent)
+"""
+
+# What `gpen train` calls, with the device left to choose itself, as in the lines of the documentation.
+WHOLE = """
+import sys
+from pathlib import Path
+from training_runs import recipe, silent
+from gpen_core.trainer import Limits, Places, Sources, run
+made = recipe(run={"max_images": 12})
+run.train(made, Places(data=Path(sys.argv[1]), out=Path(sys.argv[2])), Sources(), Limits(), silent)
 """
 
 # The same with the networks divided among the processes, or not, as the word after each number of images says.
@@ -116,6 +126,24 @@ def test_two_processes_killed_and_restarted_as_one_take_the_steps_of_one_run(tmp
     killed, straight = ([line["content"] for line in read_log(folder)] for folder in (out, tmp_path / "straight"))
     assert len(killed) == len(straight) == (reached + 20) // 4
     assert killed == pytest.approx(straight, rel=0.02)
+
+
+def test_processes_that_a_launcher_started_train_together(tmp_path):
+    faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
+    in_processes(2, WHOLE, str(faces), str(out))
+    steps = [row["images"] for row in read_log(out) if row["group"] == "train"]
+    assert steps == [4, 8, 12]  # two of two pictures each
+
+
+def test_processes_that_cannot_know_of_each_other_are_refused(tmp_path, monkeypatch):
+    class Apart:
+        num_processes, process_index = 1, 0
+
+    monkeypatch.setattr("accelerate.Accelerator", lambda **options: Apart())
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match=r"2 processes were launched.*start one"):
+        train(recipe(), Places(data=make_faces(tmp_path / "faces"), out=tmp_path / "out"), Sources(), Limits(), silent)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_processes_go_on_to_bit_identical_weights(tmp_path):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpen_core import GPEN, GPENConfig
+from gpen_core import GPEN, GPENConfig, ModelCard
 from gpen_core.errors import ConfigError
 from gpen_core.trainer import read_recipe
+from gpen_core.weights import checkpoint
 
 FOLDER = Path(__file__).parent.parent / "training" / "open_model"
 _spec = importlib.util.spec_from_file_location("widen", FOLDER / "widen.py")
@@ -38,6 +39,19 @@ def test_a_wider_network_makes_the_same_pictures_and_its_new_channels_learn():
     added = wider.get_parameter("generator.to_rgbs.1.conv.weight").grad
     assert added is not None
     assert bool((added[0, :, 4:7].abs().sum() > 0).item())
+
+
+def test_the_command_writes_the_wider_network_beside_the_card(tmp_path, monkeypatch):
+    model = small()
+    card = ModelCard(name="small", licence="Apache-2.0")
+    checkpoint.write(tmp_path / "small.safetensors", model.state_dict(), model.config, card)
+    line = ["widen.py", str(tmp_path / "small.safetensors"), str(tmp_path / "wide.safetensors"), "8=8", "16=7"]
+    monkeypatch.setattr("sys.argv", line)
+    widen.main()
+    wide = checkpoint.read(tmp_path / "wide.safetensors")
+    assert (wide.config.channels[8], wide.config.channels[16], wide.card.name) == (8, 7, "small")
+    faces = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    torch.testing.assert_close(wide(faces), model(faces), rtol=1e-4, atol=1e-5)
 
 
 def test_a_narrower_table_is_refused():

@@ -146,7 +146,7 @@ def in_processes(count: int, code: str, *arguments: str) -> None:
 
 def started(count: int, code: str, *arguments: str) -> list[subprocess.Popen[bytes]]:
     """So many processes that know of each other and run `code`; one of them alone knows of none."""
-    shared = {**script_environment(), "ACCELERATE_USE_CPU": "true"}
+    shared = script_environment()
     group = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
     group["MASTER_PORT"] = str(free_port())
     return [

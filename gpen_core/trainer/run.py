@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -103,10 +104,14 @@ def train(
         from accelerate import Accelerator
     except ImportError as error:
         raise MissingPackageError("training needs accelerate; install gpen[train]") from error
-    chosen = None if device == "auto" else choose_device(device)
+    chosen = choose_device(device)
     faces = open_faces(recipe, places, places.data)
-    processes = Accelerator(cpu=device == "cpu")
-    target = processes.device if chosen is None or processes.num_processes > 1 else chosen
+    processes = Accelerator(cpu=chosen.type == "cpu")
+    if processes.num_processes < launched():
+        raise TrainingError(
+            f"{launched()} processes were launched, and on {chosen.type} they cannot know of each other; start one"
+        )
+    target = processes.device if device == "auto" or processes.num_processes > 1 else chosen
     places.out.mkdir(parents=True, exist_ok=True)
     if processes.is_main_process:
         sweep(places.out)
@@ -136,6 +141,11 @@ def train(
         stepper.progress.sources = files
     loop.run(limits, report)
     return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
+
+
+def launched() -> int:
+    """How many processes `torchrun` or `accelerate launch` started together, this one among them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def forget(out: Path) -> None:

@@ -102,7 +102,7 @@ def main() -> None:
     options = parser.parse_args()
     stored = checkpoint.read(options.model)
     channels = {int(r): int(c) for r, c in (pair.split("=") for pair in options.channels)}
-    model = widened(dict(stored.state_dict), stored.config, channels)
+    model = widened(dict(stored.state_dict()), stored.config, channels)
     checkpoint.write(options.out, model.state_dict(), model.config, stored.card)
 
 
