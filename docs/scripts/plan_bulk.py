@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from gpen_core import FaceRestorer, RestoreOptions, load_detector, load_model
 from gpen_core.batch import BatchOptions, restoring
 from gpen_core.bulk import collect_archive
 from gpen_core.bulk.stages import Networks, Reader, Writer, packed, unpacked
+from gpen_core.bulk.tries import Tries
 from gpen_core.measures.figures import face_figures
 
 #: Pictures that wait between two stages, for each worker, before the stage in front pauses.
@@ -84,7 +85,12 @@ def measured(folder: Path, count: int, model: str, device: str) -> tuple[list[Se
     with tempfile.TemporaryDirectory() as out:
         options = BatchOptions(report=Path(out) / "report.parquet", figures=(face_figures,))
         process = restoring(FaceRestorer(network, detector), RestoreOptions(), pasted=False)
-        stages = [Reader(options), Networks(lambda: process), Writer(options)]
+        tries = Tries()
+        stages: tuple[Callable[[Any], Iterator[Any]], ...] = (
+            Reader(options, tries),
+            Networks(lambda: process, tries),
+            Writer(options, tries),
+        )
         items = [item for item in collect_archive([str(folder)], out) if not item.fault][:count]
         for item in [items[0], *items]:  # the first is done twice: nothing is warm then
             table, taken = packed([item]), []
