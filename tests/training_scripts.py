@@ -1,4 +1,4 @@
-"""The scripts of `training/`, which is no package that is installed: loaded from their files."""
+"""The scripts of `training/` and `docs/scripts/`, of no package that is installed: loaded from their files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from types import ModuleType
 
 TRAINING = Path(__file__).parent.parent / "training"
+DOCS = TRAINING.parent / "docs" / "scripts"
 
 
-def script(path: str) -> ModuleType:
+def script(path: str | Path) -> ModuleType:
     """The module in `training/path`; its folder's other modules where that folder is a package."""
     file = TRAINING / path
     if (file.parent / "__init__.py").exists():

@@ -5,6 +5,8 @@ An icon (the page's `web/icon.svg` in pixels) and a banner, whose faces are a sh
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 from make_thumbnails import EXAMPLES, ROOT, around
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -70,6 +72,8 @@ def banner(restorer: FaceRestorer) -> Image.Image:
 
 def main() -> None:
     """Writes icon.png and banner.jpg."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     OUT.mkdir(exist_ok=True)
     icon().save(OUT / "icon.png", optimize=True)
     banner(FaceRestorer(load_model(device="cpu"))).save(OUT / "banner.jpg", quality=88)

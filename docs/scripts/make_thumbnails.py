@@ -6,6 +6,7 @@ needs a model that does not ship, only its beginning is shown.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,8 @@ def thumbnail(path: Path, restorer: FaceRestorer, *, restored: bool) -> Image.Im
 
 def main() -> None:
     """Writes one JPEG beside each workflow."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     restorer = FaceRestorer(load_model("gpen-open", device="cpu"))
     for title, (path, restored) in SHOWN.items():
         thumbnail(path, restorer, restored=restored).save(OUT / f"{title}.jpg", quality=88)

@@ -8,6 +8,7 @@ entry into a room that was entered and left before. What a module runs when it i
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import threading
@@ -17,7 +18,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import gpen_core
-from gpen_core.cli.main import main
+from gpen_core.cli.main import main as gpen
 
 ROOT = str(Path(gpen_core.__file__).parent) + "/"
 
@@ -55,14 +56,14 @@ def run(photograph: str) -> None:
     walk = Walk()
     with tempfile.TemporaryDirectory() as folder:
         words = ["restore", photograph, "-o", f"{folder}/out.png", "--device", "cpu", "--quiet"]
-        main(words)  # the second time nothing is loaded or remembered for the first time
+        gpen(words)  # the second time nothing is loaded or remembered for the first time
         threading.setprofile(walk)
         sys.setprofile(walk)
         try:
-            main([*words[:3], f"{folder}/again.png", *words[4:]])
+            gpen([*words[:3], f"{folder}/again.png", *words[4:]])
         finally:
             sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]
+            threading.setprofile(None)
     files, functions = len({code.co_filename for code in walk.codes}), len(walk.codes)
     rooms, returns = len(walk.entries), sum(walk.entries.values()) - len(walk.entries)
     print(f"{files} files, {functions} functions, {walk.calls} calls, {rooms} rooms, {returns} returns")
@@ -70,5 +71,12 @@ def run(photograph: str) -> None:
     print("most:", ", ".join(f"{a} → {b} {count}" for (a, b), count in walk.pairs.most_common(40)))
 
 
+def main() -> None:
+    """Reads the command line and walks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photograph")
+    run(parser.parse_args().photograph)
+
+
 if __name__ == "__main__":
-    run(sys.argv[1])
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -57,5 +58,11 @@ def page() -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Writes the page."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     OUT.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
