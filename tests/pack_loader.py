@@ -27,6 +27,8 @@ def load_pack(path: Path) -> ModuleType:
     """The pack's root module, under its path as a name: ComfyUI replaces the dots in it and nothing else."""
     name = str(path).replace(".", "_x_")
     spec = importlib.util.spec_from_file_location(name, path / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -39,7 +41,8 @@ def nodes_of(module: ModuleType) -> dict[str, Any]:
     async def ask() -> list[Any]:
         extension = await module.comfy_entrypoint()
         await extension.on_load()
-        return await extension.get_node_list()
+        found: list[Any] = await extension.get_node_list()
+        return found
 
     return {node.GET_SCHEMA().node_id: node for node in asyncio.run(ask())}
 

@@ -29,7 +29,9 @@ def fit(
     """
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
     mean = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(memory), use_buffers=True
+        network,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(memory),  # type: ignore[no-untyped-call]
+        use_buffers=True,
     )
     started, step, saved, smooth = time.monotonic(), 0, 0.0, 0.0
     while (spent := (time.monotonic() - started) / 60) < minutes:
@@ -37,7 +39,7 @@ def fit(
             group["lr"] = rate * min(1, (step + 1) / _WARM_UP) * (1 + math.cos(math.pi * spent / minutes)) / 2
         loss = cost()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         mean.update_parameters(network)
         smooth = 0.98 * smooth + 0.02 * loss.item() if step else loss.item()

@@ -23,6 +23,7 @@ def sent_around(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     small = cv2.resize(cv2.GaussianBlur(picture, (0, 0), 1.5), (width // 3, height // 3), interpolation=cv2.INTER_AREA)
     noisy = np.clip(small + rng.normal(0, 6, small.shape), 0, 255).astype(np.uint8)
     coded = cv2.imdecode(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+    assert coded is not None
     return cv2.resize(coded, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -36,7 +37,8 @@ def kept_in_a_drawer(picture: np.ndarray, rng: np.random.Generator) -> np.ndarra
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         end = (int(x + rng.normal(0, 4)), int(y + rng.normal(0, 80)))
         cv2.line(faded, (int(x), int(y)), end, float(rng.uniform(170, 240)), 1, cv2.LINE_AA)
-    return np.clip(faded, 0, 255).astype(np.uint8)
+    levels: np.ndarray = np.clip(faded, 0, 255).astype(np.uint8)
+    return levels
 
 
 def two_prints(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -46,7 +48,7 @@ def two_prints(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) 
     grain = np.repeat(rows, width, 1) + 0.3 * cv2.GaussianBlur(
         rng.standard_normal((height, width)).astype(np.float32), (31, 1), 0
     )
-    desk = np.clip(np.float32([52, 84, 118]) + 14 * grain[..., None], 0, 255).astype(np.uint8)
+    desk: np.ndarray = np.clip(np.array([52, 84, 118], np.float32) + 14 * grain[..., None], 0, 255).astype(np.uint8)
     for print_, side, x, y in ((first, 300, 18, 30), (second[:, ::-1], 220, 366, 80)):
         print_ = print_ if print_.ndim == 3 else cv2.cvtColor(print_, cv2.COLOR_GRAY2BGR)
         desk[y - 8 : y + side + 8, x - 8 : x + side + 8] = 236
@@ -56,7 +58,7 @@ def two_prints(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) 
 
 def painted_over(picture: np.ndarray) -> np.ndarray:
     """White strokes over a cheek and the mouth, to be filled."""
-    painted = picture.copy()
+    painted: np.ndarray = picture.copy()
     cv2.line(painted, (150, 128), (196, 160), (255, 255, 255), 9)
     cv2.line(painted, (186, 120), (158, 166), (255, 255, 255), 7)
     return painted

@@ -49,12 +49,12 @@ def read_faces(folder: Path) -> Tensor:
 @torch.no_grad()
 def restore(model: GPEN, faces: Tensor) -> Tensor:
     """Restored faces in [0, 1], not rounded."""
-    return torch.cat([(model(part * 2 - 1) + 1) / 2 for part in faces.split(8)])
+    return torch.cat([(model(part * 2 - 1) + 1) / 2 for part in torch.split(faces, 8)])
 
 
 def figures(result: Tensor, clean: Tensor) -> dict[str, float]:
     """Mean figures of faces (N, 3, S, S), a few at a time: they are computed in double precision."""
-    parts = list(zip(result.split(4), clean.split(4), strict=True))
+    parts = list(zip(torch.split(result, 4), torch.split(clean, 4), strict=True))
     asked = {**FIGURES, "perceptual": feature_distance(DetectorFeatures())}
     return {name: float(torch.cat([figure(a, b) for a, b in parts]).mean()) for name, figure in asked.items()}
 

@@ -26,4 +26,6 @@ def softened(picture: np.ndarray, factor: float, interpolation: int = cv2.INTER_
 def compressed(rng: np.random.Generator, picture: np.ndarray, least: int, beyond: int) -> np.ndarray:
     """`picture` (H, W, 3) uint8 as a JPEG of a quality from `least` to below `beyond` has it."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(least, beyond))]
-    return cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded

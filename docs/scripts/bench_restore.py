@@ -25,8 +25,10 @@ from PIL import Image
 
 from gpen_core.config import ModelCard
 from gpen_core.faces.types import Detection
-from gpen_core.options import RestoreOptions
+from gpen_core.images import as_picture
+from gpen_core.options import RestoreOptions, Selection
 from gpen_core.restore import FaceRestorer
+from gpen_core.restore.detect import find_faces
 from gpen_core.weights import load_detector
 
 SIZE = 512
@@ -116,8 +118,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     picture = Image.open(arguments.picture).convert("RGB")
-    faces = FaceRestorer(None, load_detector(arguments.detector, device="cpu")).detect(np.asarray(picture))
-    faces = [face.scaled(arguments.scale, arguments.scale) for face in faces]
+    detector = load_detector(arguments.detector, device="cpu")
+    found = find_faces(detector, as_picture(np.asarray(picture)), Selection())
+    faces = [face.scaled(arguments.scale, arguments.scale) for face in found]
     pixels = np.array(picture.resize((picture.width * arguments.scale, picture.height * arguments.scale)))
     generator = np.random.default_rng(0)
     face = generator.integers(0, 256, (SIZE, SIZE, 3), np.uint8)

@@ -62,8 +62,8 @@ def compose(faces: Sequence[Image.Image], megapixels: float, size: int, count: i
     for index in range(count):
         face = faces[index % len(faces)].resize((side, side), Image.Resampling.LANCZOS)
         row, column = divmod(index, columns)
-        middle = (width * (column + 0.5) / columns, height * (row + 0.5) / rows)
-        picture.paste(face, tuple(round(c - side / 2) for c in middle), mask)
+        left, top = width * (column + 0.5) / columns - side / 2, height * (row + 0.5) / rows - side / 2
+        picture.paste(face, (round(left), round(top)), mask)
     return picture
 
 

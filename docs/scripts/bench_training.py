@@ -88,7 +88,7 @@ def reference_step(arguments: argparse.Namespace) -> Callable[[int, Tensor, Tens
 
     def update(network: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         network.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
 
     def step(number: int, damaged: Tensor, clean: Tensor) -> None:

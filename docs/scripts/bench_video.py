@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -26,7 +27,10 @@ import torch.nn.functional as F
 
 from gpen_core import FaceRestorer, load_model
 from gpen_core.config import GPENConfig, ModelCard
+from gpen_core.contracts import Detector, Model
 from gpen_core.faces.types import Detection
+from gpen_core.images import PictureLike
+from gpen_core.options import Selection
 from gpen_core.video import FilmOptions, restore_film
 
 HEIGHT, WIDTH, SIDE = 720, 1280, 220
@@ -36,11 +40,12 @@ POINTS = ((0.36, 0.42), (0.64, 0.42), (0.5, 0.58), (0.39, 0.73), (0.61, 0.73))
 class Timed:
     """A callable that counts the seconds spent in it, and those that its thread computed."""
 
-    def __init__(self, inner) -> None:
+    def __init__(self, inner: Any) -> None:
         self.inner, self.seconds, self.computed = inner, 0.0, 0.0
-        self.config, self.card = getattr(inner, "config", None), getattr(inner, "card", None)
+        self.config: Any = getattr(inner, "config", None)
+        self.card: Any = getattr(inner, "card", None)
 
-    def __call__(self, *given):
+    def __call__(self, *given: Any) -> Any:
         """What the inner callable gives."""
         began, computed = time.perf_counter(), time.thread_time()
         result = self.inner(*given)
@@ -52,13 +57,14 @@ class Timed:
 class TimedRestorer(FaceRestorer):
     """Counts what finding faces takes, the shrinking of the frame for the detector included."""
 
-    def __init__(self, model, detector) -> None:
+    def __init__(self, model: Model, detector: Detector) -> None:
         super().__init__(model, detector)
         self.find = Timed(super().detect)
 
-    def detect(self, picture, selection=None):
+    def detect(self, picture: PictureLike, selection: Selection | None = None) -> list[Detection]:
         """The frame's faces."""
-        return self.find(picture, selection)
+        found: list[Detection] = self.find(picture, selection)
+        return found
 
 
 class Sharpen:

@@ -7,6 +7,7 @@ COMFYUI_ROOT (and COMFYUI_PYTHON, where it runs in another environment) a templa
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -43,7 +44,7 @@ def before_and_after(restorer: FaceRestorer) -> Image.Image:
         side = min(_AROUND * max(right - left, bottom - top), *before.size)
         x = min(max((left + right - side) / 2, 0), before.width - side)
         y = min(max((top + bottom - side) / 2, 0), before.height - side)
-        window = tuple(round(v) for v in (x, y, x + side, y + side))
+        window = (round(x), round(y), round(x + side), round(y + side))
         tiles += [half.crop(window).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS) for half in (before, after)]
     sheet = Image.new("RGB", (len(tiles) * (_SIDE + _GAP) - _GAP, _SIDE), "white")
     for index, tile in enumerate(tiles):
@@ -108,6 +109,8 @@ def save(shot: Path, name: str) -> None:
 
 def main() -> None:
     """Writes docs/pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     OUT.mkdir(exist_ok=True)
     restorer = FaceRestorer(load_model("gpen-open", device="cpu"), load_detector(device="cpu"))
     before_and_after(restorer).save(OUT / "before-after.jpg", quality=88)

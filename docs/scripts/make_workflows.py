@@ -63,7 +63,9 @@ def built(graph: Graph, infos: dict[str, Any]) -> tuple[list[dict[str, Any]], li
     server: dict[str, Any] = {}
     for order, (key, node) in enumerate(graph.nodes.items()):
         info = infos[node.kind]
-        inputs, values, given = [], [], {}
+        inputs: list[dict[str, Any]] = []
+        values: list[Any] = []
+        given: dict[str, Any] = {}
         for name, kind, details, optional in parts_of(info):
             entry: dict[str, Any] = {"name": name, "type": kind, "link": None}
             wanted = node.inputs.get(name)
@@ -218,7 +220,7 @@ def blueprint(title: str, graph: Graph, infos: dict[str, Any]) -> dict[str, Any]
 def led_over(links: list[list[Any]], nodes: list[dict[str, Any]]) -> dict[str, Any]:
     """Two points for each wire that passes a column: up into a lane of its own, along it, and down."""
     reroutes: list[dict[str, Any]] = []
-    extensions = []
+    extensions: list[dict[str, Any]] = []
     left = {node["id"]: node["pos"][0] for node in nodes}
     for number, source, _, target, *_ in links:
         if left[target] - left[source] <= COLUMNS[1] - COLUMNS[0]:

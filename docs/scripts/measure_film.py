@@ -66,7 +66,8 @@ def frame_of(t: int, faces: list[Image.Image], grain: np.ndarray) -> np.ndarray:
         placed(canvas, face, 120 + 400 * across, 180 + 25 * sway + 20 * person, side, turned)
     pixels = np.asarray(canvas.filter(ImageFilter.GaussianBlur(1.2)), dtype=np.float32)
     moved = np.roll(grain[t % len(grain)], (31 * t % HEIGHT, 17 * t % WIDTH), (0, 1))
-    return np.clip(pixels + moved, 0, 255).astype(np.uint8)
+    levels: np.ndarray = np.clip(pixels + moved, 0, 255).astype(np.uint8)
+    return levels
 
 
 def make_film(path: Path, folder: Path, frames: int) -> None:

@@ -29,8 +29,9 @@ def find_middle(pictures: torch.Tensor) -> list[list[Detection]]:
     side = height / 3
     left, top = (width - side) / 2, (height - side) / 2
     points = ((0.35, 0.4), (0.65, 0.4), (0.5, 0.6), (0.38, 0.75), (0.62, 0.75))
-    landmarks = [(left + side * x, top + side * y) for x, y in points]
-    return [[Detection(box=(left, top, left + side, top + side), landmarks=landmarks)] for _ in pictures]
+    landmarks = torch.tensor([(left + side * x, top + side * y) for x, y in points])
+    box = torch.tensor((left, top, left + side, top + side))
+    return [[Detection(box=box, landmarks=landmarks)] for _ in pictures]
 
 
 def resident_megabytes() -> float:

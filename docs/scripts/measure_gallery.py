@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from gpen_core import load_model, read_picture
+from gpen_core.architecture.priors.stylegan2 import StyleGAN2Prior
 from gpen_core.data.degradation import Degradation
 from gpen_core.measures.metrics import psnr
 
@@ -77,6 +78,7 @@ def main() -> None:
     people = [[read_face(path) for path in group] for group in groups]
     model, judge = load_model(prepare=False, device="cpu").eval(), Judge()
     prior = model.prior
+    assert isinstance(prior, StyleGAN2Prior)
 
     def encoded(face: Tensor) -> tuple[Tensor, dict[int, tuple[Tensor, ...]]]:
         code, features = model.encode(face * 2 - 1)

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gpen_core import FaceRestorer, RestoreOptions, load_detector, load_model
+from gpen_core.contracts import Occluder
 from gpen_core.data.degradation import Degradation
 from gpen_core.faces.mask import ellipse_mask
 from gpen_core.images import read_picture
@@ -28,6 +30,7 @@ from gpen_core.options import Masking
 from gpen_core.weights import load_occluder
 
 SIZE = 256
+Known = Occluder | Literal["contradiction"]
 
 
 def covered(face: Tensor, other: Tensor, kind: int, x: float, y: float) -> tuple[Tensor, Tensor]:
@@ -77,7 +80,8 @@ def main() -> None:
     network = load_occluder(arguments.occluder)
     if arguments.photographs is not None:
         detector = load_detector()
-        for way, occluder in (("contradiction", "contradiction"), ("the network", network)):
+        tried: dict[str, Known] = {"contradiction": "contradiction", "the network": network}
+        for way, occluder in tried.items():
             shares = shares_of(arguments.photographs, FaceRestorer(model, detector, occluder=occluder))
             print(f"{len(shares)} uncovered faces: {100 * np.mean(shares):.1f} % taken for covered by {way}")
     for damage in ("none", "balanced"):
@@ -87,7 +91,7 @@ def main() -> None:
                 scene, mask = covered(face, faces[index - 1], index % 4, *place)
                 if damage != "none":
                     scene = Degradation(damage).degrade(scene[None], 1, [index])[0]
-                known = {
+                known: dict[str, Known] = {
                     "contradiction": "contradiction",
                     "the network": network,
                     "the mask itself": lambda crops, mask=mask: mask.expand(len(crops), -1, -1),

@@ -63,7 +63,8 @@ def main() -> None:
     restorer = FaceRestorer(Overdoing(), detector, parser=lambda crops: ellipse.expand(len(crops), -1, -1))
     found = {path: restorer.detect(path) for path in arguments.pictures}
     for name, options in WAYS.items():
-        figures, before = [], []
+        figures: list[float] = []
+        before: list[float] = []
         for path, faces in found.items():
             result = restorer.restore(path, options, detections=faces)
             for face in result.faces:

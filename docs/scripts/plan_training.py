@@ -31,7 +31,7 @@ from gpen_core.trainer.stages import Stage, build_stage
 PEAKS = {"H100 SXM": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "V100 (fp16)": 125.0}
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations; torch's own counter follows modules, which a gradient's gradient does not go through."""
 
     flops = 0
@@ -46,7 +46,8 @@ class Counter(TorchDispatchMode):
 
 def counted(work: Callable[[], object]) -> float:
     """TFLOP of it."""
-    with Counter() as counter:
+    counter = Counter()  # type: ignore[no-untyped-call]
+    with counter:
         work()
     return counter.flops / 1e12
 
@@ -59,7 +60,8 @@ def of_an_image(size: int) -> dict[str, float]:
     stage = build_stage(recipe, torch.device("cpu"))
     for part in (stage.generator, stage.discriminator):
         part.to("meta")
-    batch = Batch(*(torch.empty(2, 3, size, size, device="meta") for _ in range(2)), 0)
+    damaged, clean = (torch.empty(2, 3, size, size, device="meta") for _ in range(2))
+    batch = Batch(damaged, clean, 0)
     # Where the networks switch autocast off, it would ask a device that it does not know.
     with patch("torch.autocast", lambda *given, **named: nullcontext()):
         found = {
@@ -73,19 +75,19 @@ def of_an_image(size: int) -> dict[str, float]:
 
 def _discriminator(stage: Stage, batch: Batch) -> None:
     judge = stage.discriminator
-    stage.game.discriminator(judge(batch.clean), judge(batch.damaged)).backward()
+    torch.autograd.backward(stage.game.discriminator(judge(batch.clean), judge(batch.damaged)))
 
 
 def _r1(stage: Stage, batch: Batch) -> None:
     real = batch.clean.clone().requires_grad_(True)
-    r1_penalty(stage.discriminator(real), real).backward()
+    torch.autograd.backward(r1_penalty(stage.discriminator(real), real))
 
 
 def _generator(stage: Stage, batch: Batch) -> None:
     stage.discriminator.requires_grad_(False)
     fake = stage.pictures(batch, None)  # type: ignore[arg-type]
     terms = stage.loss(fake, batch, adversarial=True, matching=stage.paired, augment=None)
-    torch.stack(list(terms.values())).sum().backward()
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
     stage.discriminator.requires_grad_(True)
 
 
@@ -93,7 +95,7 @@ def _path(stage: Stage, batch: Batch) -> None:
     pictures, latents = stage.traced(batch, None)  # type: ignore[arg-type]
     noise, mean = torch.empty_like(pictures), torch.zeros((), device="meta")
     penalty: Tensor = path_length_penalty(pictures, latents, mean, noise, 0.01)[0]
-    penalty.backward()
+    torch.autograd.backward(penalty)
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def save(images: Any, name: str, *, column: int, top: int = 800) -> Node:
 
 def loader(model: str = "gpen-open", *, top: int = 520) -> Node:
     """Load GPEN Model, with the address of what does not ship."""
-    models = ()
+    models: tuple[dict[str, str], ...] = ()
     if model != "gpen-open":
         file = f"{model}.pth"
         models = ({"name": file, "url": MODELS + file, "directory": "facerestore_models"},)

@@ -10,7 +10,7 @@ from gpen_core.images.writing import FORMATS
 from gpen_core.restore.provenance import provenance_of
 
 
-class Predictor(BasePredictor):
+class Predictor(BasePredictor):  # type: ignore[misc]
     """Restores photographs with the model that ships."""
 
     def setup(self) -> None:

@@ -54,7 +54,8 @@ def fractal(rng: Generator, height: int, width: int, channels: int = 1) -> np.nd
             total.shape
         )
     low, high = np.percentile(total[::8, ::8], (2, 98))
-    return np.clip((total - low) / max(high - low, 1e-6), 0, 1)
+    result: np.ndarray = np.clip((total - low) / max(high - low, 1e-6), 0, 1)
+    return result
 
 
 def _palette(rng: Generator, count: int) -> np.ndarray:
@@ -94,7 +95,8 @@ def weave(rng: Generator, height: int, width: int) -> Picture:
         total += np.sign(wave) if rng.random() < 0.5 else wave
     total = (total - total.min()) / max(float(np.ptp(total)), 1e-6)
     first, second = _palette(rng, 2)
-    return (first + (second - first) * total[..., None]).astype(np.uint8)
+    woven: Picture = (first + (second - first) * total[..., None]).astype(np.uint8)
+    return woven
 
 
 def _scatter(rng: Generator, canvas: Picture, count: int, largest: float, kinds: Sequence[str]) -> Picture:
@@ -104,7 +106,7 @@ def _scatter(rng: Generator, canvas: Picture, count: int, largest: float, kinds:
         colour = [float(v) for v in np.clip(colours[rng.integers(6)] + rng.normal(0, 15, 3), 0, 255)]
         centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         radius = np.maximum(1, np.exp(rng.uniform(np.log(2), np.log(largest), 2))).astype(int)
-        kind = kinds[rng.integers(len(kinds))]
+        kind = kinds[int(rng.integers(len(kinds)))]
         if kind == "ellipse":
             size = (int(radius[0]), int(radius[1]))
             cv2.ellipse(canvas, centre, size, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
@@ -166,7 +168,7 @@ def dolls(rng: Generator, height: int, width: int) -> Picture:
 
 def photograph(rng: Generator, height: int, width: int, photographs: Sequence[Picture]) -> Picture:
     """A random piece of one of the photographs, mirrored and recoloured."""
-    source = photographs[rng.integers(len(photographs))]
+    source = photographs[int(rng.integers(len(photographs)))]
     side = int(min(source.shape[:2]) * rng.uniform(0.3, 1.0))
     top, left = (int(rng.integers(0, n - side + 1)) for n in source.shape[:2])
     piece = cv2.resize(source[top : top + side, left : left + side], (width, height), interpolation=cv2.INTER_AREA)

@@ -102,7 +102,7 @@ def from_stamps(
     """Looks at a scene of 640×480 with some of the stamps in it."""
     canvas = background(rng, 480, 640, photographs)
     for _ in range(int(rng.integers(2, 7))):
-        stamp = stamps[rng.integers(len(stamps))]
+        stamp = stamps[int(rng.integers(len(stamps)))]
         scale = float(np.exp(rng.uniform(np.log(50), np.log(420)))) / max(stamp.shape[:2])
         stamp = cv2.resize(stamp, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         size = stamp.shape[1], stamp.shape[0]
@@ -169,7 +169,8 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
     gathered = Gathered(load_detector("gpen-open-detector", device="cpu"))
     gathered.detector.second_look = None
-    photographs, stamps = [], []
+    photographs: list[np.ndarray] = []
+    stamps: list[np.ndarray] = []
     for path in sorted(
         path for path in options.pictures.rglob("*") if path.suffix.lower() in (".jpg", ".png", ".webp")
     ):

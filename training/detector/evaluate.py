@@ -33,7 +33,8 @@ def overlap(found: list[Detection], boxes: np.ndarray) -> np.ndarray:
     low, high = np.maximum(first[:, None, :2], boxes[None, :, :2]), np.minimum(first[:, None, 2:], boxes[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), -1)
     areas = [np.prod(b[:, 2:] - b[:, :2], -1) for b in (first, boxes)]
-    return shared / (areas[0][:, None] + areas[1][None] - shared)
+    share: np.ndarray = shared / (areas[0][:, None] + areas[1][None] - shared)
+    return share
 
 
 def plain_scene(rng: Generator, faces: Faces, photographs: list[Picture]) -> Scene:

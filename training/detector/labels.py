@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gpen_core.faces.anchors import anchors, decode_boxes, decode_landmarks
+from training.reading import read_rgb
 
 PICTURE_MEAN = (104.0, 117.0, 123.0)  # BGR, what every RetinaFace of this family subtracts
 MARGIN = 32
@@ -54,7 +55,8 @@ def label_face(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Box and landmarks (means over sizes and mirror images), lowest score; pixels of `face` (S, S, 3) RGB uint8."""
     side = face.shape[0]
-    padded = cv2.copyMakeBorder(face, *[MARGIN * side // 256] * 4, cv2.BORDER_REPLICATE)
+    offset = MARGIN * side // 256
+    padded = cv2.copyMakeBorder(face, offset, offset, offset, offset, cv2.BORDER_REPLICATE)
     boxes, points, scores = [], [], []
     for size in sizes:
         scale = size / padded.shape[0]
@@ -65,7 +67,6 @@ def label_face(
                 box[[0, 2]] = size - 1 - box[[2, 0]]
                 landmark = landmark[MIRRORED_LANDMARKS]
                 landmark[:, 0] = size - 1 - landmark[:, 0]
-            offset = MARGIN * side // 256
             boxes.append((box + 0.5) / scale - 0.5 - offset)
             points.append((landmark + 0.5) / scale - 0.5 - offset)
             scores.append(score)
@@ -84,8 +85,7 @@ def main() -> None:
     names, boxes, points = [], [], []
     paths = sorted(p for p in options.faces.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     for path in paths:
-        face = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        box, landmark, score = label_face(network, face)
+        box, landmark, score = label_face(network, read_rgb(path))
         if score >= options.least_score:
             names.append(path.name)
             boxes.append(box)

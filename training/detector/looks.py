@@ -88,7 +88,7 @@ def shuffled(rng: Generator, crop: Picture) -> Picture:
 
 def damaged(rng: Generator, crop: Picture) -> Picture:
     """Grey, flat, tinted, lit from one side, small, soft, noisy, compressed: each now and then."""
-    values = crop.astype(np.float32)
+    values: np.ndarray = crop.astype(np.float32)
     if rng.random() < 0.3:
         values = greyed(rng, values)
     if rng.random() < 0.6:

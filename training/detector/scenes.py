@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.reading import read_rgb
 from training.spoiling import compressed, greyed, softened
 
 from .backgrounds import Generator, Picture, background, fractal
@@ -36,7 +37,7 @@ class Faces:
         self.boxes, self.landmarks = stored["boxes"], stored["landmarks"]
         self.levels: list[list[Picture]] = []
         for name in stored["names"]:
-            level = [cv2.cvtColor(cv2.imread(str(folder / name)), cv2.COLOR_BGR2RGB)]
+            level = [read_rgb(folder / name)]
             while level[-1].shape[0] > 32:
                 level.append(cv2.resize(level[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
             self.levels.append(level)
@@ -196,7 +197,7 @@ def age(rng: Generator, picture: Picture) -> Picture:
     """The finished scene as a camera, a scanner or time would give it: grey, soft, grainy, compressed."""
     height, width = picture.shape[:2]
     kind = rng.random()
-    result = picture.astype(np.float32)
+    result: np.ndarray = picture.astype(np.float32)
     if kind < 0.35:
         result = greyed(rng, result)
     if rng.random() < 0.4:
@@ -208,7 +209,7 @@ def age(rng: Generator, picture: Picture) -> Picture:
     if rng.random() < 0.2:
         result *= 0.4 + 0.8 * fractal(rng, height, width)
     if rng.random() < 0.5:
-        grain = rng.standard_normal((height, width, 1 if kind < 0.35 else 3), dtype=np.float32)
+        grain: np.ndarray = rng.standard_normal((height, width, 1 if kind < 0.35 else 3), dtype=np.float32)
         if rng.random() < 0.4:
             grain = cv2.GaussianBlur(grain, (0, 0), 0.8).reshape(grain.shape) * 2
         result += grain * rng.uniform(1, 16)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from gpen_core.faces.geometry import fit_similarity
 from gpen_core.faces.second_look import LANDMARKS, SIDE, SecondLook
 from training.fitting import fit
+from training.reading import read_rgb
 
 from .backgrounds import Generator, Picture
 from .candidates import MARGIN
@@ -54,13 +55,14 @@ class Examples:
         stored = np.load(labels)
         self.aligned, self.affines = [], []
         for name, points in zip(stored["names"], stored["landmarks"], strict=True):
-            face = cv2.cvtColor(cv2.imread(str(faces / name)), cv2.COLOR_BGR2RGB)
+            face = read_rgb(faces / name)
             self.aligned.append(cv2.resize(face, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
             self.affines.append((points + 0.5) / 2 - 0.5)
 
     def other(self, rng: Generator) -> Picture:
         """A crop (96, 96, 3) of what is no face."""
-        return self.others[min(int(np.searchsorted(self.chance, rng.random())), len(self.others) - 1)]
+        crop: Picture = self.others[min(int(np.searchsorted(self.chance, rng.random())), len(self.others) - 1)]
+        return crop
 
     def draw(self, rng: Generator) -> tuple[Picture, float]:
         """A crop (64, 64, 3) and whether it shows a face."""
@@ -75,7 +77,7 @@ class Examples:
             return damaged(rng, covered(rng, crop, self.other(rng)) if rng.random() < 0.35 else crop), 1.0
         if kind < SHARES[2]:
             crop = jittered(rng, self.other(rng), _WHOLE, 0.8)
-            crop = np.rot90(crop, rng.integers(1, 4)) if rng.random() < 0.3 else crop
+            crop = np.rot90(crop, int(rng.integers(1, 4))) if rng.random() < 0.3 else crop
             return damaged(rng, crop[..., rng.permutation(3)] if rng.random() < 0.2 else crop), 0.0
         return damaged(rng, self._part(rng)), 0.0
 

@@ -45,9 +45,10 @@ def make_network(backbone: Path | None) -> nn.Module:
         missing = network.load_state_dict(backbone_state(backbone), strict=False)
         if missing.unexpected_keys:
             raise SystemExit(f"{backbone} has keys the backbone lacks: {missing.unexpected_keys[:3]}")
-    for head in network.ClassHead:
-        nn.init.normal_(head.conv1x1.weight, std=0.01)
-        head.conv1x1.bias.data = torch.tensor([2.0, -2.0]).repeat(head.num_anchors)
+    for head in network.get_submodule("ClassHead").children():
+        nn.init.normal_(head.get_parameter("conv1x1.weight"), std=0.01)
+        bias = head.get_parameter("conv1x1.bias")
+        bias.data = torch.tensor([2.0, -2.0]).repeat(len(bias) // 2)
     return network
 
 
@@ -101,7 +102,7 @@ def train(options: argparse.Namespace) -> None:
         terms = detection_loss(network(pictures), match(truth, make_anchors(side, side), weights), weights, probability)
         loss = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimiser.step()
         step += 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpen_core.faces.occluder import SIDE
 from training.detector.backgrounds import Generator, Picture, fractal
+from training.reading import read_rgb
 from training.spoiling import compressed, greyed, softened
 
 #: Scenes are composed at this size, and shrunk to what the network sees.
@@ -21,15 +22,15 @@ def read_faces(folder: Path) -> list[Picture]:
     """Every aligned face of a folder, (160, 160, 3)."""
     faces = []
     for path in sorted(folder.glob("*.jpg")):
-        face = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        face = read_rgb(path)
         faces.append(cv2.resize(face, (COMPOSED + 32,) * 2, interpolation=cv2.INTER_AREA))
     return faces
 
 
 def compose(rng: Generator, faces: list[Picture]) -> tuple[Picture, np.ndarray]:
     """A face (64, 64, 3) uint8, as damaged as photographs are, and where it is covered, (64, 64) in [0, 1]."""
-    face = _placed(rng, faces[rng.integers(len(faces))], 0.06).astype(np.float32)
-    mask = np.zeros((COMPOSED, COMPOSED), np.float32)
+    face: np.ndarray = _placed(rng, faces[rng.integers(len(faces))], 0.06).astype(np.float32)
+    mask: np.ndarray = np.zeros((COMPOSED, COMPOSED), np.float32)
     if rng.random() >= _UNCOVERED:
         for _ in range(1 if rng.random() < 0.75 else 2):
             part = _shape(rng)
@@ -113,7 +114,7 @@ def _stuff(rng: Generator, face: np.ndarray, other: Picture) -> np.ndarray:
         colour = source[row - 4 : row + 5, column - 4 : column + 5].mean((0, 1)) * rng.uniform(0.75, 1.2)
     else:
         colour = rng.uniform(0, 255, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0, 255))
-    result = np.broadcast_to(colour.astype(np.float32), (COMPOSED, COMPOSED, 3)).copy()
+    result: np.ndarray = np.broadcast_to(colour.astype(np.float32), (COMPOSED, COMPOSED, 3)).copy()
     place = np.mgrid[:COMPOSED, :COMPOSED].astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     along = place[0] * np.cos(angle) + place[1] * np.sin(angle)
@@ -122,7 +123,8 @@ def _stuff(rng: Generator, face: np.ndarray, other: Picture) -> np.ndarray:
         result += rng.uniform(5, 45) * np.sin(along * rng.uniform(0.15, 1.6))[..., None]
     if rng.random() < 0.5:
         result += rng.uniform(5, 70) * (fractal(rng, COMPOSED, COMPOSED, 1) - 0.5)
-    return np.clip(result, 0, 255)
+    clipped: np.ndarray = np.clip(result, 0, 255)
+    return clipped
 
 
 def _damaged(rng: Generator, picture: np.ndarray) -> np.ndarray:

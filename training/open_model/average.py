@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
+from gpen_core.architecture import Network
 from gpen_core.errors import ConfigError
-from gpen_core.weights import GPEN, checkpoint
+from gpen_core.weights import checkpoint
 
 
-def mean(earlier: GPEN, later: GPEN, share: float) -> dict[str, torch.Tensor]:
+def mean(earlier: Network, later: Network, share: float) -> dict[str, torch.Tensor]:
     """Every tensor of `earlier` moved towards `later`'s by `share`. Raises ConfigError where shapes differ."""
     if earlier.config != later.config:
         raise ConfigError(f"models of one configuration have a mean; got {earlier.config} and {later.config}")

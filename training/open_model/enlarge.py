@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from gpen_core.architecture import Network
 from gpen_core.errors import ConfigError
 from gpen_core.trainer import Recipe, read_recipe
 from gpen_core.trainer.start import grow
@@ -23,7 +24,7 @@ FEATURE_WEIGHT = 0.3
 _CARRIED = 6
 
 
-def enlarged(recipe: Recipe, smaller: GPEN) -> GPEN:
+def enlarged(recipe: Recipe, smaller: Network) -> GPEN:
     """The recipe's network, with `smaller` inside. Raises ConfigError where it is not one level more."""
     config = recipe.network.config
     size, width = smaller.config.in_size, config.channels[config.in_size]

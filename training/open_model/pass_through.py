@@ -48,9 +48,9 @@ def pass_through(state: dict[str, Tensor], config: GPENConfig, *, above: int | N
     for name in changed:
         if name.endswith("noise.weight"):
             changed[name] = changed[name].abs().clamp(min=LEAST_FEATURE_WEIGHT)
-        level = re.match(r"generator\.to_rgb(?:1|s\.(\d+))\.", name)
-        small = level is not None and (8 << int(level[1]) if level[1] else 4) <= (above or 0)
-        if level and not small and name.endswith(("conv.weight", ".bias")) and "modulation" not in name:
+        output = re.match(r"generator\.to_rgb(?:1|s\.(\d+))\.", name)
+        small = output is not None and (8 << int(output[1]) if output[1] else 4) <= (above or 0)
+        if output and not small and name.endswith(("conv.weight", ".bias")) and "modulation" not in name:
             changed[name].zero_()
     _show(changed, config, config.out_size, signs)
     if above is not None:

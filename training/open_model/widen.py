@@ -46,8 +46,8 @@ def _wider(name: str, old: Tensor, new: Tensor, config: GPENConfig, table: dict[
         outputs = config.in_size >> level
         if encoder[2] == "bias":
             return _placed(old, torch.zeros_like(new), {0: _first(outputs, config)})
-        inputs = torch.arange(3) if level == 0 else _first(config.in_size >> (level - 1), config)
-        return _columns(old, new, 0, _first(outputs, config), 1, inputs)
+        before = torch.arange(3) if level == 0 else _first(config.in_size >> (level - 1), config)
+        return _columns(old, new, 0, _first(outputs, config), 1, before)
     block = re.fullmatch(r"generator\.(convs|to_rgbs)\.(\d+)\.(.+)", name)
     if block is None:
         raise ConfigError(f"{name} changes its shape with the channels, and is not known here")

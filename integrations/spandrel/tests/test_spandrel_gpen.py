@@ -1,20 +1,23 @@
 """GPEN files through spandrel's own loader."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-spandrel = pytest.importorskip("spandrel")
+if TYPE_CHECKING:
+    import spandrel
+else:
+    spandrel = pytest.importorskip("spandrel")
 
-from gpen_core import GPEN, GPENConfig, load_model  # noqa: E402
-from gpen_core.formats.spandrel_architecture import GPENArch, install  # noqa: E402
-from gpen_core.weights.entry import BUNDLED  # noqa: E402
+from gpen_core import GPEN, GPENConfig, load_model
+from gpen_core.formats.spandrel_architecture import GPENArch, install
+from gpen_core.weights.entry import BUNDLED
 
 
 @pytest.fixture
-def loader() -> Iterator["spandrel.ModelLoader"]:
+def loader() -> "spandrel.ModelLoader":
     """A loader over a registry of its own, in which GPEN stands after all that spandrel knows."""
     registry = spandrel.ArchRegistry()
     registry.add(*spandrel.MAIN_REGISTRY)
@@ -22,14 +25,15 @@ def loader() -> Iterator["spandrel.ModelLoader"]:
     return spandrel.ModelLoader(registry=registry)
 
 
-def small(size: int, **other: object) -> GPEN:
+def small(size: int, **other: Any) -> GPEN:
     config = GPENConfig.standard(size, narrow=1 / 64, style_dim=16, n_mlp=2, **other)
     return GPEN(config, generator=torch.Generator().manual_seed(0)).eval()
 
 
 def restored(model: GPEN, face: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return ((model(face * 2 - 1) + 1) / 2).clamp(0, 1)
+        result: torch.Tensor = model(face * 2 - 1)
+    return ((result + 1) / 2).clamp(0, 1)
 
 
 def test_the_shipped_file_is_a_face_restorer_of_one_size(loader: "spandrel.ModelLoader") -> None:
