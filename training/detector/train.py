@@ -86,36 +86,38 @@ def train(options: argparse.Namespace) -> None:
         step, spent = state["step"], state["spent"]
     weights = DetectionLoss()
     started, saved = time.monotonic() - spent, time.monotonic()
-    log = (options.run / "log.tsv").open("a")
     means: dict[str, float] = {}
-    while (elapsed := time.monotonic() - started) < options.minutes * 60:
-        progress = elapsed / (options.minutes * 60)
-        rate = options.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        pictures, truth, side = make_batch(options.seed, step, faces, photographs)
-        probability = None
-        if teacher is not None:
-            with torch.no_grad():
-                probability = teacher(pictures)[1].softmax(-1)[..., 1]
-        network.train()
-        terms = detection_loss(network(pictures), match(truth, make_anchors(side, side), weights), weights, probability)
-        loss = torch.stack(list(terms.values())).sum()
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
-        step += 1
-        for name, value in terms.items():
-            means[name] = 0.98 * means.get(name, value.item()) + 0.02 * value.item()
-        if step % 20 == 0:
-            log.write(
-                f"{step}\t{elapsed:.0f}\t{rate:.2e}\t" + "\t".join(f"{k}={v:.3f}" for k, v in means.items()) + "\n"
+    with (options.run / "log.tsv").open("a") as log:
+        while (elapsed := time.monotonic() - started) < options.minutes * 60:
+            progress = elapsed / (options.minutes * 60)
+            rate = options.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            pictures, truth, side = make_batch(options.seed, step, faces, photographs)
+            probability = None
+            if teacher is not None:
+                with torch.no_grad():
+                    probability = teacher(pictures)[1].softmax(-1)[..., 1]
+            network.train()
+            terms = detection_loss(
+                network(pictures), match(truth, make_anchors(side, side), weights), weights, probability
             )
-            log.flush()
-        if time.monotonic() - saved > SAVE_EVERY:
-            save(state_path, network, optimiser, step, time.monotonic() - started)
-            saved = time.monotonic()
+            loss = torch.stack(list(terms.values())).sum()
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+            optimiser.step()
+            step += 1
+            for name, value in terms.items():
+                means[name] = 0.98 * means.get(name, value.item()) + 0.02 * value.item()
+            if step % 20 == 0:
+                log.write(
+                    f"{step}\t{elapsed:.0f}\t{rate:.2e}\t" + "\t".join(f"{k}={v:.3f}" for k, v in means.items()) + "\n"
+                )
+                log.flush()
+            if time.monotonic() - saved > SAVE_EVERY:
+                save(state_path, network, optimiser, step, time.monotonic() - started)
+                saved = time.monotonic()
     save(state_path, network, optimiser, step, time.monotonic() - started)
 
 
