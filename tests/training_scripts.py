@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 TRAINING = Path(__file__).parent.parent / "training"
 DOCS = TRAINING.parent / "docs" / "scripts"
 
@@ -32,3 +34,9 @@ def _load(name: str, file: Path, places: list[str] | None) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def call(module: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+    """What the script does on this command line."""
+    monkeypatch.setattr("sys.argv", [module.__name__, *map(str, words)])
+    module.main()
