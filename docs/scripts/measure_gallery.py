@@ -58,9 +58,10 @@ def read_face(path: Path) -> Tensor:
 def photographs_of(folder: Path, table: Path, split: str) -> list[list[Path]]:
     """The photographs of each person of whom the table has two or more."""
     groups: dict[str, list[Path]] = defaultdict(list)
-    for row in csv.DictReader(table.open(encoding="utf-8")):
-        if row["split"] == split:
-            groups[row["identity"]].append(folder / row["file"])
+    with table.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["split"] == split:
+                groups[row["identity"]].append(folder / row["file"])
     return [group for group in groups.values() if len(group) > 1]
 
 

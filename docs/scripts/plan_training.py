@@ -57,7 +57,8 @@ def of_an_image(size: int) -> dict[str, float]:
     network = {"size": size, "channel_multiplier": 2.0, "narrow": 1.0}
     recipe = Recipe.from_dict({"stage": "finetune", "network": network, "losses": {"mixing": 0}})
     losses = recipe.losses
-    stage = build_stage(recipe, torch.device("cpu"))
+    with torch.device("meta"):
+        stage = build_stage(recipe, torch.device("meta"))
     for part in (stage.generator, stage.discriminator):
         part.to("meta")
     damaged, clean = (torch.empty(2, 3, size, size, device="meta") for _ in range(2))
