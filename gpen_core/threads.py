@@ -35,11 +35,11 @@ def use_cores(count: int) -> None:
 
 
 class ThreadsBeside(ThreadPoolExecutor):
-    """A pool of threads that compute with one core each, beside a thread that works with all of them."""
+    """A pool of threads that compute with one core each, or with `cores`, beside a thread that works with all."""
 
-    def __init__(self, count: int, name: str) -> None:
+    def __init__(self, count: int, name: str, cores: int = 1) -> None:
         self._cores = torch.get_num_threads()
-        super().__init__(count, name, use_cores, (1,))
+        super().__init__(count, name, use_cores, (cores,))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Ends the threads once they have done what they were given."""
@@ -49,14 +49,15 @@ class ThreadsBeside(ThreadPoolExecutor):
 
 
 def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int) -> Iterator[T]:
-    """What `function` gives of each argument, in order, in `count` threads of one core each; a few are held at a time.
+    """What `function` gives of each argument, in order, in `count` threads that share the cores of the one that asks;
+    a few are held at a time.
 
     count: 1 calls it in the thread that asks, with all its cores.
     """
     if count == 1:
         yield from map(function, arguments)
         return
-    with ThreadsBeside(count, "side by side") as threads:
+    with ThreadsBeside(count, "side by side", max(1, torch.get_num_threads() // count)) as threads:
         try:
             begun: deque[Future[T]] = deque()
             for argument in arguments:

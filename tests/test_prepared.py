@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from golden_cases import cases, load
 from torch import Tensor, nn
 
-from gpen_core import GPEN
+from gpen_core import GPEN, load_model
 from gpen_core.architecture import PRIORS, Prior, compiled, prepared, strips
 from gpen_core.architecture.prepared import PreparedGPEN, prepare, psnr
 from gpen_core.config import GPENConfig, ModelCard
@@ -85,6 +85,48 @@ def test_a_face_comes_out_the_same_alone_and_anywhere_in_a_batch() -> None:
         x = faces(3, config.in_size)
         assert torch.equal(model(x)[2], model(x.flip(0))[0])
         assert torch.equal(model(x)[1:2], model(x[1:2]))
+
+
+def test_faces_go_side_by_side_once_it_is_known_what_one_takes(
+    two_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = prepare(network(), precision="fp32")
+    x = faces(5)
+    alone = torch.cat([model(face[None]) for face in x])
+    seen: list[tuple[int, int]] = []
+    run = model._run
+
+    def watched(face: Tensor, *rest: Any) -> Tensor:
+        seen.append((threading.get_ident(), torch.get_num_threads()))
+        return run(face, *rest)
+
+    monkeypatch.setattr(model, "_run", watched)
+    assert torch.equal(model(x), alone)
+    assert {cores for _, cores in seen} == {1}
+    assert len(seen) == 5
+    assert threading.get_ident() not in {thread for thread, _ in seen}
+    seen.clear()
+    monkeypatch.setattr(prepared, "KEPT_BYTES", 1)  # no room for two
+    assert torch.equal(model(x), alone)
+    assert set(seen) == {(threading.get_ident(), 2)}
+
+
+def test_a_face_comes_out_the_same_with_any_number_of_cores(two_cores: None) -> None:
+    model = load_model("gpen-open-256", device="cpu", precision="fp32")  # large enough for its sums to be shared out
+    x = faces(1, 256)
+    with_two = model(x)
+    torch.set_num_threads(1)
+    assert torch.equal(model(x), with_two)
+
+
+def test_a_model_that_was_called_in_inference_mode_can_be_called_out_of_it_and_back() -> None:
+    model = prepare(network(), precision="fp32")
+    x = faces(3)
+    with torch.inference_mode():
+        first = model(x.clone()) + 0
+    assert torch.equal(model(x), first)
+    with torch.inference_mode():
+        assert torch.equal(model(x), first)
 
 
 def test_levels_above_the_input_share_the_noise_of_the_plain_form() -> None:

@@ -274,9 +274,11 @@ class FoldedToRGB(FoldedModule):
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """(B, 3, H, W), float32, from `x` (B, I, H, W) and its modulated `weight` (B, 3, I)."""
-        if len(x) == 1:
-            return F.conv2d(x, weight[0, :, :, None, None]).float() + self.bias
         batch, inputs, height, width = x.shape
+        if batch == 1:
+            # As a convolution it would split its sums among the cores, and end in other last bits with other cores.
+            rgb = torch.mm(weight[0], x[0].permute(1, 2, 0).reshape(height * width, inputs).T)
+            return rgb.view(1, 3, height, width).to(torch.float32, memory_format=torch.channels_last) + self.bias
         pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, inputs)
         rgb = torch.bmm(pixels, weight.transpose(1, 2)).view(batch, height, width, 3).permute(0, 3, 1, 2)
         return rgb.float() + self.bias

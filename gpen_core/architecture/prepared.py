@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..errors import DeviceError
+from ..threads import each_has_its_cores, side_by_side
 from .compiled import Graphed, check_compiler, check_graphs, compiled_activation
 from .folded import FoldedConvLayer, FoldedLinear, FoldedModule, FoldedStyledConv
 from .gpen import Network, check_input
@@ -175,22 +177,50 @@ class PreparedGPEN(nn.Module):
         """
         check_input(x, self.config.in_size, self.device)
         self._decide()
-        try:
-            workspace = self._idle.pop()
-        except IndexError:  # Not asked before: another thread may take the last one in between.
-            workspace = Workspace()
-        with float32_as(self._precision, x.device), torch.autocast(x.device.type, enabled=False):
-            if x.device.type == "cpu":
-                # Face by face: a batch gains nothing on a CPU, and costs memory.
-                size = self.config.out_size
-                out = torch.empty(len(x), 3, size, size, device=x.device)
-                for index in range(len(x)):
-                    out[index] = self._run(x[index : index + 1], workspace, noise)[0]
-            else:
-                out = self._run(x, workspace, noise)
-        if x.device.type == "cpu" and workspace.nbytes <= KEPT_BYTES:
-            self._idle.append(workspace)
+        with float32_as(self._precision, x.device):
+            if x.device.type != "cpu":
+                with torch.autocast(x.device.type, enabled=False):
+                    return self._run(x, Workspace(), noise)
+            return self._face_by_face(x, noise)
+
+    def _face_by_face(self, x: Tensor, noise: Features | None) -> Tensor:
+        """On a CPU a batch gains nothing, and costs memory. Faces side by side, each with its share of the cores, wait
+        less for each other than cores that share a face; none does for another where other work has its core.
+        """
+        size, inference = self.config.out_size, torch.is_inference_mode_enabled()
+        with torch.inference_mode(False):
+            out = torch.empty(len(x), 3, size, size, device=x.device)
+
+        def restore(index: int) -> None:
+            # Modes are a thread's own.
+            with torch.inference_mode(inference), torch.no_grad(), torch.autocast("cpu", enabled=False):
+                workspace = self._idle_workspace()
+                out[index] = self._run(x[index : index + 1], workspace, noise)[0]
+            if workspace.nbytes + sum(idle.nbytes for idle in self._idle) <= KEPT_BYTES:
+                self._idle.append(workspace)
+
+        begun = 0
+        while begun < len(x):
+            lanes = self._lanes(len(x) - begun)
+            count = 1 if lanes == 1 else len(x) - begun
+            deque(side_by_side(restore, range(begun, begun + count), lanes), maxlen=0)
+            begun += count
         return out
+
+    def _lanes(self, faces: int) -> int:
+        """How many of so many faces go side by side: all of them, as far as cores and memory go, once it is known what
+        one takes.
+        """
+        one = max((idle.nbytes for idle in self._idle), default=0)
+        if self._compile or not one or not each_has_its_cores():
+            return 1
+        return max(1, min(faces, torch.get_num_threads(), KEPT_BYTES // one))
+
+    def _idle_workspace(self) -> Workspace:
+        try:
+            return self._idle.pop()
+        except IndexError:  # Not asked before: another thread may take the last one in between.
+            return Workspace()
 
     def _run(self, x: Tensor, workspace: Workspace, noise: Features | None) -> Tensor:
         if noise is not None or not (self._compile or self._graph):

@@ -15,8 +15,8 @@ from torch import Tensor
 STRIP_BYTES = 8 * 2**20
 """The most that one strip of an activation takes on a CPU: four fit the last-level cache beside the weights."""
 
-KEPT_BYTES = 512 * 2**20
-"""Buffers beyond this are given back after each call."""
+KEPT_BYTES = 2**30
+"""Buffers of all faces that are under way together; those beyond it are given back after each call."""
 
 
 def strips(height: int, row_bytes: int, device: torch.device) -> Iterator[tuple[int, int]]:
@@ -55,7 +55,8 @@ class Workspace:
         """The buffer `name`, made anew where shape, dtype or device differ from the last time."""
         buffer = self._buffers.get(name)
         if buffer is None or buffer.shape != shape or buffer.dtype != dtype or buffer.device != device:
-            buffer = torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
+            with torch.inference_mode(False):  # one made in that mode could not be used again out of it
+                buffer = torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
             self._buffers[name] = buffer
         return buffer
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ VERBS = {
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+#: What GNU's OpenMP itself takes where there are more threads than cores.
+_SPINS = "1000"
+
 
 class Verb(Protocol):
     """What a verb's module provides."""
@@ -62,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 1 for what failed, 2 for wrong usage, 130 when interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     _print_any_name()
+    _sleep_while_waiting()
     if not words or words[0] in ("-h", "--help", "help"):
         print(_overview())
         return OK if words else USAGE
@@ -83,6 +88,16 @@ def _print_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _sleep_while_waiting() -> None:
+    """Lets cores that wait for each other within a network sleep soon; torch must not be loaded yet.
+
+    GNU's OpenMP has them turn round and round for milliseconds. Where something else has one of the cores (what is
+    decoded and encoded meanwhile, or another program), a face then takes five times as long as it need.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
 def available() -> list[str]:

@@ -25,6 +25,12 @@ _SECONDS = 1.0
 _PIXELS, _PIXELS_ON_CPU = 16 * 512 * 512, 4 * 512 * 512
 
 
+def most_faces(device: torch.device | None, crop_size: int) -> int:
+    """Faces of `crop_size` px that one batch takes on `device` (None: a CPU), at least 1."""
+    pixels = _PIXELS_ON_CPU if device is None or device.type == "cpu" else _PIXELS
+    return max(1, pixels // crop_size**2)
+
+
 class BatchSizer:
     """How many faces go through the network next; it learns from what the last ones took.
 
@@ -33,14 +39,14 @@ class BatchSizer:
 
     def __init__(self, limit: int | None = None, device: torch.device | None = None) -> None:
         self._limit = limit
-        self._pixels = _PIXELS_ON_CPU if device is None or device.type == "cpu" else _PIXELS
+        self._device = device
         self._seconds_per_face: float | None = None
 
     def next(self, crop_size: int) -> int:
         """Faces of `crop_size` px in the next batch, at least 1."""
         # The first batch is small: nothing is known yet of the network's speed.
         timely = 2 if self._seconds_per_face is None else int(_SECONDS / self._seconds_per_face)
-        fitting = self._pixels // crop_size**2
+        fitting = most_faces(self._device, crop_size)
         return max(1, min(timely, fitting, fitting if self._limit is None else self._limit))
 
     def took(self, faces: int, seconds: float) -> None:

@@ -18,6 +18,7 @@ from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from ..restore.align import size_for
 from ..restore.masks import CropMasks
+from ..restore.run import most_faces
 from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
     from ..background import Larger
     from ..measures.identity import Identity
     from ..measures.person import Person
-
-#: Faces in one call of the network. A float's last bit depends on it: it is fixed, so that a film that is taken up
-#: again gets the same frames.
-_BATCH = {"cpu": 2}
-_BATCH_ON_DEVICE = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,7 +165,9 @@ class FrameRestoration:
             moment.numbers = tuple(moment.numbers[row] for row in rows)
 
     def _run(self, crops: Tensor) -> Tensor:
-        size = _BATCH.get(device_of(self._restorer.model).type, _BATCH_ON_DEVICE)
+        # A float's last bit may depend on how many there are: always as many, so that a film that is taken up again
+        # gets the same frames.
+        size = most_faces(device_of(self._restorer.model), crops.shape[-1])
         parts = [self._restorer.run(part, self._options) for part in torch.split(crops, size)] if len(crops) else []
         return torch.cat(parts) if parts else self._restorer.run(crops, self._options)
 
