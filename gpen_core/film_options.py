@@ -58,7 +58,7 @@ class FilmOptions:
         "cpu",
         help="What decodes. cuda: NVIDIA's decoder, which gives the same samples and leaves the processor to the rest.",
     )
-    preset: str = option("medium", help="Of the encoder, x264's and x265's: ultrafast … veryslow.")
+    preset: str = option("faster", help="Of the encoder, x264's and x265's: ultrafast … veryslow.")
     segment: int = option(
         240,
         low=BLOCK,

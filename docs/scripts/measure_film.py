@@ -1,6 +1,6 @@
 """Three minutes of film through the detector and the model that ship: memory, sound, flicker, and time beside theirs.
 
-python docs/scripts/measure_film.py FACES [--seconds 180] [--threads N] [--preset medium] [--keep FOLDER]
+python docs/scripts/measure_film.py FACES [--seconds 180] [--threads N] [--preset faster] [--keep FOLDER]
 
 FACES: a folder of aligned faces, of which a film of 640×360 is made here: every twelve seconds another scene with one
 or two people who wander, cross, and turn away and back, softened and with grain as old films have it, and sound. Prints
