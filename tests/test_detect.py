@@ -20,7 +20,7 @@ from gpen_core.faces.select import select
 from gpen_core.faces.types import Detection
 from gpen_core.images import as_picture
 from gpen_core.options import Selection
-from gpen_core.restore.detect import find_faces
+from gpen_core.restore.detect import find_faces, find_faces_together
 
 
 def face(x: float, y: float, side: float, score: float = 0.95) -> Detection:
@@ -235,3 +235,36 @@ def test_importing_the_steps_brings_in_neither_facexlib_nor_torchvision_nor_open
     code = "import sys, gpen_core.restore; print([m for m in ('facexlib', 'torchvision', 'cv2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_pictures_are_looked_at_together_as_each_alone(monkeypatch):
+    batches: list[int] = []
+
+    class Watched(Upright):
+        def __call__(self, pictures: torch.Tensor) -> list[list[Detection]]:
+            batches.append(len(pictures))
+            return [found for picture in pictures for found in super(Watched, self).__call__(picture[None])]
+
+    monkeypatch.setattr("gpen_core.restore.detect._PIXELS", 2 * 60 * 60 * 3)
+    one = np.zeros((60, 60, 3), np.uint8)
+    one[20, 30], one[32, 30] = 255, 128
+    pictures = [as_picture(np.rot90(one, turns).copy()) for turns in range(5)]
+    for selection, sizes in ((Selection(), [2, 2, 1]), (Selection(rotations=True), [2] * 4 + [2] * 4 + [1] * 4)):
+        batches.clear()
+        together = find_faces_together(Watched(), pictures, selection)
+        assert batches == sizes
+        alone = [find_faces(Upright(), picture, selection) for picture in pictures]
+        assert [[face.box.tolist() for face in faces] for faces in together] == [
+            [face.box.tolist() for face in faces] for faces in alone
+        ]
+
+
+def test_the_detector_looks_at_pictures_side_by_side(two_cores, retinaface):
+    detector = RetinaFaceDetector(retinaface, floor=0.4)
+    images = torch.rand(3, 3, 40, 48, generator=torch.Generator().manual_seed(1))
+    seen: set[int] = set()
+    detector.network.register_forward_pre_hook(lambda *_: seen.add(torch.get_num_threads()))
+    together = detector(images)
+    assert seen == {1}
+    assert [len(faces) for faces in together] == [len(detector(image[None])[0]) for image in images]
+    assert seen == {1, 2}

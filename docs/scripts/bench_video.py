@@ -17,6 +17,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,13 @@ class TimedRestorer(FaceRestorer):
 
     def __init__(self, model: Model, detector: Detector) -> None:
         super().__init__(model, detector)
-        self.find = Timed(super().detect)
+        self.find = Timed(super().detect_together)
 
-    def detect(self, picture: PictureLike, selection: Selection | None = None) -> list[Detection]:
-        """The frame's faces."""
-        found: list[Detection] = self.find(picture, selection)
+    def detect_together(
+        self, pictures: Sequence[PictureLike], selection: Selection | None = None
+    ) -> list[list[Detection]]:
+        """The frames' faces."""
+        found: list[list[Detection]] = self.find(pictures, selection)
         return found
 
 

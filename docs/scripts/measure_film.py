@@ -113,14 +113,14 @@ def alone(path: Path, restorer: TimedRestorer, network: Timed) -> tuple[int, flo
             held.append(frame.to_ndarray(format="rgb24"))
             if len(held) < BLOCK:
                 continue
-            crops = torch.cat([restorer.align(picture, restorer.find.inner(picture)).crops for picture in held])
-            inputs = [network.card.into_range(part) for part in torch.split(crops, 2)] if len(crops) else []
+            each = zip(held, restorer.find.inner(held), strict=True)
+            crops = torch.cat([restorer.align(picture, faces).crops for picture, faces in each])
+            inputs = network.card.into_range(crops)
             began, used = time.perf_counter(), time.process_time()
             with torch.no_grad():
-                for picture in held:
-                    restorer.find.inner(picture)
-                for part in inputs:
-                    network.inner(part)
+                restorer.find.inner(held)
+                if len(inputs):
+                    network.inner(inputs)
             seconds, computed = seconds + time.perf_counter() - began, computed + time.process_time() - used
             frames, held = frames + len(held), []
     return frames, seconds, computed

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from ..contracts import Detector, device_of, longest_side_of
 from ..faces.duplicates import distinct
@@ -14,6 +17,8 @@ from ..options import Selection
 
 #: Boxes found in different turns that overlap more than this are one face.
 _OVERLAP = 0.4
+#: Of pictures that the detector sees together.
+_PIXELS = 4_000_000
 
 
 def find_faces(detector: Detector, picture: Picture, selection: Selection) -> list[Detection]:
@@ -21,24 +26,46 @@ def find_faces(detector: Detector, picture: Picture, selection: Selection) -> li
 
     The picture is shrunk to `selection.longest_side`, else to the detector's, before it becomes floats.
     """
-    small = shrunk_planes(picture.pixels, selection.longest_side or longest_side_of(detector))
-    if picture.pixel_aspect != 1:
-        small = with_square_pixels(small, picture.pixel_aspect)
-    image = small.to(device_of(detector))[None]
-    height, width = image.shape[-2:]
-    faces = list(detector(image)[0])
-    if selection.rotations:
-        for turns in (1, 2, 3):
-            turned = detector(torch.rot90(image, turns, (2, 3)))[0]
+    return find_faces_together(detector, [picture], selection)[0]
+
+
+def find_faces_together(detector: Detector, pictures: Sequence[Picture], selection: Selection) -> list[list[Detection]]:
+    """What `find_faces` gives for each of `pictures`, which are of one size; the detector sees several at a time."""
+    side = selection.longest_side or longest_side_of(detector)
+    found: list[list[Detection]] = []
+    while len(found) < len(pictures):
+        images = [_seen(pictures[len(found)], side)]
+        most = min(len(pictures) - len(found), max(1, _PIXELS // images[0][0].numel()))
+        images += [_seen(picture, side) for picture in pictures[len(found) + 1 : len(found) + most]]
+        batch = torch.stack(images).to(device_of(detector))
+        each = [list(faces) for faces in detector(batch)]
+        if selection.rotations:
+            _add_turned(each, detector, batch)
+        height, width = batch.shape[-2:]
+        for faces, picture in zip(each, pictures[len(found) :], strict=False):
+            wider, higher = picture.width / width, picture.height / height
+            found.append(select([face.scaled(wider, higher) for face in faces], selection))
+    return found
+
+
+def _seen(picture: Picture, longest_side: int | None) -> Tensor:
+    """(3, H, W): what a detector that works at `longest_side` sees."""
+    small = shrunk_planes(picture.pixels, longest_side)
+    return small if picture.pixel_aspect == 1 else with_square_pixels(small, picture.pixel_aspect)
+
+
+def _add_turned(each: list[list[Detection]], detector: Detector, batch: Tensor) -> None:
+    """Adds to the faces of each picture those that are found when it is turned; each face counts once."""
+    height, width = batch.shape[-2:]
+    for turns in (1, 2, 3):
+        for faces, turned in zip(each, detector(torch.rot90(batch, turns, (2, 3))), strict=True):
             faces += [_turned_back(face, turns, height, width) for face in turned]
-        if faces:
-            boxes, scores = torch.stack([face.box for face in faces]), torch.tensor([face.score for face in faces])
-            faces = [
-                Detection(box=faces[i].box, landmarks=faces[i].landmarks, score=score)
-                for i, score in distinct(boxes, scores, _OVERLAP)
-            ]
-    wider, higher = picture.width / width, picture.height / height
-    return select([face.scaled(wider, higher) for face in faces], selection)
+    for faces in filter(None, each):
+        boxes, scores = torch.stack([face.box for face in faces]), torch.tensor([face.score for face in faces])
+        faces[:] = [
+            Detection(box=faces[i].box, landmarks=faces[i].landmarks, score=score)
+            for i, score in distinct(boxes, scores, _OVERLAP)
+        ]
 
 
 def _turned_back(face: Detection, turns: int, height: int, width: int) -> Detection:

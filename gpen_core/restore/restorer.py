@@ -21,7 +21,7 @@ from ..faces.types import Detection, FaceCrops
 from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
 from .align import align_faces, check_aligned, size_for, take_whole, whole_face
-from .detect import find_faces
+from .detect import find_faces_together
 from .masks import CropMasks, masks_for
 from .paste import PictureWork, StrengthOf, Unpasted
 from .result import RestoredPicture
@@ -70,7 +70,13 @@ class FaceRestorer:
 
     def detect(self, picture: PictureLike, selection: Selection | None = None) -> list[Detection]:
         """The faces of a picture that `selection` lets through, in pixels of the picture."""
-        return find_faces(self._loaded_detector(), as_picture(picture), selection or Selection())
+        return self.detect_together([picture], selection)[0]
+
+    def detect_together(
+        self, pictures: Sequence[PictureLike], selection: Selection | None = None
+    ) -> list[list[Detection]]:
+        """The faces of each of several pictures of one size, as the frames of a film are."""
+        return find_faces_together(self._loaded_detector(), list(map(as_picture, pictures)), selection or Selection())
 
     def align(
         self,
@@ -246,16 +252,8 @@ class FaceRestorer:
             if faces is None:
                 faces = [whole_face(picture, self.model.card)] if aligned else self.detect(picture, options.selection)
             canvas = None if canvas is None else as_picture(canvas)
-            yield PictureWork(
-                given,
-                picture,
-                faces,
-                masks=masks,
-                within=within,
-                canvas=canvas,
-                aligned=aligned,
-                strength_of=strength_of,
-            )
+            how: dict[str, Any] = {"masks": masks, "within": within, "canvas": canvas}
+            yield PictureWork(given, picture, faces, aligned=aligned, strength_of=strength_of, **how)
 
     def _next_batch(
         self, waiting: deque[_Waiting], sizers: defaultdict[int, BatchSizer], *, full: bool

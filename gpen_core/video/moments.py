@@ -101,8 +101,12 @@ class FrameRestoration:
 
         detections: the faces of each frame, instead of the detector's.
         """
-        known = [None] * len(frames) if detections is None else detections
-        self._blocks.append([self._observe(*frame, faces) for frame, faces in zip(frames, known, strict=True)])
+        pictures = [as_picture(picture) for _, _, picture in frames]
+        if detections is None:
+            plain = [self._plain(picture) for picture in pictures]
+            detections = self._restorer.detect_together(plain, self._options.selection)
+        seen = zip(frames, pictures, detections, strict=True)
+        self._blocks.append([self._observe(frame[0], frame[1], picture, faces) for frame, picture, faces in seen])
         self._trackers.append(self._tracker.state())
         if self._restored_blocks < len(self._blocks) - 1:
             self._restore(self._restored_blocks)
@@ -117,12 +121,8 @@ class FrameRestoration:
         while self._done_blocks < len(self._blocks):
             yield self._finish()
 
-    def _observe(self, index: int, time: float, frame: Any, faces: Sequence[Detection] | None) -> Moment:
-        picture = as_picture(frame)
-        plain = self._plain(picture)
-        if faces is None:
-            faces = self._restorer.detect(plain, self._options.selection)
-        found, cut = self._tracker.follow(index, plain.pixels, faces)
+    def _observe(self, index: int, time: float, picture: Picture, faces: Sequence[Detection]) -> Moment:
+        found, cut = self._tracker.follow(index, self._plain(picture).pixels, faces)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
 
     def _plain(self, picture: Picture) -> Picture:
