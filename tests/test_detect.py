@@ -245,7 +245,7 @@ def test_pictures_are_looked_at_together_as_each_alone(monkeypatch):
             batches.append(len(pictures))
             return [found for picture in pictures for found in super(Watched, self).__call__(picture[None])]
 
-    monkeypatch.setattr("gpen_core.restore.detect._PIXELS", 2 * 60 * 60 * 3)
+    monkeypatch.setattr("gpen_core.restore.detect._PIXELS", 2 * 60 * 60)
     one = np.zeros((60, 60, 3), np.uint8)
     one[20, 30], one[32, 30] = 255, 128
     pictures = [as_picture(np.rot90(one, turns).copy()) for turns in range(5)]
