@@ -113,6 +113,10 @@ def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, mo
     assert main([*words, "--identity", "net", "--alike", "0.8"]) == 0
     rows = json.loads((tmp_path / "out.report.json").read_text())["pictures"][0]["faces"]
     assert [row["strength"] for row in rows] == [0.0, 1.0, 0.0]
+    dry = [*words[:3], str(tmp_path / "dry.png"), *words[4:], "--dry-run"]
+    assert main([*dry, "--identity", "net", "--alike", "0.8"]) == 0
+    (found,) = json.loads((tmp_path / "dry.report.json").read_text())["pictures"][0]["faces"]
+    assert found["box"] == rows[1]["box"]
     assert rows[1]["likeness"] == pytest.approx(1, abs=0.02)
     # A run goes on with the same person under whatever name, not with another under the same.
     words += ["--identity", "net", "--alike", "0.8", "--resume"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..background import Larger, Upscaler
 from ..contracts import Detector
+from ..faces.types import Detection
 from ..images import Picture
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer
@@ -71,10 +72,17 @@ def _larger(mask: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
     return mask if scale == 1 else mask.repeat(scale, 0).repeat(scale, 1)
 
 
-def finding(detector: Detector, selection: Selection) -> Process:
-    """Leaves the pictures as they are, with the faces that `selection` lets through."""
+def finding(
+    detector: Detector,
+    selection: Selection,
+    meant: Callable[[Picture, Sequence[Detection]], Sequence[Detection]] | None = None,
+) -> Process:
+    """Leaves the pictures as they are, with the faces that `selection` lets through, and of them those that `meant`
+    picks out.
+    """
 
     def found(picture: Picture) -> Processed:
-        return Outcome(picture=picture, faces=find_faces(detector, picture, selection))
+        faces: Sequence[Detection] = find_faces(detector, picture, selection)
+        return Outcome(picture=picture, faces=faces if meant is None else meant(picture, faces))
 
     return lambda pictures: [found(picture) for picture in pictures]

@@ -164,9 +164,9 @@ def finding_more(selection: Selection) -> str:
     return " or ".join(tries or ["another --detector"])
 
 
-def find_process(arguments: argparse.Namespace, selection: Selection) -> Process:
-    """A run that only finds faces, with the detector that the command line names."""
+def find_process(arguments: argparse.Namespace, selection: Selection, meant: Any = None) -> Process:
+    """A run that only finds faces, with the detector that the command line names. meant: see `finding`."""
     from ..batch import finding
     from ..weights import load_detector
 
-    return finding(load_detector(arguments.detector, device=arguments.device), selection)
+    return finding(load_detector(arguments.detector, device=arguments.device), selection, meant)

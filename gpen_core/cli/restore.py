@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ..background import Upscaler
     from ..batch import Item, Process
     from ..batch.masks import Masks
+    from ..faces.types import Detection
+    from ..images import Picture
     from ..measures.identity import Identity
     from ..measures.person import Person
     from ..options import RestoreOptions
@@ -112,7 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"verb": NAME, "options": plain(options)}
     if arguments.dry_run:
         settings["dry_run"] = True
-        process, provenance, group = find_process(arguments, options.selection), None, 1
+        meant = _who_is_meant(arguments, options, settings)
+        process, provenance, group = find_process(arguments, options.selection, meant), None, 1
     else:
         restorer, model = restorer_of(arguments, options)
         provenance = provenance_of(model, options.blending.strength)
@@ -147,6 +150,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.page:
         _page(report.with_suffix(".html"), report, reports)
     return status
+
+
+def _who_is_meant(arguments: argparse.Namespace, options: RestoreOptions, settings: dict[str, Any]) -> Any:
+    """What picks out the faces that a run would not leave as they are, None where it restores all; its settings are
+    added.
+    """
+    from ..video.choice import TrackChoice
+
+    only_damaged = options.blending.only_damaged
+    if not (arguments.who or getattr(arguments, "not") or arguments.alike or only_damaged):
+        return None
+    restorer, _ = restorer_of(arguments, options)
+    person = read_person(arguments, restorer, read_identity(arguments, restorer, options))
+    if person is not None:
+        settings["person"] = person.settings
+
+    def meant(picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+        numbers, crops = range(len(faces)), restorer.align(picture, faces, options).crops
+        wanted = TrackChoice(person, only_damaged=only_damaged).meant([(numbers, crops)])
+        return [faces[number] for number in sorted(wanted)]
+
+    return meant
 
 
 def _page(path: Path, report: Path | None, films: Sequence[Path]) -> None:
