@@ -21,7 +21,7 @@ from gpen_core.fields import described
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.restore.align import align_faces, take_whole
-from gpen_core.restore.detect import find_faces
+from gpen_core.restore.detect import find_faces_together
 from gpen_core.restore.masks import masks_for
 from gpen_core.restore.paste import PictureWork
 from gpen_core.restore.run import run_faces
@@ -139,7 +139,7 @@ def test_an_option_is_honoured_or_refused_by_name(path: Callable[[RestoreOptions
 
 def steps_of(walk: Callable[[], Any]) -> list[str]:
     """The main functions of the road's five steps, as often and in the order in which they are called."""
-    steps = (find_faces, align_faces, take_whole, run_faces, masks_for, PictureWork.add)
+    steps = (find_faces_together, align_faces, take_whole, run_faces, masks_for, PictureWork.add)
     names = {step.__code__: step.__name__ for step in steps}
     met: list[str] = []
 
@@ -158,5 +158,5 @@ def steps_of(walk: Callable[[], Any]) -> list[str]:
 @pytest.mark.parametrize("path", [photograph, aligned, film, colouring, filling], ids=lambda path: path.__name__)
 @pytest.mark.filterwarnings("ignore:.*of the mask lies outside")
 def test_every_path_walks_the_five_steps_once_and_in_their_order(path: Callable[[RestoreOptions], Any]) -> None:
-    begin = ["take_whole"] if path is aligned else ["find_faces", "align_faces"]
+    begin = ["take_whole"] if path is aligned else ["find_faces_together", "align_faces"]
     assert steps_of(lambda: path(RestoreOptions())) == [*begin, "run_faces", "masks_for", "add"]

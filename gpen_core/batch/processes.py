@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..background import Larger, Upscaler
 from ..contracts import Detector
-from ..faces.types import Detection
 from ..images import Picture
 from ..options import RestoreOptions, Selection
 from ..restore import FaceRestorer
@@ -21,6 +20,9 @@ from ..restore.paste import StrengthOf
 from .masks import Masks
 from .results import Processed
 from .steps import Process
+
+if TYPE_CHECKING:
+    from ..faces.types import Detection
 
 
 @dataclass(frozen=True, kw_only=True)
