@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,9 @@ def test_figures_of_a_face_and_a_warning_where_it_lost_sharpness():
     assert "warnings" not in gain
     loss = face_figures(restored_face(noise, plain((0.5, 0.5, 0.5), 128), mask), PICTURE)
     assert "less sharp" in loss["warnings"][0]
+    left = replace(restored_face(noise, plain((0.5, 0.5, 0.5), 128), mask), strength=0.0)
+    assert "warnings" not in face_figures(left, PICTURE)
+    assert "warnings" not in face_figures(restored_face(noise, 0.97 * noise, mask), PICTURE)
     assert set(face_figures(restored_face(None, None, mask), PICTURE)) == {"seam"}
 
 

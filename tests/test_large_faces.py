@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from small_restorers import Network, face, inverted
 from torch.nn import functional as F
 
 from gpen_core.batch import BatchOptions, collect, restoring, run_batch
 from gpen_core.faces import own
 from gpen_core.faces.own import noise_of, shares_of
-from gpen_core.images import as_picture
+from gpen_core.images import as_picture, read_picture
 from gpen_core.measures.figures import face_figures
 from gpen_core.measures.metrics import detail
 from gpen_core.options import Blending, RestoreOptions
@@ -33,6 +33,18 @@ def sharp(side: int = 320) -> np.ndarray:
         strength = 0.06 if cells == side else 0.2
         picture += strength * F.interpolate(layer, (side, side), mode="nearest")[0]
     return (picture / picture.max() * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def drawn(side: int) -> np.ndarray:
+    """(side, side, 3) uint8: shapes with hard edges and nothing between, as eyes and mouths are to the skin."""
+    random = np.random.default_rng(2)
+    picture = Image.new("RGB", (side, side), (150, 120, 110))
+    draw = ImageDraw.Draw(picture)
+    for number in range(80):
+        x, y, wide, high = (int(n) for n in (*random.integers(0, side, 2), *random.integers(side // 40, side // 8, 2)))
+        colour = tuple(int(level) for level in random.integers(40, 230, 3))
+        (draw.ellipse if number % 2 else draw.line)((x, y, x + wide, y + high), fill=colour)
+    return np.asarray(picture)
 
 
 def soft() -> Network:
@@ -144,7 +156,7 @@ def test_damage_is_told_blind_where_the_crop_is_large_enough(monkeypatch: pytest
 
 
 def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too(told_good: None) -> None:
-    sound = F.interpolate(planes(sharp(256)), (512, 512), mode="bilinear")[0]
+    sound = F.interpolate(planes(drawn(256)), (512, 512), mode="bilinear")[0]
     rows = torch.arange(512)
     texture = 0.06 * (1 - 2 * ((rows[:, None] + rows) % 2))
     blurred = F.avg_pool2d(sound[None], 9, 1, 4, count_include_pad=False)[0]
@@ -155,7 +167,7 @@ def test_a_sound_face_is_sound_to_a_network_of_512_pixels_too(told_good: None) -
 
 
 def test_a_large_face_that_lacks_what_512_pixels_could_show_is_not_sound(told_good: None) -> None:
-    face, quiet = planes(sharp(512)), torch.zeros(3, 8, 8)
+    face, quiet = planes(drawn(512)), torch.zeros(3, 8, 8)
     shrunk = F.interpolate(face, (170, 170), mode="area")
     blunt = F.interpolate(shrunk, (512, 512), mode="bicubic").clamp(0, 1)[0]
     assert shares_of(face[0], face[0], quiet, 2.0).change == pytest.approx(0, abs=0.01)
@@ -163,3 +175,17 @@ def test_a_large_face_that_lacks_what_512_pixels_could_show_is_not_sound(told_go
     assert shares_of(blunt, blunt, quiet, 0.9).change == 0, "the picture has no pixels for it"
     halved = F.interpolate(blunt[None], (256, 256), mode="area")[0]
     assert shares_of(halved, halved, quiet, 2.0).change == 0, "nothing of it is for a network of 256 px to give"
+
+
+@pytest.mark.parametrize(("side", "scale"), [(256, 1.5), (512, 0.8), (512, 2.0)])
+def test_noise_that_came_after_blur_is_no_structure(told_good: None, side: int, scale: float) -> None:
+    portrait = read_picture(Path(__file__).parent / "golden" / "astronaut.jpg").pixels[:256, 32:288]
+    face = F.interpolate(planes(portrait), (side, side), mode="bicubic").clamp(0, 1)[0]
+    small = F.interpolate(face[None], (40, 40), mode="area")
+    blurred = F.interpolate(small, (side, side), mode="bicubic")[0]
+    noise = torch.randn(face.shape, generator=torch.Generator().manual_seed(1)) * 6 / 255
+    noisy, quiet = (blurred + noise).clamp(0, 1), torch.zeros(3, 8, 8)
+    assert shares_of(noisy, noisy, quiet, scale).change == pytest.approx(1, abs=0.02)
+    if side == 256:
+        assert shares_of(face, face, quiet, scale).change == pytest.approx(0, abs=0.02)
+        assert shares_of((face + noise).clamp(0, 1), face, quiet, scale).change < 0.3

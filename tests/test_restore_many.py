@@ -1,6 +1,7 @@
 """Many faces, many pictures, and batches that fit the memory."""
 
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from small_restorers import face, inverted, photograph
 from torch import Tensor, nn
 
+from gpen_core.errors import InputError
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 from gpen_core.restore.run import BatchSizer, run_network
@@ -24,6 +26,27 @@ def test_two_hundred_faces_are_restored_in_small_batches() -> None:
     assert max(model.batches) <= 16
     assert seen[-1] == (200, 200)
     assert result.faces[0].crop is None
+
+
+@pytest.mark.parametrize("one", ["portrait.jpg", Path("portrait.jpg")])
+def test_one_name_is_no_list_of_pictures(one: Any) -> None:
+    with pytest.raises(InputError, match=r"pictures is one, 'portrait\.jpg'; give a list"):
+        next(iter(FaceRestorer(inverted()).restore_many(one)))
+
+
+def test_what_becomes_of_a_face_does_not_depend_on_its_batch() -> None:
+    """Crops of other sizes and places beside it, and what covers it, by the network that ships."""
+    given = photograph(200, 400)
+    where = [face(30.3, 20.7, 41.0), face(-12.2, 90.1, 60.6), face(120.9, 30.2, 150.3), face(330.4, 50.5, 71.7)]
+    model = inverted()
+    results = [
+        FaceRestorer(model).restore(given, RestoreOptions(batch_size=size), detections=where) for size in (1, 3, 4)
+    ]
+    for other in results[1:]:
+        assert np.array_equal(other.picture, results[0].picture)
+        for mine, theirs in zip(other.faces, results[0].faces, strict=True):
+            assert torch.equal(mine.crop, theirs.crop)
+            assert torch.equal(mine.mask, theirs.mask)
 
 
 def test_many_pictures_share_batches_and_come_back_in_order() -> None:

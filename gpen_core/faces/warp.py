@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import get_args
 
 import torch
@@ -21,8 +20,6 @@ _COARSEST_STEP = 1.6
 _REMAINING_STEP = 1.5
 #: Crops that would need more source pixels than this (in one direction) come from landmarks that are no face's.
 _LARGEST_REACH = 65536
-#: Crops sampled at once.
-_AT_ONCE = 4
 
 
 def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bool = True) -> Tensor:
@@ -31,23 +28,14 @@ def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bo
 
     antialias: the source is shrunk first where a result pixel covers more than one of its own.
     """
-    return _sampled([source], [affine], size, antialias=antialias)[0]
-
-
-def _sampled(sources: Sequence[Tensor], affines: Sequence[Tensor], size: tuple[int, int], *, antialias: bool) -> Tensor:
-    """(N, C, *size): `warp` of several sources, which torch spreads over its threads."""
-    ready = [_shrunk(*pair) if antialias else pair for pair in zip(sources, affines, strict=True)]
-    height, width = (max(1, *(source.shape[axis] for source, _ in ready)) for axis in (1, 2))
-    like = ready[0][0]
-    grid = torch.empty(len(ready), *size, 2, dtype=like.dtype, device=like.device)
-    for part, (_, affine) in zip(grid, ready, strict=True):
-        _fill_grid(part, affine, (height, width))
-    padded = like[None]
-    if len(ready) > 1 or tuple(like.shape[1:]) != (height, width):
-        padded = like.new_zeros(len(ready), like.shape[0], height, width)
-        for part, (source, _) in zip(padded, ready, strict=True):
-            part[:, : source.shape[1], : source.shape[2]] = source
-    return F.grid_sample(padded, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if antialias:
+        source, affine = _shrunk(source, affine)
+    if 0 in source.shape[1:]:
+        source = source.new_zeros(source.shape[0], 1, 1)
+    # Each by itself: sampled together, sources share a size, and their places end in other last bits with other mates.
+    grid = torch.empty(1, *size, 2, dtype=source.dtype, device=source.device)
+    _fill_grid(grid[0], affine, (source.shape[1], source.shape[2]))
+    return F.grid_sample(source[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
 def _shrunk(source: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,19 +81,16 @@ def crop_faces(
     if border not in get_args(Border):
         raise InputError(f"the border is {border!r}; expected one of {', '.join(get_args(Border))}")
     kind = image.dtype if image.is_floating_point() else torch.float32
-    crops = [torch.empty(0, image.shape[0], size, size, dtype=kind, device=image.device)]
     inverses = invert_affine(affine)
-    for start in range(0, len(inverses), _AT_ONCE):
-        sources, moved = [], []
-        for inverse in inverses[start : start + _AT_ONCE]:
-            part, (x, y) = _surroundings(image, inverse, size, border)
-            # Made planes while small: neighbours in a row are neighbours in memory for what follows.
-            sources.append(torch.div(part, full_scale).to(kind).contiguous())
-            inverse = inverse.clone()
-            inverse[:, 2] -= torch.tensor([x, y], dtype=inverse.dtype)
-            moved.append(inverse)
-        crops.append(_sampled(sources, moved, (size, size), antialias=antialias))
-    return crops[-1] if len(crops) <= 2 else torch.cat(crops)
+    crops = torch.empty(len(inverses), image.shape[0], size, size, dtype=kind, device=image.device)
+    for crop, inverse in zip(crops, inverses, strict=True):
+        part, (x, y) = _surroundings(image, inverse, size, border)
+        # Made planes while small: neighbours in a row are neighbours in memory for what follows.
+        source = torch.div(part, full_scale).to(kind).contiguous()
+        moved = inverse.clone()
+        moved[:, 2] -= torch.tensor([x, y], dtype=inverse.dtype)
+        crop.copy_(warp(source, moved, (size, size), antialias=antialias))
+    return crops
 
 
 def _surroundings(image: Tensor, inverse: Tensor, size: int, border: Border) -> tuple[Tensor, tuple[int, int]]:

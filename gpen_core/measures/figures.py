@@ -23,6 +23,8 @@ from .seam import LONGEST_SIDE, seam
 #: Linear sRGB → XYZ (D65, IEC 61966-2-1), and the white that XYZ is relative to in CIELAB.
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
 _WHITE = (0.9505, 1.0, 1.089)
+#: A face that lost no more than this share of its sharpness is as sharp as it was.
+_AS_SHARP = 0.05
 
 
 def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def face_figures(face: RestoredFace, result: Picture) -> dict[str, Any]:
     sharp, sharper = float(sharpness(face.crop)), float(sharpness(after))
     figures |= {"sharpness_before": sharp, "sharpness_after": sharper}
     figures["colour_shift"] = colour_shift(face.crop, after)
-    if sharper < sharp:
+    if face.strength and sharper < (1 - _AS_SHARP) * sharp:
         figures["warnings"] = ("the restored face is less sharp than it was; lower the strength, or leave it out",)
     return figures
 

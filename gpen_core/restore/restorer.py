@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice, takewhile
+from os import PathLike
 from typing import Any, Literal
 
 import torch
@@ -212,6 +213,8 @@ class FaceRestorer:
         parts: detections, masks, within and canvases, as `restore_many` takes them.
         """
         options = RestoreOptions.of(options)
+        if isinstance(pictures, str | PathLike):
+            raise InputError(f"pictures is one, {str(pictures)!r}; give a list, or `restore` what is one picture")
         if aligned:
             check_aligned(options)
         sizers: defaultdict[int, BatchSizer] = defaultdict(partial(self._sizer, options))
