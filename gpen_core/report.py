@@ -63,6 +63,11 @@ class FaceReport:
         """Whether (nearly) all of it is as it was found: it is larger than the model's size, and sound at that."""
         return (self.kept or 0.0) >= LEFT and self.strength > 0
 
+    @property
+    def spared(self) -> bool:
+        """Whether it was not to be restored: it is good already, another person's, or no longer was the same one's."""
+        return self.strength == 0
+
     @classmethod
     def of(cls, face: Any, index: int, picture: Picture, figures: Sequence[FaceFigures] = ()) -> FaceReport:
         """The report of an entry of `RestoredPicture.faces` (or of a Detection), with what each of `figures` measures.

@@ -111,6 +111,7 @@ def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, mo
     assert main(words) == 1
     assert "--who needs --identity MODEL" in capsys.readouterr().err
     assert main([*words, "--identity", "net", "--alike", "0.8"]) == 0
+    assert "1 picture, 3 faces, 2 not to be restored, by the options; report:" in capsys.readouterr().out
     rows = json.loads((tmp_path / "out.report.json").read_text())["pictures"][0]["faces"]
     assert [row["strength"] for row in rows] == [0.0, 1.0, 0.0]
     dry = [*words[:3], str(tmp_path / "dry.png"), *words[4:], "--dry-run"]

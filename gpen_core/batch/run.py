@@ -35,7 +35,8 @@ _WAITING_PIXELS = 100_000_000
 class BatchSummary:
     """How a run ended. skipped: pictures that an earlier run had done; faceless: in which no face was found; failed:
     reports of the broken ones; pages_left: files that hold more pictures than the one that was done; faces_left: how
-    many were left as found, being larger than the model's size and sound at that."""
+    many were left as found, being larger than the model's size and sound at that; faces_spared: how many were not to be
+    restored, by the options."""
 
     done: int
     skipped: int
@@ -44,6 +45,7 @@ class BatchSummary:
     failed: tuple[PictureReport, ...]
     pages_left: int = 0
     faces_left: int = 0
+    faces_spared: int = 0
 
 
 def run_batch(
@@ -97,13 +99,13 @@ def do_what_is_left(
     todo = [item for item in items if item.key not in journal.done]
     if skipped is not None:
         skipped(len(items) - len(todo))
-    done, faces, left, faceless, pages, failed = 0, 0, 0, 0, 0, []
+    done, faces, left, spared, faceless, pages, failed = 0, 0, 0, 0, 0, 0, []
     for report, stamps in work(todo):
         journal.add(report, stamps)
         if finished is not None:
             finished(report)
         done, faces = done + (report.status != "failed"), faces + len(report.faces)
-        left += sum(face.left for face in report.faces)
+        left, spared = left + sum(f.left for f in report.faces), spared + sum(f.spared for f in report.faces)
         pages += report.page is None and report.pages > 1
         if report.status == "failed":
             failed.append(report)
@@ -117,6 +119,7 @@ def do_what_is_left(
         failed=tuple(failed),
         pages_left=pages,
         faces_left=left,
+        faces_spared=spared,
     )
 
 

@@ -179,6 +179,8 @@ def conclude(
     if summary.faces_left:
         left = f"{summary.faces_left} left as found, larger than the model and sound"
         parts.append(f"{left} (--no-keep-detail: restored)")
+    if summary.faces_spared:
+        parts.append(f"{summary.faces_spared} not to be restored, by the options")
     if summary.skipped:
         parts.append(f"{summary.skipped} done before")
     if summary.failed:

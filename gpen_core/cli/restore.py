@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output)
     films, inputs = collect_films(arguments.inputs, output)
     if films:
-        _refuse_for_films(arguments, masked=within is not None)
+        _refuse_for_films(arguments, masked=within is not None, alone=not inputs)
         film_options(arguments)  # what is wrong of them is said before the pictures beside the films are done
     else:
         refuse_without_films(arguments)
@@ -196,14 +197,19 @@ def _films(
     return run_films(arguments, films, reports, restorer, options, upscaler=upscaler, identity=identity, person=person)
 
 
-def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool) -> None:
+def _refuse_for_films(arguments: argparse.Namespace, *, masked: bool, alone: bool) -> None:
+    """alone: there are no pictures, which some options are for, beside the films."""
     from ..errors import InputError
 
     if masked:
         raise InputError("--mask FILE and --mask-folder are for pictures; of a film, --film-mask says what may change")
     for name in ("aligned", "compare", "save_faces", "format", "min_identity"):
-        if getattr(arguments, name):
-            raise InputError(f"--{name.replace('_', '-')} is for pictures, not for films")
+        flag = f"--{name.replace('_', '-')}"
+        if not getattr(arguments, name):
+            continue
+        if alone or name in ("aligned", "min_identity"):
+            raise InputError(f"{flag} is for pictures, not for films; leave it out, or the films")
+        warnings.warn(f"{flag} is for pictures; the films are done without it", stacklevel=2)
 
 
 def group_for(model: AnyModel) -> int:
