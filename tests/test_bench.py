@@ -56,6 +56,7 @@ def test_a_peer_that_is_not_installed_is_named_with_its_remedy(monkeypatch: pyte
         list(measure(BenchOptions(peers=("onnxruntime",), **QUICK), small_model()))
 
 
+@pytest.mark.slow
 def test_onnxruntime_runs_beside_where_it_is_installed() -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -185,6 +185,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is asked to keep memory")
+@pytest.mark.slow
 def test_a_worker_keeps_the_memory_of_its_pictures():
     # Without these glibc sets its own limits as a process goes, to the first sizes it sees freed.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}

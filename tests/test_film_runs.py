@@ -49,7 +49,7 @@ def still_film(path: Path, count: int = 17) -> Path:
 
 def test_a_film_killed_at_some_file_operations_is_gone_on_with_to_the_same_file(tmp_path):
     """At every one of them, and at random: `tests/campaign`."""
-    command = [sys.executable, str(Path(__file__).with_name("film_kills.py")), str(tmp_path / "k"), "every", "11"]
+    command = [sys.executable, str(Path(__file__).with_name("film_kills.py")), str(tmp_path / "k"), "every", "23"]
     done = subprocess.run(command, env=script_environment(), capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     *_, last = done.stdout.splitlines()

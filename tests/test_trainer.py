@@ -121,6 +121,7 @@ def two_processes(faces: Path, out: Path, precision: str) -> dict[str, torch.Ten
     return load_file(out / "weights.safetensors")
 
 
+@pytest.mark.slow
 def test_a_program_of_two_processes_may_train_twice(tmp_path):
     in_processes(2, TWICE, str(make_faces(tmp_path / "faces")), str(tmp_path))
     assert all((tmp_path / name / "model.safetensors").exists() for name in ("one", "two"))

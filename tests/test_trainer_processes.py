@@ -156,6 +156,7 @@ def test_the_same_processes_go_on_to_bit_identical_weights(tmp_path):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 def test_processes_that_divide_the_networks_take_the_steps_of_those_that_do_not(tmp_path):
     faces = make_faces(tmp_path / "faces")
     in_processes(2, SHARD, str(faces), str(tmp_path / "whole"), "16:whole")
