@@ -34,6 +34,13 @@ def use_cores(count: int) -> None:
         torch.set_num_threads(count)
 
 
+def lanes_on(device: torch.device, most: int) -> int:
+    """As many lanes as a CPU has cores to share out, `most` at most; one on an accelerator, which wants batches."""
+    if device.type != "cpu" or not each_has_its_cores():
+        return 1
+    return min(torch.get_num_threads(), most)
+
+
 class ThreadsBeside(ThreadPoolExecutor):
     """A pool of threads that compute with one core each, or with `cores`, beside a thread that works with all."""
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..errors import DeviceError
-from ..threads import each_has_its_cores, side_by_side
+from ..threads import lanes_on, side_by_side
 from .compiled import Graphed, check_compiler, check_graphs, compiled_activation
 from .folded import FoldedConvLayer, FoldedLinear, FoldedModule, FoldedStyledConv
 from .gpen import Network, check_input
@@ -212,9 +212,9 @@ class PreparedGPEN(nn.Module):
         one takes.
         """
         one = max((idle.nbytes for idle in self._idle), default=0)
-        if self._compile or not one or not each_has_its_cores():
+        if self._compile or not one:
             return 1
-        return max(1, min(faces, torch.get_num_threads(), KEPT_BYTES // one))
+        return lanes_on(self.device, max(1, min(faces, KEPT_BYTES // one)))
 
     def _idle_workspace(self) -> Workspace:
         try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ..errors import InputError, WeightsError
-from ..threads import each_has_its_cores, side_by_side
+from ..threads import lanes_on, side_by_side
 from .anchors import anchors, decode_boxes, decode_landmarks
 from .duplicates import distinct, strongest
 from .library import build, fold_batch_norms, library_class, with_products
@@ -93,12 +93,10 @@ class RetinaFaceDetector(nn.Module):
             raise InputError(
                 f"the detector was given {images.dtype} of shape {tuple(images.shape)}; expected floats (B, 3, H, W)"
             )
-        if images.device.type == "cpu" and len(images) > 1 and each_has_its_cores():
+        if images.device.type == "cpu" and len(images) > 1:
             # One by one, side by side: cores that share a picture wait more for each other than those that do not.
-            lanes = min(len(images), torch.get_num_threads())
-            return [
-                found for one in side_by_side(self._found, [image[None] for image in images], lanes) for found in one
-            ]
+            each, lanes = [image[None] for image in images], lanes_on(images.device, len(images))
+            return [found for one in side_by_side(self._found, each, lanes) for found in one]
         return self._found(images)
 
     def _found(self, images: Tensor) -> list[list[Detection]]:

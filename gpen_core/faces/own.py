@@ -35,6 +35,8 @@ _BLUNT, _SHARP = 0.52, 0.60
 _DULL, _EDGED = 0.40, 0.48
 #: Edges are the strongest of so many, and noise reaches so many of its deviations there.
 _STRONGEST, _REACH = 0.005, 2.8
+#: The median size of a normal variable, in its deviations.
+_MEDIAN = 0.6745
 #: From here on the picture's finest structure agrees with nothing that the network sees.
 _AGREES, _DISAGREES = 0.3, 0.6
 #: Noise of the picture's luma, deviation of 255: with less the finest structure counts as the face's, with more not.
@@ -128,7 +130,7 @@ def _lack(crop: Tensor, scale: float) -> float:
 def _edges_beside(finer: Tensor, coarser: Tensor) -> float:
     """The contrast of edges in a band beside that in the next coarser one, without what noise makes of it."""
     sizes = finer.abs()
-    noise = _REACH * float(sizes.median()) / 0.6745
+    noise = _REACH * float(sizes.median()) / _MEDIAN
     return math.sqrt(max(_strongest(sizes) ** 2 - noise**2, 0.0)) / max(_strongest(coarser.abs()), 1e-6)
 
 
@@ -175,7 +177,7 @@ def _above(finer: Tensor, noise: float) -> Tensor:
 def noise_of(picture: Tensor) -> float:
     """Standard deviation of the noise of `picture`'s luma (3, h, w) in [0, 1], by its mixed second difference
     (median absolute deviation): edges and smooth shading hardly count in it."""
-    return float(diagonal_step(luma(picture))) / 0.6745 if min(picture.shape[-2:]) > 1 else 0.0
+    return float(diagonal_step(luma(picture))) / _MEDIAN if min(picture.shape[-2:]) > 1 else 0.0
 
 
 def _rise(value: float, low: float, high: float) -> float:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import MissingPackageError
-from ..threads import OneThread
-from .batching import lanes_on
+from ..threads import OneThread, lanes_on
 from .server import LOOPBACK, bound, run_service
 
 if TYPE_CHECKING:

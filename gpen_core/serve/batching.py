@@ -8,14 +8,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
-import torch
-
 from ..errors import GPENError, to_keep
 from ..images import Picture
 from ..images.damage import guarded
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
-from ..threads import OneThread, each_has_its_cores, use_cores
+from ..threads import OneThread, use_cores
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,13 +33,6 @@ class Job:
 
 class _Abandoned(GPENError):
     """Nobody waits for any picture of a group."""
-
-
-def lanes_on(device: torch.device, most: int) -> int:
-    """As many lanes as a CPU has cores to share out, `most` at most; one on an accelerator, which wants batches."""
-    if device.type != "cpu" or not each_has_its_cores():
-        return 1
-    return min(torch.get_num_threads(), most)
 
 
 class Batcher:

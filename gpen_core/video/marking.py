@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..batch.preview import draw_faces
+from ..faces.types import Detection
 from ..film_options import Smoothing
 from ..images import Picture, as_picture
 from ..images.picture import to_depth
@@ -46,7 +47,10 @@ class FrameMarking:
 
     def push(self, frames: Sequence[tuple[int, float, Any]]) -> list[DoneFrame]:
         """Takes the next block: (index, time in seconds, picture) per frame; gives the one before."""
-        moments = [self._followed(index, time, as_picture(frame)) for index, time, frame in frames]
+        pictures = [as_picture(frame) for _, _, frame in frames]
+        found = self._restorer.detect_together(pictures, self._options.selection)
+        seen = zip(frames, pictures, found, strict=True)
+        moments = [self._followed(frame[0], frame[1], picture, faces) for frame, picture, faces in seen]
         if self._choice.chooses:
             self._choose(moments)
         done, self._held = self._held, [self._marked(moment) for moment in moments]
@@ -63,8 +67,7 @@ class FrameMarking:
         """Tracks that are left unmarked, so far."""
         return self._choice.spared
 
-    def _followed(self, index: int, time: float, picture: Picture) -> Moment:
-        faces = self._restorer.detect(picture, self._options.selection)
+    def _followed(self, index: int, time: float, picture: Picture, faces: Sequence[Detection]) -> Moment:
         found, cut = self._tracker.follow(index, picture.pixels, faces)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
 
