@@ -130,8 +130,8 @@ def script_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
-# The end of each: one that leaves the group while the other is still at work can end with an abort, and so, now and then,
-# can torch's threads at the end of the interpreter, after all that is tested here.
+# The end of each: one that leaves the group while the other is still at work can end with an abort, and so, now and
+# then, can torch's threads at the end of the interpreter, after all that is tested here.
 LEAVE = """
 import os, sys
 from torch import distributed
