@@ -14,6 +14,7 @@ from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, InputError
 from gpen_core.losses import (
     EmbeddingLoss,
+    coarse_distance,
     content,
     damage_weights,
     discriminator_logistic,
@@ -117,6 +118,17 @@ def test_content_norms_are_what_their_names_say():
     assert float(content(a, b, "smooth_l1")) == pytest.approx((0.125 + 2.5) / 2)
     with pytest.raises(ConfigError, match="norm is 'l3'"):
         content(a, b, "l3")  # type: ignore[arg-type]
+
+
+def test_the_coarse_distance_sees_what_is_four_pixels_wide_and_not_what_is_drawn_on_it():
+    target = torch.zeros(1, 3, 16, 16)
+    checks = target.clone()
+    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1
+    checks[..., ::2, 1::2] = checks[..., 1::2, ::2] = -1
+    assert coarse_distance(checks, target) == 0
+    shaded = target.clone()
+    shaded[..., :4, :8] = 0.5
+    assert coarse_distance(shaded, target).item() == pytest.approx(0.5 * 2 / 16)
 
 
 def test_a_content_relative_to_the_damage_asks_as_much_of_mild_as_of_severe():

@@ -20,8 +20,8 @@ from gpen_core.errors import FaceError, InputError, TrainingError
 from gpen_core.measures.significance import paired
 from gpen_core.restore import FaceRestorer
 from gpen_core.trainer import Limits, Places, Sources, train
+from gpen_core.trainer.loss_recipe import LossRecipe
 from gpen_core.trainer.network_recipe import NetworkRecipe
-from gpen_core.trainer.recipe import LossRecipe
 from gpen_core.weights import GPEN, checkpoint
 from gpen_core.weights.hub import locate
 

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from gpen_core.architecture import PRIORS, Discriminator, Prior, build_prior, config_from_shapes
 from gpen_core.config import GPENConfig, ModelCard, PriorOptions
 from gpen_core.errors import ConfigError
-from gpen_core.trainer.recipe import LossRecipe
+from gpen_core.trainer.loss_recipe import LossRecipe
 from gpen_core.trainer.stages import FinetuneStage, PriorStage, Stage
 from gpen_core.trainer.start import change_range, embed_prior, grow
 from gpen_core.weights import GPEN, checkpoint, load_model

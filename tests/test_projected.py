@@ -21,9 +21,11 @@ from gpen_core.losses import (
     generator_hinge,
     perceptual_distance,
 )
+from gpen_core.trainer import Sources
 from gpen_core.trainer.backbones import backbone_losses, projected_discriminator
 from gpen_core.trainer.loop import Limits
 from gpen_core.trainer.optimise import gradient_at
+from gpen_core.trainer.run import extra_losses
 from gpen_core.weights.cache import sha256_of
 
 
@@ -169,14 +171,15 @@ def test_a_recipe_with_a_projected_discriminator_trains_and_resumes_bit_identica
     losses = {
         "discriminator": "projected", "form": "hinge", "r1": 0.0, "path_length": 0.0, "feature_matching": 0.0,
         "perceptual": 0.5, "perceptual_share": 1.0, "texture": 0.5, "texture_share": 1.0, "adversarial_share": 0.5,
+        "coarse": 0.1, "coarse_share": 2.0,
     }  # fmt: skip
     made = recipe(losses=losses, backbone={"name": "efficientnet-lite0", "sha256": sha256_of(eyes)})
     faces, device = make_faces(tmp_path / "faces"), torch.device("cpu")
 
     def run(out: str, images: int) -> dict[str, Tensor]:
         judge = projected_discriminator(made, eyes, device, source(made.seed))
-        extra = backbone_losses(made, eyes, device)
-        assert set(extra) == {"perceptual", "texture"}
+        extra = extra_losses(made, Sources(perceptual=eyes), device)
+        assert set(extra) == {"perceptual", "texture", "coarse"}
         one = loop(made, faces, tmp_path / out, extra=extra, discriminator=judge)
         one.run(Limits(images=images), silent)
         stage = one.stepper.stage

@@ -6,6 +6,7 @@ from ..errors import ConfigError
 from ..fields import nearest
 from .ranges import Pass, Ranges
 
+_NEARLY_SOUND = Pass(blur=(0.2, 1.4), shrink=(1.0, 1.5), filters=("linear", "area"), noise=(0, 4), quality=(70, 98))
 _MILD = Pass(blur=(0.3, 3.0), shrink=(1.0, 2.8), filters=("linear", "area"), noise=(0, 8), quality=(60, 97))
 _MEDIUM = Pass(blur=(1.2, 6.5), shrink=(2.2, 5.5), filters=("area", "linear"), noise=(2, 16), quality=(45, 90))
 _SEVERE = Pass(blur=(3.5, 10.5), shrink=(4.5, 10.5), filters=("area", "linear"), noise=(6, 24), quality=(28, 75))
@@ -104,6 +105,8 @@ PRESETS: dict[str, Ranges] = {
     ),
     # GPEN's chain from nearly clean to badly damaged, each third of the samples from one band.
     "balanced": Ranges(chains=((_MILD,), (_MEDIUM,), (_SEVERE,)), measured_at=512),
+    # The same and a fourth band of pictures that are nearly as they were: those are to be left so.
+    "balanced-sound": Ranges(chains=((_NEARLY_SOUND,), (_MILD,), (_MEDIUM,), (_SEVERE,)), measured_at=512),
     # Two rounds, as pictures that were shared and saved again; and some that were printed long ago.
     "second-order": Ranges(
         chains=((_FIRST_ORDER,), (_FIRST_ORDER, _SECOND_ORDER)),
@@ -130,6 +133,20 @@ PRESETS: dict[str, Ranges] = {
         toned_pair=0.15,
         faded=0.05,
         scratches=0.03,
+    ),
+    # "balanced-sound", and a fifth as photographs come.
+    "photographs-sound": Ranges(
+        chains=(
+            *[(_NEARLY_SOUND,), (_MILD,), (_MEDIUM,), (_SEVERE,)] * 4,
+            (_SCANNED,),
+            (_SCANNED, _SENT_ON),
+            (_HALFTONE, _SENT_ON),
+            (_DIM_ROOM, _SENT_ON),
+        ),
+        measured_at=512,
+        toned_pair=0.1,
+        faded=0.03,
+        scratches=0.02,
     ),
     "colorization": Ranges(chains=((),), target="colorization"),
     "inpainting": Ranges(chains=((),), target="inpainting"),

@@ -11,7 +11,7 @@ from .adversarial import (
     mean_score,
     mean_square,
 )
-from .content import Norm, Reduction, content, damage_weights, feature_matching
+from .content import Norm, Reduction, coarse_distance, content, damage_weights, feature_matching
 from .efficientnet import EfficientNetLite0
 from .embedding import Embedding, EmbeddingLoss
 from .perceptual import PerceptualLoss, perceptual_distance
@@ -32,6 +32,7 @@ __all__ = [
     "Reduction",
     "TextureLoss",
     "between",
+    "coarse_distance",
     "content",
     "damage_weights",
     "discriminator_hinge",

@@ -37,6 +37,13 @@ def content(result: Tensor, target: Tensor, norm: Norm = "l1", weights: Tensor |
     return (each * weights).sum() / weights.sum()
 
 
+def coarse_distance(result: Tensor, target: Tensor) -> Tensor:
+    """Scalar mean L1 distance of two batches (B, 3, S, S) at a quarter of their side: how features lie and shade, which
+    is what a face is known by, without what is drawn on them.
+    """
+    return content(F.avg_pool2d(result, 4), F.avg_pool2d(target, 4))
+
+
 def damage_weights(damaged: Tensor, target: Tensor) -> Tensor:
     """(B,): one over how far damage took each picture (B, 3, H, W), in [-1, 1], from its original, which may be larger:
     a distance so weighted is what is left of the damage, and little of a mild one counts as much as of a severe one.

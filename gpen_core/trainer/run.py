@@ -16,7 +16,7 @@ from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..files import sweep
-from ..losses import LikenessLoss
+from ..losses import LikenessLoss, coarse_distance
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
 from ..measures.perceptual import DetectorFeatures, feature_distance
@@ -206,6 +206,8 @@ def extra_losses(recipe: Recipe, sources: Sources, device: torch.device) -> dict
         made["identity"] = (losses.identity, identity_loss(sources.identity, device))
     if losses.likeness:
         made["likeness"] = (losses.likeness, LikenessLoss())
+    if losses.coarse:
+        made["coarse"] = (losses.coarse, coarse_distance)
     return made | backbone_losses(recipe, sources.perceptual, device)
 
 

@@ -25,8 +25,9 @@ from ..losses import (
     feature_matching,
 )
 from ..weights import GPEN
+from .loss_recipe import LossRecipe
 from .network_recipe import GrowthRecipe
-from .recipe import LossRecipe, Recipe
+from .recipe import Recipe
 
 Augment = Callable[[Tensor], Tensor]
 PairLoss = Callable[[Tensor, Tensor], Tensor]
