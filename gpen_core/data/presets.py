@@ -81,6 +81,7 @@ _SENT_ON = Pass(
     webp=0.15,
     blocks_anywhere=True,
 )
+_AS_THEY_COME = ((_SCANNED,), (_SCANNED, _SENT_ON), (_HALFTONE, _SENT_ON), (_DIM_ROOM, _SENT_ON))
 
 PRESETS: dict[str, Ranges] = {
     # The released trainer's numbers, in pixels of whatever size it is given.
@@ -124,10 +125,7 @@ PRESETS: dict[str, Ranges] = {
             *[(_MILD,)] * 3,
             *[(_MEDIUM,)] * 3,
             *[(_SEVERE,)] * 2,
-            (_SCANNED,),
-            (_SCANNED, _SENT_ON),
-            (_HALFTONE, _SENT_ON),
-            (_DIM_ROOM, _SENT_ON),
+            *_AS_THEY_COME,
         ),
         measured_at=512,
         toned_pair=0.15,
@@ -138,10 +136,7 @@ PRESETS: dict[str, Ranges] = {
     "photographs-sound": Ranges(
         chains=(
             *[(_NEARLY_SOUND,), (_MILD,), (_MEDIUM,), (_SEVERE,)] * 4,
-            (_SCANNED,),
-            (_SCANNED, _SENT_ON),
-            (_HALFTONE, _SENT_ON),
-            (_DIM_ROOM, _SENT_ON),
+            *_AS_THEY_COME,
         ),
         measured_at=512,
         toned_pair=0.1,
