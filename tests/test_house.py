@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "fields": {"errors"},
     "files": {"errors"},
     "archives": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "fields"},
     "contracts": set(),
     "threads": set(),
     "options": {"errors", "fields"},
