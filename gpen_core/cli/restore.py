@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         name = "--dry-run" if arguments.dry_run else "--detector"
         raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
     output = Path(arguments.output)
-    films, inputs = collect_films(arguments.inputs, output)
+    films, inputs = collect_films(arguments.inputs, arguments.output)
     if films:
         _refuse_for_films(arguments, masked=within is not None, alone=not inputs)
         film_options(arguments)  # what is wrong of them is said before the pictures beside the films are done
