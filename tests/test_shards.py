@@ -104,6 +104,14 @@ def test_none_comes_twice_in_an_epoch_across_a_resume_with_other_ranks(tmp_path)
     assert sorted(feed.index(p) for p in taken) == list(range(12))
 
 
+def test_an_index_is_found_from_afar_as_from_here(tmp_path, monkeypatch):
+    far = fsspec.filesystem("memory")
+    far.put(str(sharded(tmp_path)), "/indexed/set", recursive=True)
+    monkeypatch.setattr("gpen_core.data.folder.faces_in", lambda *shard: pytest.fail("a shard was read through"))
+    assert [len(FaceFolder(f"memory://indexed/{name}", 16)) for name in ("set", "set/", "")] == [12] * 3
+    far.rm("/indexed", recursive=True)
+
+
 def test_faces_come_from_afar_as_from_here(tmp_path):
     shards = sharded(tmp_path)
     far = fsspec.filesystem("memory")

@@ -186,7 +186,8 @@ def _size_of(entry: Entry) -> tuple[int, int] | None:
 
 
 def _index(root: Path | str, folder: str) -> Index:
-    entry = Entry(name=INDEX, file=f"{root}/{folder}/{INDEX}" if isinstance(root, str) else root / folder / INDEX)
+    below = PurePosixPath(folder, INDEX)  # an object store takes `./` for a part of the name
+    entry = Entry(name=INDEX, file=f"{root.rstrip('/')}/{below}" if isinstance(root, str) else root / below)
     try:
         return Index(entry.read(), str(entry.file))
     except FileNotFoundError:
