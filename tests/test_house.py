@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "fields": {"errors"},
     "files": {"errors"},
-    "archives": {"errors"},
+    "archives": {"errors", "images"},
     "config": {"errors", "fields"},
     "contracts": set(),
     "threads": set(),
