@@ -11,7 +11,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from .errors import InputError, MissingPackageError
+from .errors import InputError, MissingPackageError, PictureError
+from .images.damage import guarded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,31 +57,49 @@ def scan(path: Path | str, name: str, suffixes: Container[str]) -> Iterator[Entr
     read.
     """
     try:
-        with opened(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        # What reads from afar has errors of any class.
+        with (
+            guarded(f"the archive {path} cannot be read"),
+            opened(path) as file,
+            tarfile.open(fileobj=file, mode="r:") as archive,
+        ):
             for member in archive:
                 if member.isfile() and PurePosixPath(member.name).suffix.lower() in suffixes:
                     yield Entry(name=f"{name}/{member.name}", file=path, offset=member.offset_data, length=member.size)
-    except (tarfile.TarError, OSError) as error:
-        raise InputError(f"the archive {path} cannot be read ({error}); make it anew or leave it out") from error
+    except PictureError as error:
+        raise InputError(f"{error}; make it anew or leave it out") from error
 
 
 def listed(root: str) -> Iterable[tuple[str, str, int]]:
-    """(address, path below `root`, bytes) of every file below an address."""
+    """(address, path below `root`, bytes) of every file below an address, none where there is no such place.
+
+    Raises InputError where it cannot be read.
+    """
     system, base = remote(root)
-    system.invalidate_cache()  # others write there
-    for path, about in sorted(system.find(base, detail=True).items()):
+    try:
+        with guarded(f"{root} cannot be read"):
+            system.invalidate_cache()  # others write there
+            files = sorted(system.find(base, detail=True).items())
+    except PictureError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return
+        raise InputError(f"{error}; is the address right?") from error
+    for path, about in files:
         below = PurePosixPath(path.lstrip("/")).relative_to(base.lstrip("/")).as_posix()
         yield system.unstrip_protocol(path), below, int(about["size"] or 0)
 
 
 def remote(address: str) -> tuple[Any, str]:
-    """(fsspec's file system, path in it). Raises MissingPackageError where its package is not installed."""
+    """(fsspec's file system, path in it). Raises MissingPackageError where its package is not installed, PictureError
+    where it cannot be reached.
+    """
     import fsspec
 
-    try:
-        system, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        raise MissingPackageError(f"{address} cannot be reached: {error}") from error
+    with guarded(f"{address} cannot be reached"):
+        try:
+            system, path = fsspec.core.url_to_fs(address)
+        except (ImportError, ValueError) as error:
+            raise MissingPackageError(f"{address} cannot be reached: {error}") from error
     return system, path
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from .errors import ConfigError
+from .fields import by_name, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +43,9 @@ def _known_fields(kind: type, values: Mapping[str, Any], owner: str) -> dict[str
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(
-            f"{owner} has no field {', '.join(name[:40] for name in unknown[:3])}; it has {', '.join(sorted(known))}"
-        )
+        near = nearest(unknown[0], known)
+        said = f"did you mean {near}?" if near else f"it has {', '.join(sorted(known))}"
+        raise ConfigError(f"{owner} has no field {', '.join(name[:40] for name in unknown[:3])}; {said}")
     return dict(values)
 
 
@@ -226,6 +227,7 @@ class GPENConfig:
 
     def with_options(self, **own: Any) -> GPENConfig:
         """The same network with other options of its prior."""
+        own = _known_fields(type(self.options), own, f"a network with the prior {shown(self.prior)}")
         return replace(self, options=replace(self.options, **own))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -236,6 +238,7 @@ class GPENConfig:
         return hash((self.in_size, self.out_size, table, self.style_dim, self.prior, self.options))
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What weights were trained for and how a face must be given to them.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from functools import cache
+from functools import cache, wraps
 from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import ConfigError
+
+Kind = TypeVar("Kind", bound=type)
 
 _KEY = "option"
 #: Of a refused value, this many characters are shown.
@@ -159,6 +161,40 @@ def check(options: Any) -> None:
     """
     for name, entry in described(type(options)).items():
         object.__setattr__(options, name, entry.checked(getattr(options, name)))
+
+
+def by_name(kind: Kind) -> Kind:
+    """The dataclass `kind`, made to refuse what it has no field for by ConfigError: it names the nearest field, those
+    of nested parts as well.
+    """
+    made: Callable[..., None] = vars(kind)["__init__"]
+
+    @wraps(made)
+    def __init__(self: Any, *unnamed: Any, **given: Any) -> None:
+        known = [field.name for field in fields(kind)]
+        if unnamed:
+            raise ConfigError(f"{kind.__name__} is made of named values; expected such as {known[0]}=…")
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{kind.__name__} has no {name}; {_instead(kind, name, known)}")
+        made(self, **given)
+
+    kind.__init__ = __init__  # type: ignore[misc]
+    return kind
+
+
+def _instead(kind: type, name: str, known: Iterable[str]) -> str:
+    places = _places(kind)
+    near = name if name in places else nearest(name, known) or nearest(name, places)
+    return f"did you mean {places[near]}?" if near else f"it has {', '.join(known)}"
+
+
+def _places(kind: type) -> dict[str, str]:
+    """Each field of `kind`, and of the parts among them, and how it is written to `kind`."""
+    own = {field.name: field.name for field in fields(kind)}
+    parts = [(name, entry.kind) for name, entry in described(kind).items() if is_dataclass(entry.kind)]
+    inner = {field.name: f"{part}={made.__name__}({field.name}=…)" for part, made in parts for field in fields(made)}
+    return {**inner, **own}
 
 
 def changed(options: Any, where: str = "") -> dict[str, Any]:

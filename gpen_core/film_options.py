@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import ConfigError
-from .fields import check, option
+from .fields import by_name, check, option
 
 Decoder = Literal["cpu", "cuda"]
 
@@ -15,6 +15,7 @@ Decoder = Literal["cpu", "cuda"]
 BLOCK = 8
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Smoothing:
     """How far restored faces are smoothed over time."""
@@ -45,6 +46,7 @@ class Smoothing:
                 raise ConfigError(f"{name} is {getattr(self, name):g}; expected a number of frames above 0")
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class FilmOptions:
     """How a film is smoothed, encoded and taken up again."""

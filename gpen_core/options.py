@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .errors import ConfigError
-from .fields import check, option
+from .fields import by_name, check, option
 
 Order = Literal["found", "size", "score", "left", "top"]
 MaskKind = Literal["auto", "parser", "ellipse", "box"]
@@ -24,6 +24,7 @@ FitMethod = Literal["least_squares", "least_median"]
 LARGEST_SCALE, LEAST_TILE = 8, 16
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which of the detected faces are restored."""
@@ -69,6 +70,7 @@ class Selection:
             raise ConfigError(f"min_size {self.min_size:g} is larger than max_size {self.max_size:g}")
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Masking:
     """How much of each crop goes back into the picture. Hat, cloth and background stay out of a parser's mask."""
@@ -97,6 +99,7 @@ class Masking:
         check(self)
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Blending:
     """How the restored face is mixed with what was there. The three strengths are multiplied."""
@@ -161,6 +164,7 @@ class Blending:
         return self.strength * self.face_strength.get(index, 1.0)
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
     """Everything that `FaceRestorer.restore` can be told."""

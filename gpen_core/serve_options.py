@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .fields import check, option
+from .fields import by_name, check, option
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
     """Bounds of a service. What is beyond them gets one clear answer, and costs nothing more."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..gpen_core.errors import HubError, to_keep
 from ..gpen_core.weights import hub
-from ..gpen_core.weights.entry import HubPlace, ZooEntry
+from ..gpen_core.weights.entry import ZooEntry
+from ..gpen_core.weights.network import unreachable
 from . import adapter
 
-#: Seconds for the first of the places to be reached, and between two looks at the cancel button.
-_REACHED, _LOOK = 2.5, 0.1
+#: Seconds between two looks at the cancel button.
+_LOOK = 0.1
 
 
 class _Stopped(HubError):
@@ -70,40 +68,10 @@ def fetch(entry: ZooEntry) -> Path:
 
 def _check_network(entry: ZooEntry) -> None:
     """Raises HubError within seconds where none of the entry's places can be reached. A proxy is left to answer."""
-    from urllib.request import getproxies
-
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         raise HubError(f"{entry.name} is not on this machine, and HF_HUB_OFFLINE is set")
-    urls = (constants.ENDPOINT if isinstance(place, HubPlace) else place.url for place in entry.places)
-    servers = list(dict.fromkeys(server for server in map(_server, urls) if server is not None))
-    if getproxies() or not servers:
-        return
-    answered = threading.Event()
-    for server in servers:
-        threading.Thread(target=_knock, args=(server, answered), daemon=True).start()
-    began = time.monotonic()
-    while not answered.wait(_LOOK):
-        adapter.stop_if_cancelled()
-        if time.monotonic() - began > _REACHED:
-            hosts = ", ".join(host for host, _ in servers)
-            raise HubError(f"{entry.name} cannot be fetched: no network ({hosts} cannot be reached)")
-
-
-def _server(url: str) -> tuple[str, int] | None:
-    """Host and port; None where the address names none: the download says so."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (80 if parts.scheme == "http" else 443)
-    except ValueError:
-        return None
-    return None if parts.hostname is None else (parts.hostname, port)
-
-
-def _knock(server: tuple[str, int], answered: threading.Event) -> None:
-    try:
-        socket.create_connection(server, timeout=_REACHED).close()
-    except OSError:
-        return
-    answered.set()
+    hosts = unreachable(entry.places, meanwhile=adapter.stop_if_cancelled)
+    if hosts:
+        raise HubError(f"{entry.name} cannot be fetched: no network ({hosts} cannot be reached)")

@@ -16,6 +16,7 @@ from gpen_core.batch import BatchSummary, collect, restoring
 from gpen_core.cli.file_arguments import conclude
 from gpen_core.errors import InputError
 from gpen_core.images import read_picture
+from gpen_core.video.inputs import collect_films
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,3 +155,26 @@ def test_a_folder_that_is_not_there_is_not_called_like_a_file(tmp_path, name, co
     (tmp_path / name).mkdir()
     assert len(collect(pictures, tmp_path / name)) == count
     assert len(collect(pictures, tmp_path / "2024.holiday")) == count
+
+
+def test_one_picture_becomes_no_folder_that_is_called_like_an_unknown_file(tmp_path):
+    picture, other = photograph(tmp_path / "in" / "a.png", 1), photograph(tmp_path / "b.png", 2)
+    with pytest.raises(
+        InputError, match=r"out\.xyz is called like a file.*\.jpg, .*; give one of these, or .*xyz/ for"
+    ):
+        collect([picture], tmp_path / "out.xyz")
+    for output in (f"{tmp_path}/out.xyz/", f"{tmp_path}/x.png/", tmp_path / "2024.05", tmp_path / "out"):
+        assert collect([picture], output)[0].target == Path(output) / "a.png"
+    assert len(collect([picture, other], tmp_path / "results.v2")) == 2
+    assert len(collect([tmp_path / "in"], tmp_path / "results.v2")) == 1
+    (tmp_path / "results.v2").mkdir()
+    assert len(collect([picture], tmp_path / "results.v2")) == 1
+
+
+def test_one_film_becomes_no_folder_that_is_called_like_an_unknown_file(tmp_path):
+    film = tmp_path / "a.mov"
+    film.write_bytes(b"")
+    with pytest.raises(InputError, match=r"out\.xyz is called like a file.*film is written as \.mp4.* or .*xyz/ for"):
+        collect_films([film], tmp_path / "out.xyz")
+    for output in (f"{tmp_path}/out.xyz/", f"{tmp_path}/x.mov/", tmp_path / "2024.05", tmp_path / "out"):
+        assert collect_films([film], output)[0][0].target == Path(output) / "a.mov"

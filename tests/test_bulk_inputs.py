@@ -11,8 +11,8 @@ import pytest
 from small_batches import photograph
 
 from gpen_core import archives
-from gpen_core.bulk import collect_archive, inputs
-from gpen_core.errors import InputError, MissingPackageError
+from gpen_core.bulk import afar, collect_archive, inputs
+from gpen_core.errors import InputError, MissingPackageError, PictureError
 
 
 def tar(path: Path, members: dict[str, bytes]) -> Path:
@@ -125,6 +125,36 @@ def test_addresses_name_folders_patterns_archives_and_listings(tmp_path):
         targets(["memory://nothing/here"])
     with pytest.raises(MissingPackageError, match="nowhere://album cannot be reached"):
         targets(["nowhere://album"])
+
+
+class Broken(fsspec.AbstractFileSystem):
+    """A store that answers with errors of its own, none of which is an OSError."""
+
+    protocol, cachable = ("broken",), False
+
+    def __getattribute__(self, name: str) -> object:
+        if name not in ("info", "find", "glob", "isdir", "exists", "open", "cat_file", "pipe_file", "makedirs"):
+            return super().__getattribute__(name)
+
+        def refuse(*place, **how):
+            raise tarfile.ReadError if name == "open" else LookupError("NoCredentials: unable to locate credentials")
+
+        return refuse
+
+
+def test_what_a_store_far_away_raises_is_said_in_a_line(tmp_path, monkeypatch):
+    store = Broken()
+    for module in (inputs, archives, afar):
+        monkeypatch.setattr(module, "remote", lambda address: (store, address.partition("://")[2]))
+    for given in ("broken://album", "broken://album/*.png", "broken://album/a.png?signed"):
+        with pytest.raises(InputError, match=r"album.* cannot be read \(.*NoCredentials.*\); is the address right\?$"):
+            targets([given])
+    with pytest.raises(InputError, match=r"the archive broken://a.tar cannot be read \(ReadError\); make it anew"):
+        list(archives.scan("broken://a.tar", "a", {".png"}))
+    with pytest.raises(InputError, match=r"broken://out cannot be read \(.*NoCredentials"):
+        afar.sizes_below("broken://out")
+    with pytest.raises(PictureError, match=r"broken://out cannot be read \(.*NoCredentials"):
+        afar.Mirror("broken://out", tmp_path / "report.parquet", None)
 
 
 class Web(fsspec.AbstractFileSystem):

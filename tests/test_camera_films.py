@@ -241,6 +241,8 @@ def test_each_encoder_gets_its_own_scale_of_quality_and_none_one_that_it_ignores
         assert options.items() >= wanted.items(), name
         assert ("crf" in options) == name.startswith("lib"), name
     assert quality_options("prores_ks", 18, "slow") == ()
+    for name, preset in {"libsvtav1": "13", "h264_nvenc": "p7", "av1_amf": "high_quality"}.items():
+        assert preset in dict(quality_options(name, 18, preset)).values(), name
     better, worse = (dict(quality_options("h264_videotoolbox", q, "slow"))["global_quality"] for q in (0, 51))
     assert int(better) > int(worse)
 

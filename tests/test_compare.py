@@ -118,6 +118,24 @@ def test_a_comparison_whose_results_all_stand_loads_no_model(faces, monkeypatch)
     assert (faces / "out" / "table.md").read_text() == table
 
 
+def test_what_gpen_degrade_wrote_is_told_to_be_given_by_its_folders(faces, capsys):
+    assert main(["degrade", str(faces / "clean"), "-o", str(faces / "made"), "--size", "64", "--count", "1"]) == 0
+    words = [
+        "compare",
+        "gpen-open-256",
+        "--inputs",
+        faces / "made",
+        "--originals",
+        faces / "clean",
+        "-o",
+        faces / "out",
+    ]
+    assert main([str(word) for word in words]) == 1
+    said = capsys.readouterr().err
+    assert f"give one: {faces}/made/balanced, {faces}/made/clean" in said
+    assert said.count("\n") == 1
+
+
 def test_models_of_one_name_are_refused():
     assert names_of(["a/x.pth", "owner/repo"]) == {"x": "a/x.pth", "owner-repo": "owner/repo"}
     with pytest.raises(InputError, match=r"a/x.pth and b/x.onnx would both be called x"):

@@ -152,6 +152,11 @@ def test_what_does_not_belong_together_is_named(folders):
     (folders / "empty").mkdir()
     with pytest.raises(PictureError, match="empty holds no picture"):
         asked(originals=folders / "empty")
+    with pytest.raises(
+        PictureError, match=r"but folders of them; give one: .*/clean, .*/others, .*/restored$"
+    ) as error:
+        asked(results=folders)
+    assert "empty" not in str(error.value)
     with pytest.raises(PictureError, match="nowhere is not a folder"):
         asked(originals=folders / "nowhere")
     save(folders / "wide", {"0.png": picture(0)[:16]})

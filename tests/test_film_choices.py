@@ -288,6 +288,16 @@ def test_the_plot_of_a_film_without_faces_is_a_picture_as_well():
         (["--preset", "mediun"], r"preset is 'mediun'; expected one of ultrafast, .*did you mean medium\?"),
         (["--preset", "nope"], "preset is 'nope'; expected one of ultrafast, .*, veryslow, the fastest .*"),
         (
+            ["--codec", "libsvtav1", "--preset", "14"],
+            r"preset is '14'; libsvtav1 takes 0 to 13, or one of ultrafast, .*",
+        ),
+        (
+            ["--codec", "h264_nvenc", "--preset", "p8"],
+            r"preset is 'p8'; h264_nvenc takes p1 to p7, or one of ultrafast, .*",
+        ),
+        (["--codec", "libx265", "--preset", "p4"], "preset is 'p4'; expected one of ultrafast, .*, veryslow, .*"),
+        (["--codec", "nope"], "this PyAV has no encoder called 'nope'; leave the codec out for the usual one"),
+        (
             ["--film-mask", "nope.png"],
             r"there is no file nope.png with the film's masks; give a picture or a film \(--film-mask\)",
         ),
@@ -302,3 +312,13 @@ def test_a_preset_and_a_mask_that_there_are_not_are_named_before_the_first_frame
     assert main(["restore", str(film), "-o", str(tmp_path / "out.mp4"), "--quiet", *words]) == 1
     assert re.fullmatch(f"gpen restore: {said}\n", capfd.readouterr().err)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_preset_that_there_is_not_is_named_before_the_pictures_beside_the_films(tmp_path, monkeypatch, capfd):
+    (tmp_path / "in").mkdir()
+    write_film(tmp_path / "in" / "a.mp4", frames_of([(20.0, 15.0)] * 4))
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "in" / "a.png")
+    monkeypatch.setattr(restore, "restorer_of", lambda arguments, options: pytest.fail("networks were loaded"))
+    assert main(["restore", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--preset", "mediun"]) == 1
+    assert "did you mean medium?" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()

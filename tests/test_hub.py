@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fake_hub import COMMIT, CONTENT, FakeHub
 from huggingface_hub import constants
 
 from gpen_core.errors import HashMismatchError, HubError
-from gpen_core.weights import cache, hub, zoo
+from gpen_core.weights import cache, hub, network, zoo
 from gpen_core.weights.cache import fetched_folder
 from gpen_core.weights.entry import HubPlace, WebPlace, ZooEntry
 
@@ -172,6 +173,48 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_remedy(served: FakeHub, m
         cache.download(f"{dead}/x", fetched_folder() / "x")
 
 
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A network whose servers do not answer; the hosts that were asked."""
+    asked = []
+
+    def connect(server: tuple[str, int], timeout: float) -> None:
+        asked.append(server[0])
+        time.sleep(timeout)
+        raise TimeoutError
+
+    monkeypatch.setattr(network.socket, "create_connection", connect)
+    monkeypatch.setattr(network, "getproxies", dict)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.example")
+    return asked
+
+
+def test_without_a_network_a_download_is_given_up_within_seconds(silence: list[str]) -> None:
+    began = time.monotonic()
+    with pytest.raises(HubError, match=r"give its path \(one.example, two.example, hub.example cannot be reached\)"):
+        hub.fetch(known(*(WebPlace(url=f"https://{name}.example/x") for name in ("one", "two", "two")), HERE))
+    for ask in (lambda: hub.fetch_repository_file("me/model", "x.bin"), lambda: hub.repository_files("me/model")):
+        with pytest.raises(HubError, match="cannot be reached; check the network"):
+            ask()
+    assert time.monotonic() - began < 10
+    assert sorted(silence) == ["hub.example"] * 3 + ["one.example", "two.example"]
+
+
+def test_a_place_that_does_not_answer_is_passed_over_within_seconds(
+    served: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache.time, "sleep", lambda seconds: pytest.fail("it was tried again"))
+    assert hub.fetch(known(WebPlace(url="http://127.0.0.1:9/x"), HERE)).read_bytes() == CONTENT
+
+
+def test_a_proxy_is_left_to_answer(silence: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "getproxies", lambda: {"https": "http://proxy.example", "no": "localhost"})
+    assert network.unreachable([HERE]) == ""
+    monkeypatch.setattr(network, "getproxies", lambda: {"no": "localhost"})
+    assert network.unreachable([HERE]) == "hub.example"
+    assert silence == ["hub.example"]
+
+
 def test_what_the_hubs_client_says_of_its_tries_stays_out_of_the_way(
     served: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +228,7 @@ def test_what_the_hubs_client_says_of_its_tries_stays_out_of_the_way(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
     )
     monkeypatch.setattr("time.sleep", lambda seconds: logging.getLogger("huggingface_hub.utils").warning("Retrying"))
+    monkeypatch.setattr(hub, "unreachable", lambda places: "")
     logging.getLogger("huggingface_hub.utils").warning("before")
     with pytest.raises(HubError, match="cannot be reached"):
         hub.fetch_repository_file("me/model", "other.txt")

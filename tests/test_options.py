@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import math
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpen_core.cli.flags import add_flags, with_flags
+from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.errors import ConfigError
 from gpen_core.fields import Option, changed, described
 from gpen_core.film_options import FilmOptions, Smoothing
 from gpen_core.options import Blending, Masking, RestoreOptions, Selection
+from gpen_core.serve_options import ServeOptions
 
 PARTS = (Selection, Masking, Blending, RestoreOptions, FilmOptions, Smoothing)
 EVERY = [(part, entry) for part in PARTS for entry in described(part).values()]
@@ -98,6 +101,30 @@ def test_numbers_of_other_libraries_are_numbers() -> None:
 def test_a_refusal_names_value_and_expectation(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: RestoreOptions(batchsize=4), r"^RestoreOptions has no batchsize; did you mean batch_size\?$"),
+        (lambda: replace(RestoreOptions(), batchsize=4), r"did you mean batch_size\?$"),
+        (lambda: RestoreOptions(strength=0.5), r"did you mean blending=Blending\(strength=…\)\?$"),
+        (lambda: RestoreOptions(min_sise=9), r"did you mean selection=Selection\(min_size=…\)\?$"),
+        (lambda: FilmOptions(qualty=9), r"^FilmOptions has no qualty; did you mean quality\?$"),
+        (lambda: ServeOptions(wholly_else=1), "^ServeOptions has no wholly_else; it has queue, max_body, "),
+        (lambda: Blending(0.5), "^Blending is made of named values; expected such as strength=…$"),
+        (lambda: ModelCard(tsak="colorization"), r"^ModelCard has no tsak; did you mean task\?$"),
+        (lambda: GPENConfig.standard(64, n_mpl=2), r"has no field n_mpl; did you mean n_mlp\?$"),
+        (lambda: GPENConfig.standard(64).with_options(n_mpl=2), r"has no field n_mpl; did you mean n_mlp\?$"),
+    ],
+)
+def test_an_option_that_there_is_not_is_refused_with_the_nearest(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make()
+
+
+def test_options_still_say_what_they_are_made_of() -> None:
+    assert list(inspect.signature(RestoreOptions).parameters) == list(described(RestoreOptions))
 
 
 def parsed(part: type, *words: str) -> argparse.Namespace:

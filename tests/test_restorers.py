@@ -75,13 +75,16 @@ def test_the_command_says_what_it_ran(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "report.json").read_text())["settings"]["form"] == "spandrel RestoreFormer"
 
 
-def test_fidelity_is_codeformers_alone(tmp_path: Path) -> None:
+def test_what_another_restorer_has_no_use_for_is_refused(tmp_path: Path) -> None:
     torch.save(made("RestoreFormer").state_dict(), tmp_path / "rf.pth")
     for model in (tmp_path / "rf.pth", "gpen-open-256"):
         with pytest.raises(InputError, match="fidelity is CodeFormer's"):
             load_model(model, device="cpu", fidelity=0.5)
     with pytest.raises(InputError, match="computes in fp32"):
         load_model(tmp_path / "rf.pth", device="cpu", precision="bf16")
+    with pytest.raises(InputError, match=r"rf\.pth is a RestoreFormer restorer, and not for colorization; leave task"):
+        load_model(tmp_path / "rf.pth", device="cpu", task="colorization")
+    assert load_model(tmp_path / "rf.pth", device="cpu", task="restoration").card.task == "restoration"
     with pytest.raises(OtherNetworkError, match="a RestoreFormer restorer, not a GPEN network"):
         load_model(tmp_path / "rf.pth", device="cpu", prepare=False)
 

@@ -7,12 +7,14 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from types import SimpleNamespace
 
 import pytest
+import torch
 from PIL import Image
 from running_service import Gate, Running, encoded, restorer, running
 
-from gpen_core.errors import InputError
+from gpen_core.errors import HubError, InputError
 from gpen_core.serve import bound
 
 TOKEN = "a token of some length"
@@ -106,6 +108,28 @@ def test_a_full_queue_says_so_at_once():
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert first.result().status == 200
         assert service.ask(body=encoded()).status == 200
+
+
+def test_a_parser_that_cannot_be_fetched_is_asked_for_once_a_minute(monkeypatch):
+    asked, now = [], [0.0]
+
+    def load_parser():
+        asked.append(now[0])
+        if now[0] < 60:
+            raise HubError("parsenet cannot be fetched")
+        return lambda crops: torch.ones(len(crops), *crops.shape[-2:])
+
+    monkeypatch.setattr("gpen_core.weights.load_parser", load_parser)
+    monkeypatch.setattr("gpen_core.serve.batching.time", SimpleNamespace(monotonic=lambda: now[0]))
+    with running() as service:
+        answers = [service.ask("/restore?mask=parser", encoded(seed)) for seed in range(3)]
+        assert [answer.status for answer in answers] == [503] * 3
+        assert {answer.said["error"] for answer in answers} == {"parsenet cannot be fetched"}
+        assert asked == [0]
+        assert service.ask("/restore?mask=ellipse", encoded()).status == 200
+        now[0] = 60.0
+        assert [service.ask("/restore?mask=parser", encoded()).status for _ in range(2)] == [200] * 2
+        assert asked == [0, 60]
 
 
 def test_what_takes_too_long_is_given_up():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import tarfile
 import time
 from pathlib import Path
@@ -104,6 +105,14 @@ def test_none_comes_twice_in_an_epoch_across_a_resume_with_other_ranks(tmp_path)
     assert sorted(feed.index(p) for p in taken) == list(range(12))
 
 
+def test_an_index_is_found_from_afar_as_from_here(tmp_path, monkeypatch):
+    far = fsspec.filesystem("memory")
+    far.put(str(sharded(tmp_path)), "/indexed/set", recursive=True)
+    monkeypatch.setattr("gpen_core.data.folder.faces_in", lambda *shard: pytest.fail("a shard was read through"))
+    assert [len(FaceFolder(f"memory://indexed/{name}", 16)) for name in ("set", "set/", "")] == [12] * 3
+    far.rm("/indexed", recursive=True)
+
+
 def test_faces_come_from_afar_as_from_here(tmp_path):
     shards = sharded(tmp_path)
     far = fsspec.filesystem("memory")
@@ -152,6 +161,32 @@ def test_a_picture_that_cannot_be_had_from_afar_is_replaced_by_the_next(tmp_path
         picture = faces.load(1)
     assert torch.equal(picture, faces.load(2))
     assert FaceFolder("memory://training/broken", 16).unreadable == ["face_1.png"]
+
+
+@pytest.mark.parametrize(
+    ("called", "said"),
+    [
+        ("open", "the archive memory:///training/refused/faces-000000.tar cannot be read (503: try again later)"),
+        ("find", "memory://training/refused cannot be read (503: try again later); is the address right?"),
+        ("cat_file", "the index memory://training/refused/shards.json cannot be read (503: try again later)"),
+    ],
+)
+def test_shards_that_cannot_be_had_from_afar_are_refused_in_a_line(called, said, tmp_path, monkeypatch):
+    def refuse(self, *place, **how):
+        raise HttpError("503: try again later")
+
+    far = fsspec.filesystem("memory")
+    write_shards(make_faces(tmp_path / "in"), tmp_path / "out", shard_bytes=10**6)
+    if called == "open":
+        (tmp_path / "out" / INDEX).unlink()
+    far.put(str(tmp_path / "out"), "/training/refused", recursive=True)
+    monkeypatch.setattr(type(far), called, refuse)
+    try:
+        with pytest.raises(TrainingError, match=re.escape(said)):
+            FaceFolder("memory://training/refused", 16)
+    finally:
+        monkeypatch.undo()
+        far.rm("/training/refused", recursive=True)
 
 
 def test_an_address_that_nothing_reaches_is_refused_in_a_line():

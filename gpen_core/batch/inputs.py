@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from .naming import labels, page_name, result_names, spelt_alike
 
 #: Formats that may hold several pictures.
 _WITH_PAGES = frozenset((".tif", ".tiff", ".gif", ".webp", ".png", ".avif"))
+#: How files' names end, and hardly a folder's: `out.xyz`, not `2024.05` or `2024.holiday`.
+_OF_A_FILE = re.compile(r"\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class Item:
 
 def collect(
     inputs: Sequence[str | Path],
-    output: Path,
+    output: str | Path,
     *,
     suffix: str | None = None,
     overwrite: bool = False,
@@ -50,26 +53,30 @@ def collect(
     """Items in a stable order, each picture once: files as named, folders with all they hold (their structure kept),
     patterns expanded.
 
-    output: a folder; or a file's name, when the input is one file. suffix: of every result (".png"), None keeps each
-    file's own. pages: all pictures of files that hold several, each to a result of its own (`scan_page2.tif`). Files of
-    other kinds in folders are passed over; results of an earlier run inside `output` too. Results that would have one
-    name keep their inputs' suffixes too (`a.jpg.png`).
+    output: a folder; or a file's name, when the input is one file, unless it ends with a separator. suffix: of every
+    result (".png"), None keeps each file's own. pages: all pictures of files that hold several, each to a result of its
+    own (`scan_page2.tif`). Files of other kinds in folders are passed over; results of an earlier run inside `output`
+    too. Results that would have one name keep their inputs' suffixes too (`a.jpg.png`).
     Raises InputError when nothing is found, a file is missing, or two results would still have the same name;
     PictureError when a result would be written over its own input and `overwrite` is not said.
     """
+    folder, output = is_folder(output), Path(output)
     sources = sources_of(inputs, output, is_picture)
     if not sources:
         raise InputError(
             f"no picture found in {', '.join(map(str, inputs))}; expected .jpg, .png, .webp, .tif and the like"
         )
     counts = [_pages(source) if pages else 1 for source in sources]
-    if len(sources) == 1 and output.suffix.lower() in FORMATS and not output.is_dir():
+    if len(sources) == 1 and output.suffix.lower() in FORMATS and not folder:
         if counts[0] > 1:
             raise InputError(f"{inputs[0]} holds {counts[0]} pictures; give a folder for their results, not {output}")
         return _checked([Item(source=next(iter(sources)), target=output)], overwrite)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file, and there are {len(sources)} pictures; give a folder")
-    _refuse_file_names(output, len(sources))
+    if not folder:
+        _refuse_file_names(output, len(sources))
+        if counts == [1]:
+            refuse_unknown_suffix(inputs, output, "picture", FORMATS)
     names = result_names(list(sources.values()), suffix)
     items = []
     for source, name, label, count in zip(sources, names, labels(names), counts, strict=True):
@@ -82,13 +89,30 @@ def collect(
 
 
 def _refuse_file_names(output: Path, pictures: int) -> None:
-    """Raises InputError for a folder of results that is called like a picture or film, and is not there yet."""
-    if output.is_dir() or output.suffix.lower() not in READABLE_SUFFIXES | FILM_SUFFIXES:
+    """Raises InputError for a folder of results that is called like a picture or film."""
+    if output.suffix.lower() not in READABLE_SUFFIXES | FILM_SUFFIXES:
         return
     one = (
         f"; one picture is written as {', '.join(FORMATS)}" if pictures == 1 else f", and there are {pictures} pictures"
     )
-    raise InputError(f"{output} is called like a file{one}; give another name, or make a folder of this one first")
+    raise InputError(f"{output} is called like a file{one}; give another name, or {output}{os.sep} for a folder")
+
+
+def is_folder(output: str | Path) -> bool:
+    """Whether this place for results is a folder's: one that is there, or a name that ends with a separator."""
+    return os.path.isdir(output) or str(output).endswith((os.sep, os.altsep or os.sep))
+
+
+def refuse_unknown_suffix(inputs: Sequence[str | Path], output: Path, kind: str, suffixes: Iterable[str]) -> None:
+    """Raises InputError where one file is to become a file that is not written: no folder is meant by such a name.
+
+    kind: what the file is, for the message; suffixes: as which it is written.
+    """
+    if len(inputs) == 1 and os.path.isfile(inputs[0]) and _OF_A_FILE.fullmatch(output.suffix):
+        raise InputError(
+            f"{output} is called like a file, and a {kind} is written as {', '.join(suffixes)}; give one of these, or "
+            f"{output}{os.sep} for a folder"
+        )
 
 
 def _checked(items: list[Item], overwrite: bool) -> list[Item]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..archives import listed, remote
 from ..batch.journal import Stamp
-from ..errors import PictureError
+from ..images.damage import guarded
 from .lease import Lease
 
 _PIECES = "report.parquet.parts"
@@ -16,11 +17,8 @@ _EVERY = 30.0
 
 
 def sizes_below(address: str) -> dict[str, Stamp]:
-    """Address → size of everything below one."""
-    try:
-        return {file: [size] for file, _, size in listed(address)}
-    except FileNotFoundError:
-        return {}
+    """Address → size of everything below one. Raises InputError where it cannot be read."""
+    return {file: [size] for file, _, size in listed(address)}
 
 
 class Mirror:
@@ -36,11 +34,14 @@ class Mirror:
         self._address, self._report, self._lease = address.rstrip("/"), report, lease
         self._journal = report.with_name(report.name + ".part")
         self._sent, self._at = 0, time.monotonic()
-        self._before = sorted(self._system.find(self._root)) if self._system.exists(self._root) else []
+        with self._reading():
+            self._before = sorted(self._system.find(self._root)) if self._system.exists(self._root) else []
         header = b""
         with self._journal.open("wb") as file:
             for piece in self._before:
-                for line in self._system.cat_file(piece).splitlines(keepends=True):
+                with self._reading():
+                    content: bytes = self._system.cat_file(piece)
+                for line in content.splitlines(keepends=True):
                     # A run that was killed just after it had sent all anew left both.
                     if line.startswith(b'{"settings"'):
                         if header:
@@ -53,8 +54,9 @@ class Mirror:
     def begin(self) -> None:
         """Sends the journal as it is now, in the place of what was there."""
         self._send()
-        for piece in self._before:
-            self._system.rm_file(piece)
+        with guarded(f"{self._address} cannot be written"):
+            for piece in self._before:
+                self._system.rm_file(piece)
 
     def follow(self) -> None:
         """Sends what is new, every now and then."""
@@ -77,8 +79,10 @@ class Mirror:
         self._sent, self._at = self._sent + len(new), time.monotonic()
 
     def _put(self, data: bytes, path: str) -> None:
-        try:
+        with guarded(f"{self._address} cannot be written"):
             self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._system.pipe_file(path, data)
-        except OSError as error:
-            raise PictureError(f"{self._address} cannot be written: {error}") from error
+
+    def _reading(self) -> AbstractContextManager[None]:
+        # What reads from afar has errors of any class.
+        return guarded(f"{self._address} cannot be read")

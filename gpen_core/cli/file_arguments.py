@@ -41,7 +41,8 @@ def add_files(
         "-o",
         "--output",
         required=True,
-        help="a folder (made if need be), or for one picture a file's name: it ends as pictures do, such as .png",
+        help="a folder (made if need be), or for one picture a file's name: it ends as pictures do, such as .png "
+        "(a name that ends with / is a folder's)",
     )
     group = parser.add_argument_group("files")
     add_formats(group)
@@ -79,7 +80,7 @@ def items_of(arguments: argparse.Namespace, inputs: Sequence[str | Path] | None 
 
     return collect(
         arguments.inputs if inputs is None else inputs,
-        Path(arguments.output),
+        arguments.output,
         suffix=SUFFIXES[arguments.format] if arguments.format else None,
         overwrite=arguments.overwrite,
         pages=arguments.pages,

@@ -47,6 +47,15 @@ def film_options(arguments: argparse.Namespace) -> FilmOptions:
     return replace(options, smoothing=None) if arguments.no_smoothing else options
 
 
+def check_films(arguments: argparse.Namespace, films: Sequence[Item]) -> None:
+    """Raises ConfigError or PictureError where the films cannot be written as the command line says."""
+    from ..video.encoding import choose_codec
+
+    options = film_options(arguments)
+    for item in films:
+        choose_codec(item.target, options.codec, options.preset)
+
+
 def refuse_without_films(arguments: argparse.Namespace) -> None:
     """Raises InputError for what is said of films."""
     from ..errors import InputError

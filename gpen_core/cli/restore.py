@@ -22,7 +22,7 @@ from .face_arguments import (
     options_from,
 )
 from .file_arguments import add_files, items_of, run_pictures
-from .film import add_film, film_options, film_reports, refuse_without_films, run_films
+from .film import add_film, check_films, film_reports, refuse_without_films, run_films
 from .flags import ranged
 from .identity_arguments import add_identity, read_identity, read_person
 from .mask_arguments import masks_said, read_masks
@@ -97,10 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
         name = "--dry-run" if arguments.dry_run else "--detector"
         raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
     output = Path(arguments.output)
-    films, inputs = collect_films(arguments.inputs, output)
+    films, inputs = collect_films(arguments.inputs, arguments.output)
     if films:
         _refuse_for_films(arguments, masked=within is not None, alone=not inputs)
-        film_options(arguments)  # what is wrong of them is said before the pictures beside the films are done
+        check_films(arguments, films)  # what is wrong is said before the pictures beside the films are done
     else:
         refuse_without_films(arguments)
     reports = film_reports(arguments, films, alone=not inputs)

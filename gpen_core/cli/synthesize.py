@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output)
     if arguments.photo:
         return _into_photograph(arguments, output)
-    items = collect(arguments.inputs, output, suffix=None if output.suffix else ".png", overwrite=arguments.overwrite)
+    items = collect(arguments.inputs, arguments.output, suffix=".png", overwrite=arguments.overwrite)
     if arguments.parse or arguments.parse_photo:
         return _parse(arguments, items)
     from ..images import Picture, write_picture

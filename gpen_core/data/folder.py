@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..archives import Entry, is_address, listed
-from ..errors import ConfigError, PictureError, TrainingError
+from ..errors import ConfigError, InputError, PictureError, TrainingError
 from ..images.damage import guarded
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
@@ -173,7 +173,11 @@ def _files(root: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 def _remote_files(root: str) -> Iterator[tuple[str, str, int]]:
-    yield from ((file, name, size) for file, name, size in listed(root) if not PurePosixPath(name).name.startswith("."))
+    try:
+        files = list(listed(root))
+    except (InputError, PictureError) as error:
+        raise TrainingError(str(error)) from error
+    yield from ((file, name, size) for file, name, size in files if not PurePosixPath(name).name.startswith("."))
 
 
 def _size_of(entry: Entry) -> tuple[int, int] | None:
@@ -186,11 +190,16 @@ def _size_of(entry: Entry) -> tuple[int, int] | None:
 
 
 def _index(root: Path | str, folder: str) -> Index:
-    entry = Entry(name=INDEX, file=f"{root}/{folder}/{INDEX}" if isinstance(root, str) else root / folder / INDEX)
+    below = PurePosixPath(folder, INDEX)  # an object store takes `./` for a part of the name
+    entry = Entry(name=INDEX, file=f"{root.rstrip('/')}/{below}" if isinstance(root, str) else root / below)
     try:
-        return Index(entry.read(), str(entry.file))
-    except FileNotFoundError:
-        return Index(None, str(entry.file))
+        with guarded(f"the index {entry.file} cannot be read"):
+            text = entry.read()
+    except PictureError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise TrainingError(str(error)) from error
+        text = None
+    return Index(text, str(entry.file))
 
 
 def _weight(path: PurePosixPath, weights: Mapping[str, float]) -> float:

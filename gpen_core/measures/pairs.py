@@ -16,6 +16,8 @@ from ..images.picture import Picture, to_depth
 from ..images.reading import decode_picture
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+#: Folders that a message names.
+_NAMED = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,14 +35,23 @@ def pictures_in(folder: Path) -> dict[str, Path]:
         raise PictureError(f"{folder} is not a folder of pictures")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _SUFFIXES:
+        if not _is_one(path):
             continue
         if path.stem in found:
             raise PictureError(f"{found[path.stem]} and {path.name} have one name; results pair by it, without endings")
         found[path.stem] = path
     if not found:
-        raise PictureError(f"{folder} holds no picture; expected {', '.join(_SUFFIXES)}")
+        below = [one for one in sorted(folder.iterdir()) if one.is_dir() and any(map(_is_one, one.iterdir()))]
+        if not below:
+            raise PictureError(f"{folder} holds no picture; expected {', '.join(_SUFFIXES)}")
+        more = f" and {len(below) - _NAMED} more" if len(below) > _NAMED else ""
+        named = ", ".join(map(str, below[:_NAMED]))
+        raise PictureError(f"{folder} holds no picture, but folders of them; give one: {named}{more}")
     return found
+
+
+def _is_one(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES
 
 
 def paired_names(results: dict[str, Path], partners: dict[str, Path], where: tuple[Path, Path]) -> list[str]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
-from ..errors import GPENError, to_keep
+from ..errors import GPENError, HubError, to_keep
 from ..images import Picture
 from ..images.damage import guarded
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from ..threads import OneThread, use_cores
+
+#: Seconds for which a parser that could not be fetched is not asked for again.
+_AGAIN = 60.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -59,6 +63,7 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._busy: set[int] = set()
         self._open = True
+        self._missed: tuple[float, str] | None = None
         first = thread or OneThread()
         self._cores, self._share = first.cores, max(1, first.cores // lanes)
         others = [OneThread(self._share) for _ in range(1, lanes)]
@@ -131,6 +136,8 @@ class Batcher:
 
         first = group[0]
         try:
+            if self._lacks_parser(first):
+                self._refuse_missed()
             with guarded("the picture cannot be done"):
                 results = self._restorer.restore_many(
                     (job.picture for job in group), first.options, aligned=first.aligned, progress=proceed
@@ -138,6 +145,8 @@ class Batcher:
                 for job, result in zip(group, results, strict=True):
                     job.future.set_result(result)
         except GPENError as error:
+            if isinstance(error, HubError) and self._lacks_parser(first):
+                self._missed = self._missed or (time.monotonic(), str(error))
             left = [job for job in group if not job.future.done()]
             if len(group) == 1 or isinstance(error, _Abandoned):
                 for job in left:
@@ -146,3 +155,17 @@ class Batcher:
                 # One of them is at fault: the others are not to suffer for it.
                 for job in left:
                     self._run([job])
+
+    def _lacks_parser(self, job: Job) -> bool:
+        """Whether the usual parser must still be fetched for this."""
+        return job.options.needs_parser and self._restorer.parser is None
+
+    def _refuse_missed(self) -> None:
+        """Raises HubError where it could not be fetched a moment ago: nobody is to wait for that again."""
+        missed = self._missed
+        if missed is None:
+            return
+        since, said = missed
+        if time.monotonic() - since < _AGAIN:
+            raise HubError(said)
+        self._missed = None

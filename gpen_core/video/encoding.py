@@ -25,8 +25,14 @@ _LOOKAHEAD = "12"
 #: What hardware takes instead of a planar format: the same samples, arranged otherwise.
 _ARRANGED = {"yuv420p": "nv12", "yuv420p10le": "p010le"}
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-#: Encoders that x264's presets are put into other words for, and that take their own as well.
-_OWN_PRESETS = ("_nvenc", "_qsv", "_amf", "libsvtav1")
+#: Encoders that x264's presets are put into other words for, by how they end, and their own, which they take as well.
+_OWN_PRESETS = {
+    "libsvtav1": tuple(map(str, range(14))),
+    "_nvenc": tuple(f"p{number}" for number in range(1, 8)),
+    "av1_amf": ("speed", "balanced", "quality", "high_quality"),
+    "_amf": ("speed", "balanced", "quality"),
+    "_qsv": (),
+}
 #: x264's presets as others name them, in that order.
 _NVENC = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
 _QSV = ("veryfast", "veryfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -60,18 +66,10 @@ def choose_encoding(
     """How the film `output` is encoded, and notes on what its codec cannot keep of the input.
 
     quality: x264's constant rate factor, lower is better, which is put on the codec's own scale. Raises PictureError
-    for a suffix that is no film's, or a codec that PyAV lacks, ConfigError for a preset that there is not.
+    for a suffix that is no film's, or a codec that PyAV lacks, ConfigError for a preset that the codec has not.
     """
-    if output.suffix.lower() not in CONTAINERS:
-        raise PictureError(f"{output}: films are written as {', '.join(CONTAINERS)}; give one of these suffixes")
-    name = codec or CONTAINERS[output.suffix.lower()][1]
+    name = choose_codec(output, codec, preset)
     formats = _formats(name)
-    if preset not in (*_PRESETS, "placebo") and not name.endswith(_OWN_PRESETS):
-        near = nearest(preset, _PRESETS)
-        raise ConfigError(
-            f"preset is {preset!r}; expected one of {', '.join(_PRESETS)}, the fastest and largest first"
-            + (f"; did you mean {near}?" if near else "")
-        )
     wanted, notes = working_format(info.pixel_format, info.width, info.height, fields=bool(info.inventory.fields)), []
     if wanted.startswith("yuv444") and not working_format(info.pixel_format, 2, 2).startswith("yuv444"):
         notes.append(
@@ -95,6 +93,34 @@ def choose_encoding(
         codec=name, pixel_format=wanted, coded_format=coded, options=tuple(options), fields=fields, scale=scale
     )
     return encoding, tuple(notes)
+
+
+def choose_codec(output: Path, codec: str | None, preset: str) -> str:
+    """The name of what encodes the film `output`, which is `codec` where that is given.
+
+    Raises PictureError and ConfigError as `choose_encoding`, before there is a film.
+    """
+    if output.suffix.lower() not in CONTAINERS:
+        raise PictureError(f"{output}: films are written as {', '.join(CONTAINERS)}; give one of these suffixes")
+    name = codec or CONTAINERS[output.suffix.lower()][1]
+    _formats(name)
+    _check_preset(name, preset)
+    return name
+
+
+def _check_preset(name: str, preset: str) -> None:
+    kind = next((kind for kind in _OWN_PRESETS if name.endswith(kind)), "")
+    own = _OWN_PRESETS.get(kind, ())
+    known = (*own, *_PRESETS)
+    if preset in known or (preset == "placebo" and not kind):
+        return
+    told = f"{own[0]} to {own[-1]}" if len(own) > 4 else ", ".join(own)
+    expected = f"{name} takes {told}, or one of" if own else "expected one of"
+    near = nearest(preset, known)
+    raise ConfigError(
+        f"preset is {preset!r}; {expected} {', '.join(_PRESETS)}, the fastest and largest first"
+        + (f"; did you mean {near}?" if near else "")
+    )
 
 
 def _formats(name: str) -> list[str]:

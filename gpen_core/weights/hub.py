@@ -13,6 +13,7 @@ from ..errors import HashMismatchError, HubError, InputError, WeightsError, to_k
 from . import zoo
 from .cache import Watch, bar_of, download, fetched_folder, forget, sha256_of, silent_client
 from .entry import SUFFIXES, HubPlace, Kind, Place, ZooEntry
+from .network import unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,8 @@ def fetch(entry: ZooEntry, *, watch: Watch | None = None) -> Path:
     found one is logged. watch: told how far a download is. Raises HubError with the reason of every place,
     HashMismatchError where all there was had other content.
     """
+    from huggingface_hub import constants
+
     found = cached(entry)
     if found is not None:
         return found
@@ -122,6 +125,10 @@ def fetch(entry: ZooEntry, *, watch: Watch | None = None) -> Path:
         left = _cached_at(entry, place)
         if left is not None:
             _remove(left)
+    remedy = f"check the network, or put {entry.file} on this machine and give its path"
+    hosts = "" if constants.HF_HUB_OFFLINE else unreachable(entry.places)
+    if hosts:
+        raise HubError(f"{entry.name} cannot be fetched; {remedy} ({hosts} cannot be reached)")
     failures: list[HubError] = []
     for place in entry.places:
         try:
@@ -134,10 +141,7 @@ def fetch(entry: ZooEntry, *, watch: Watch | None = None) -> Path:
             return path
     tried = "" if len(failures) == 1 else f"{len(failures)} places tried, the first: "
     kind = HashMismatchError if all(isinstance(error, HashMismatchError) for error in failures) else HubError
-    raise kind(
-        f"{entry.name} cannot be fetched; check the network, or put {entry.file} on this machine and give its path "
-        f"({tried}{failures[0]})"
-    )
+    raise kind(f"{entry.name} cannot be fetched; {remedy} ({tried}{failures[0]})")
 
 
 def fetch_repository_file(repo: str, file: str | None = None, *, revision: str | None = None) -> Path:
@@ -185,7 +189,7 @@ def repository_files(repo: str, *, revision: str | None = None) -> list[str]:
     what = f"{repo}{f' at {revision}' if revision else ''}"
     unreached: Exception | None = None
     try:
-        if not constants.HF_HUB_OFFLINE:
+        if not constants.HF_HUB_OFFLINE and not unreachable([HubPlace(repo=repo, path="")]):
             with silent_client():
                 return sorted(HfApi().list_repo_files(repo, revision=revision))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -261,18 +265,29 @@ def _fetch_from(entry: ZooEntry, place: Place, watch: Watch | None) -> Path:
 
     if constants.HF_HUB_OFFLINE:
         raise HubError(f"{place} is not asked, as HF_HUB_OFFLINE is set")
+    if unreachable([place]):
+        raise HubError(f"{place} cannot be reached")
     return download(place.url, fetched_folder() / entry.file, size=entry.size, watch=watch)
 
 
 def _from_hub(place: HubPlace, watch: Watch | None = None) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
+    there = constants.HF_HUB_OFFLINE or not unreachable([place])
     try:
         # Older versions of the library take no bar; theirs is shown then.
         takes_one = "tqdm_class" in inspect.signature(hf_hub_download).parameters
         told: Any = {"tqdm_class": bar_of(watch)} if watch is not None and takes_one else {}
         with silent_client():
-            return Path(hf_hub_download(place.repo, place.path, revision=place.revision, library_name="gpen", **told))
+            path = hf_hub_download(
+                place.repo,
+                place.path,
+                revision=place.revision,
+                library_name="gpen",
+                local_files_only=not there,
+                **told,
+            )
+            return Path(path)
     except transport_errors() as error:
         raise HubError(explain(error, str(place))) from error
 

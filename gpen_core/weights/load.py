@@ -114,6 +114,8 @@ def load_model(
             raise
         if precision not in ("auto", "fp32") or compile or graph:
             raise InputError(f"{error.network} computes in fp32; leave precision, compile and graph out") from None
+        if task not in (None, "restoration"):
+            raise InputError(f"{located.path.name} is {error.network}, and not for {task}; leave task out") from None
         return _other_restorer(located, fidelity, trust_pickle).to(target)
     if fidelity is not None:
         raise InputError(f"fidelity is CodeFormer's; {located.path.name} is a GPEN network, leave it out")

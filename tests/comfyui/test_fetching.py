@@ -77,7 +77,7 @@ def test_cancel_ends_a_download_between_two_chunks(pack: Pack, monkeypatch: pyte
 def test_the_port_that_is_knocked_at_is_the_addresss_own_or_its_schemes(
     pack: Pack, monkeypatch: pytest.MonkeyPatch, endpoint: str, expected: tuple[str, int]
 ) -> None:
-    fetching, asked = pack.module("nodes.fetching"), []
+    fetching, network, asked = pack.module("nodes.fetching"), pack.module("gpen_core.weights.network"), []
 
     class Connection:
         def close(self) -> None:
@@ -88,8 +88,8 @@ def test_the_port_that_is_knocked_at_is_the_addresss_own_or_its_schemes(
         return Connection()
 
     place = pack.module("gpen_core.weights.entry").HubPlace(repo="me/model", path="model.safetensors")
-    monkeypatch.setattr(fetching.socket, "create_connection", connect)
-    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr(network.socket, "create_connection", connect)
+    monkeypatch.setattr(network, "getproxies", dict)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
     fetching._check_network(replace(entry(pack), places=(place,)))
@@ -97,22 +97,22 @@ def test_the_port_that_is_knocked_at_is_the_addresss_own_or_its_schemes(
 
 
 def test_an_address_that_names_no_server_is_left_to_the_download(pack: Pack) -> None:
-    fetching = pack.module("nodes.fetching")
-    assert [fetching._server(url) for url in ("mirror.local", "http://mirror:port", "http://[")] == [None] * 3
+    network = pack.module("gpen_core.weights.network")
+    assert [network._server(url) for url in ("mirror.local", "http://mirror:port", "http://[")] == [None] * 3
 
 
 def test_without_a_network_a_node_says_so_within_seconds_in_one_line(
     pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetching = pack.module("nodes.fetching")
+    fetching, network = pack.module("nodes.fetching"), pack.module("gpen_core.weights.network")
 
     def unreachable(address: tuple[str, int], timeout: float) -> None:
         time.sleep(timeout)
         raise TimeoutError
 
     monkeypatch.setattr(fetching.hub, "cached", lambda entry: None)
-    monkeypatch.setattr(fetching.socket, "create_connection", unreachable)
-    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr(network.socket, "create_connection", unreachable)
+    monkeypatch.setattr(network, "getproxies", dict)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     began = time.monotonic()
     with pytest.raises(pack.module("gpen_core.errors").HubError, match="no network") as caught:
