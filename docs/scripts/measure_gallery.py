@@ -1,6 +1,6 @@
 """Whether other photographs of a person, averaged into the latent code, make a restored face more like that person.
 
-    pip install dlib-bin face-recognition-models "setuptools<80"
+    pip install dlib-bin face-recognition-models
     python docs/scripts/measure_gallery.py FACES TABLE.csv [--split val] [--people 14] [--share 0.5]
 
 FACES: aligned faces. TABLE: with columns file, split and identity. Each photograph of a person of whom there are two or
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 from collections import defaultdict
 from pathlib import Path
 
 import dlib
-import face_recognition_models
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,8 +35,8 @@ class Judge:
     """dlib's network for faces: embeddings (128,), at the landmarks of the undamaged face."""
 
     def __init__(self) -> None:
-        self._points = dlib.shape_predictor(face_recognition_models.pose_predictor_five_point_model_location())
-        self._network = dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
+        self._points = dlib.shape_predictor(_weights("shape_predictor_5_face_landmarks.dat"))
+        self._network = dlib.face_recognition_model_v1(_weights("dlib_face_recognition_resnet_model_v1.dat"))
 
     def distances(self, faces: list[Tensor], original: Tensor) -> list[float]:
         """Of each of `faces` (1, 3, 256, 256) in [0, 1] to the original."""
@@ -44,6 +44,14 @@ class Judge:
         chips = [dlib.get_face_chip(_levels(face), shape, size=150) for face in (original, *faces)]
         target, *found = (np.array(self._network.compute_face_descriptor(chip)) for chip in chips)
         return [float(np.linalg.norm(one - target)) for one in found]
+
+
+def _weights(file: str) -> str:
+    """A file of the package face-recognition-models, whose own code needs a setuptools of before 2025."""
+    package = importlib.util.find_spec("face_recognition_models")
+    if package is None or package.origin is None:
+        raise SystemExit("face-recognition-models is not installed; see the head of this script")
+    return str(Path(package.origin).parent / "models" / file)
 
 
 def _levels(face: Tensor) -> np.ndarray:

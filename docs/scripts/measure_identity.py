@@ -1,6 +1,6 @@
 """Whether restored faces are nearer to whom they were than their damaged inputs are, to a network that knows faces.
 
-    pip install dlib-bin face-recognition-models "setuptools<80"
+    pip install dlib-bin face-recognition-models
     python docs/scripts/measure_identity.py ORIGINALS DAMAGED [DAMAGED ...] [--model NAME]
 
 ORIGINALS, DAMAGED: folders of aligned faces that pair by name. Prints the mean cosine of dlib's embeddings to the

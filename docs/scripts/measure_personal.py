@@ -1,6 +1,6 @@
 """What a model gains by being fine-tuned on one photograph of a person, judged on another, beside a stranger's.
 
-    pip install dlib-bin face-recognition-models "setuptools<80"
+    pip install dlib-bin face-recognition-models
     python docs/scripts/measure_personal.py FACES TABLE.csv [--split val] [--people 5] [--steps 40] [--times 1]
 
 FACES, TABLE: as measure_gallery.py has them. For each of --people the open model sees one photograph --steps times, two

@@ -13,7 +13,7 @@ from urllib.request import getproxies
 from .entry import HubPlace, Place
 
 #: Seconds in which an address of a server answers, and in which any of several does; and between two looks.
-_REACHED, _ANY, _LOOK = 4.0, 5.0, 0.1
+_REACHED, _ANY, _LOOK = 2.5, 5.0, 0.1
 
 
 def unreachable(places: Iterable[Place], *, meanwhile: Callable[[], object] = bool) -> str:
