@@ -99,7 +99,7 @@ class BlendFaces(io.ComfyNode):
             share = torch.full((height, width), strength)
             if mask is not None:
                 share *= pictures.mask_at(mask, index, height, width)
-            if lowered and faces is not None and gpen_model is not None:
+            if lowered and faces is not None and gpen_model is not None and faces.frames[index]:
                 crops, parsed = parsed_crops(gpen_model, old.numpy(), faces.frames[index])
                 planes = region_planes(parsed, lowered)
                 for affine, plane in zip(crops.affines, planes, strict=True):
