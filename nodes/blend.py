@@ -92,7 +92,8 @@ class BlendFaces(io.ComfyNode):
             faces.check(before)
             gpen_model.parser(needed=True)
             gpen_model.prepare(network=False, parser=True)
-        out, progress = pictures.Results(count, height, width), Progress(count)
+        out = pictures.Results(count, height, width, alpha=pictures.alpha_of(before))
+        progress = Progress(count)
         for index in range(count):
             old = torch.from_numpy(pictures.frame_at(before, index))
             new = torch.from_numpy(pictures.frame_at(after, min(index, len(after) - 1)))

@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
-from face_stand_ins import detected, photograph, stand_in_model
+from face_stand_ins import HEIGHT, WIDTH, detected, photograph, stand_in_model
 from nodes_under_test import Pack
+
+
+def with_alpha(image: torch.Tensor) -> torch.Tensor:
+    alpha = torch.linspace(0, 1, WIDTH).expand(len(image), HEIGHT, WIDTH)[..., None]
+    return torch.cat((image, alpha), -1)
+
+
+def through(pack: Pack, node: str, image: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The picture that `node` makes of `image`, by networks that darken."""
+    task = {"GPEN_ColouriseFace": "colorization", "GPEN_InpaintFace": "inpainting"}.get(node, "restoration")
+    model = stand_in_model(pack, task=task, gain=0.5)
+    given: dict[str, Any] = {} if mask is None else {"mask": mask}
+    if node == "GPEN_BlendFaces":
+        result = pack.run(node, image_before=image, image_after=image * 0.5, strength=1.0, **given)[0]
+    elif node == "GPEN_PasteFaces":
+        crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
+        result = pack.run(node, gpen_model=model, image=image, crops=crops * 0.5, faces=faces)[0]
+    else:
+        result = pack.run(node, gpen_model=model, image=image, **given)[0]
+    return result
+
+
+@pytest.mark.parametrize(
+    "node", ["GPEN_RestoreFaces", "GPEN_PasteFaces", "GPEN_BlendFaces", "GPEN_ColouriseFace", "GPEN_InpaintFace"]
+)
+def test_every_node_that_gives_a_picture_back_keeps_its_alpha(pack: Pack, node: str) -> None:
+    image = with_alpha(photograph())
+    assert torch.equal(through(pack, node, image)[..., 3], image[..., 3])
 
 
 def test_strength_by_region_leaves_frames_without_a_face_to_the_rest(pack: Pack) -> None:
