@@ -81,7 +81,7 @@ class BlendFaces(io.ComfyNode):
                 f"of {after.shape[2]}×{after.shape[1]}; they must be alike"
             )
         count, height, width = (int(n) for n in before.shape[:3])
-        mask = None if mask is None else pictures.check_mask(mask)
+        mask = None if mask is None else pictures.mask_given(mask, height, width)
         strengths = dict(zip(REGIONS, (eyes, mouth, skin, hair), strict=True))
         lowered = {name: value for name, value in strengths.items() if value < 1}
         if lowered and (faces is None or gpen_model is None):

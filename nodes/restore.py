@@ -288,9 +288,9 @@ def _limits(images: Tensor, mask: Tensor | None, segs: Any) -> list[Tensor] | No
     count, height, width = images.shape[:3]
     limits = None
     if mask is not None:
-        mask = pictures.check_mask(mask)
-        if not pictures.is_placeholder(mask, height, width):
-            limits = [pictures.mask_at(mask, index, height, width) for index in range(count)]
+        mask = pictures.mask_given(mask, height, width)
+    if mask is not None:
+        limits = [pictures.mask_at(mask, index, height, width) for index in range(count)]
     if segs is not None:
         region = mask_of(check_segs(segs, height, width), height, width)
         limits = [region if limits is None else region * limits[index] for index in range(count)]

@@ -167,9 +167,9 @@ class InpaintFace(io.ComfyNode):
 def _wanted(images: Tensor, mask: Tensor | None) -> list[Tensor]:
     """For each picture (H, W), what is to be filled: the mask, else what is painted white."""
     count, height, width = (int(n) for n in images.shape[:3])
+    mask = None if mask is None else pictures.mask_given(mask, height, width)
     if mask is None:
         return [torch.from_numpy(white_strokes(pictures.frame_at(images, index))) for index in range(count)]
-    mask = pictures.check_mask(mask)
     return [pictures.mask_at(mask, index, height, width) for index in range(count)]
 
 

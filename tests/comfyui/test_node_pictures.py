@@ -9,6 +9,8 @@ import torch
 from face_stand_ins import HEIGHT, WIDTH, detected, photograph, stand_in_model
 from nodes_under_test import Pack
 
+PLACEHOLDER = torch.zeros(1, 64, 64)
+
 
 def with_alpha(image: torch.Tensor) -> torch.Tensor:
     alpha = torch.linspace(0, 1, WIDTH).expand(len(image), HEIGHT, WIDTH)[..., None]
@@ -36,6 +38,16 @@ def through(pack: Pack, node: str, image: torch.Tensor, mask: torch.Tensor | Non
 def test_every_node_that_gives_a_picture_back_keeps_its_alpha(pack: Pack, node: str) -> None:
     image = with_alpha(photograph())
     assert torch.equal(through(pack, node, image)[..., 3], image[..., 3])
+
+
+@pytest.mark.parametrize("node", ["GPEN_RestoreFaces", "GPEN_BlendFaces", "GPEN_InpaintFace"])
+def test_a_mask_that_nobody_painted_counts_as_none(pack: Pack, node: str) -> None:
+    """Load Image gives one for every picture; else these nodes would do nothing, and not say why."""
+    image = photograph()
+    image[:, 70:80, 60:100] = 1.0
+    result = through(pack, node, image, PLACEHOLDER)
+    assert torch.equal(result, through(pack, node, image))
+    assert not torch.equal(result, image)
 
 
 def test_strength_by_region_leaves_frames_without_a_face_to_the_rest(pack: Pack) -> None:
