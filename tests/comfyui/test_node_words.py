@@ -1,0 +1,57 @@
+"""What nodes say: what became of the faces, and what to do where something is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from face_stand_ins import HEIGHT, WIDTH, face_at, photograph, stand_in_model
+from nodes_under_test import Pack
+
+FACES = [(10, 90, 30), (70, 50, 20), (130, 10, 40)]
+
+
+def said(pack: Pack, monkeypatch: pytest.MonkeyPatch, node: str = "GPEN_RestoreFaces", **values: Any) -> str:
+    """What the node shows on itself in the end."""
+    lines: list[str] = []
+    monkeypatch.setattr(pack.module("nodes.adapter"), "say", lambda node, text: lines.append(text))
+    values.setdefault("gpen_model", stand_in_model(pack, faces=[face_at(pack, *place) for place in FACES], gain=0.5))
+    pack.run(node, **{"image": photograph(), **values})
+    return lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "3 faces"),
+        ({"image": torch.zeros(1, HEIGHT, WIDTH, 3)}, "no face found"),
+        ({"face_numbers": "0"}, "1 face, 2 not chosen"),
+        ({"face_numbers": "7"}, "no face restored, 3 not chosen"),
+        ({"visibility": 0.0}, "nothing is to be changed"),
+        ({"mask": torch.zeros(1, HEIGHT, WIDTH)}, "nothing is to be changed"),
+    ],
+)
+def test_a_node_says_what_became_of_the_faces(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any], words: str
+) -> None:
+    assert said(pack, monkeypatch, **values) == words
+
+
+def test_a_node_says_the_same_where_only_the_slider_moved(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, image = stand_in_model(pack, gain=0.5), photograph()
+    for visibility in (1.0, 0.5):
+        assert said(pack, monkeypatch, gpen_model=model, image=image, visibility=visibility) == "1 face"
+
+
+def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
+    tally = pack.module("nodes.tally").Tally(found=4)
+
+    class Face:
+        def __init__(self, strength: float, kept: float | None) -> None:
+            self.strength, self.kept = strength, kept
+
+    tally.count([Face(1.0, None), Face(1.0, 0.5), Face(1.0, 1.0), Face(0.0, None)])
+    assert tally.words() == (
+        "3 faces, 1 left as found, larger than the model and sound, 1 not to be restored, by the options"
+    )
