@@ -55,3 +55,42 @@ def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
     assert tally.words() == (
         "3 faces, 1 left as found, larger than the model and sound, 1 not to be restored, by the options"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "advice"),
+    [
+        ("GPEN-BFR-512", None, "choose gpen-open, which ships, or put GPEN-BFR-512"),
+        ("GPEN-Colorization-1024", None, "put GPEN-Colorization-1024"),
+        ("GPEN-Inpainting-1024", None, "put GPEN-Inpainting-1024"),
+        ("retinaface-resnet50", None, "choose auto, or put detection_Resnet50"),
+        ("parsenet", "parsenet", "choose auto, or put parsing_parsenet"),
+        ("parsenet", "auto", "put parsing_parsenet"),
+    ],
+)
+def test_what_cannot_be_fetched_is_replaced_by_nothing_that_does_something_else(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, name: str, chosen: str | None, advice: str
+) -> None:
+    files, errors = pack.module("nodes.files"), pack.module("gpen_core.errors")
+
+    def fetch(entry: Any) -> None:
+        raise errors.HubError("no network")
+
+    monkeypatch.setattr(files, "fetch", fetch)
+    kind = "facerestore_models" if name.startswith("GPEN") else "facedetection"
+    with pytest.raises(errors.HubError) as caught:
+        files.locate(name, kind, option="model", chosen=chosen)
+    assert str(caught.value).startswith(advice)
+
+
+def test_a_parser_that_a_node_needs_and_cannot_have_is_not_advised_to_be_auto(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, errors = pack.module("nodes.files"), pack.module("gpen_core.errors")
+
+    def fetch(entry: Any) -> None:
+        raise errors.HubError("no network")
+
+    monkeypatch.setattr(files, "fetch", fetch)
+    with pytest.raises(errors.WeightsError, match=r"^put parsing_parsenet.*ellipse and box need none$"):
+        stand_in_model(pack).parser(needed=True)
