@@ -171,3 +171,12 @@ def test_boxes_crops_and_count_are_of_the_faces_that_were_restored(
     assert not bool(mask[:, :, :90].any())
     assert torch.equal(result[:, :, :90], image[:, :, :90])
     assert pack.run("GPEN_RestoreFaces", **values)[-1] == 4
+
+
+def test_a_film_of_the_example_moves_the_bar_and_can_be_cancelled(pack: Pack) -> None:
+    frames = pack.run("GPEN_ExamplePhotograph", frames=5)[0]
+    assert len(frames) == 5
+    assert [value for value, _, _ in pack.engine.progress] == [1, 2, 3, 4, 5]
+    pack.engine.interrupt_after = 2
+    with pytest.raises(Interrupted):
+        pack.run("GPEN_ExamplePhotograph", frames=300)
