@@ -91,6 +91,8 @@ def restored_film(model: FaceModel, video: Any, settings: RestoreOptions, film: 
             occluder=model.asked("occluder", pictures=_FILM) if settings.masking.occlusion else None,
         )
         report = restore_film(source, target, restorer, settings, film=film, progress=_progress())
+        if source.parent == folder:
+            source.unlink()
         done = True
         return target, report
     finally:

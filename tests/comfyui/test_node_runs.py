@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from face_stand_ins import detected, face_at, photograph, stand_in_model
-from fake_comfyui import Interrupted
+from fake_comfyui import FakeVideo, Interrupted
 from nodes_under_test import Pack
 
 
@@ -180,3 +184,28 @@ def test_a_film_of_the_example_moves_the_bar_and_can_be_cancelled(pack: Pack) ->
     pack.engine.interrupt_after = 2
     with pytest.raises(Interrupted):
         pack.run("GPEN_ExamplePhotograph", frames=300)
+
+
+class MadeVideo(FakeVideo):
+    """A VIDEO that is no file yet, as Create Video gives it."""
+
+    def get_stream_source(self) -> Any:
+        return None
+
+
+@pytest.mark.parametrize("kind", [FakeVideo, MadeVideo])
+def test_a_restored_film_lies_alone_in_the_temporary_folder_and_the_given_one_stays(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[FakeVideo]
+) -> None:
+    def restore_film(source: Path, target: Path, *given: Any, **named: Any) -> SimpleNamespace:
+        target.write_bytes(source.read_bytes())
+        return SimpleNamespace(faces=1, spared=())
+
+    monkeypatch.setattr(pack.module("gpen_core.video"), "restore_film", restore_film)
+    monkeypatch.setattr(pack.module("nodes.adapter"), "video_from", lambda path: path)
+    given = tmp_path / "given.mp4"
+    given.write_bytes(b"film")
+    made, count = pack.run("GPEN_RestoreVideo", video=kind(str(given)), gpen_model=stand_in_model(pack))
+    assert count == 1
+    assert [path.name for path in made.parent.iterdir()] == ["restored.mp4"]
+    assert given.is_file()
