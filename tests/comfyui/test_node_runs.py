@@ -134,6 +134,14 @@ def test_a_moved_slider_mixes_what_was_made_and_everything_else_makes_it_anew(
         assert len(made) == before + 1, change
 
 
+@pytest.mark.parametrize(("megapixels", "kept"), [(12, True), (50, False)])
+def test_the_slider_is_as_quick_on_a_photograph_of_twelve_megapixels(pack: Pack, megapixels: int, kept: bool) -> None:
+    picture = torch.empty(1, 1000, 1000 * megapixels, 3, device="meta")
+    latest, made = pack.module("nodes.memory").Latest(), (picture.clone(), picture[..., 0], 1)
+    latest.put((picture, None), "settings", made)
+    assert (latest.get((picture, None), "settings") is made) == kept
+
+
 def test_a_picture_that_comes_twice_is_asked_for_once_and_counted_once(pack: Pack) -> None:
     memory = pack.module("nodes.memory")
     kept, asked = memory.Memory(room=100), []
