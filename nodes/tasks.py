@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..gpen_core.errors import InputError
 from ..gpen_core.tasks import colorize, colorize_face, inpaint, inpaint_face, synthesize_face, white_strokes
 from . import inputs, pictures
 from .adapter import Progress, advanced, io, log, schema
@@ -72,6 +73,7 @@ class ColouriseFace(io.ComfyNode):
         network = gpen_model.asked("network", pictures=count)
         settings = inputs.options_of(options, keep_crops=False)
         if picture_kind == ALIGNED:
+            _check_aligned(width, height)
             gpen_model.prepare()
             for index in range(count):
                 frame = pictures.frame_at(images, index)
@@ -144,6 +146,7 @@ class InpaintFace(io.ComfyNode):
         out, progress = pictures.Results(count, height, width, alpha=pictures.alpha_of(images)), Progress(2 * count)
         network = gpen_model.asked("network", pictures=count)
         if picture_kind == ALIGNED:
+            _check_aligned(width, height)
             gpen_model.prepare()
             found: list[Any] = [[None]] * count
         else:
@@ -162,6 +165,14 @@ class InpaintFace(io.ComfyNode):
             out.put(index, filled, fill)
             progress.step(picture=torch.from_numpy(filled))
         return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+
+
+def _check_aligned(width: int, height: int) -> None:
+    """Raises InputError where pictures of this size are no straightened faces."""
+    if width != height:
+        raise InputError(
+            f"image is {width}×{height}, and an aligned face is square; choose {PHOTOGRAPH} as picture_kind, or crop it"
+        )
 
 
 def _wanted(images: Tensor, mask: Tensor | None) -> list[Tensor]:

@@ -94,3 +94,11 @@ def test_a_parser_that_a_node_needs_and_cannot_have_is_not_advised_to_be_auto(
     monkeypatch.setattr(files, "fetch", fetch)
     with pytest.raises(errors.WeightsError, match=r"^put parsing_parsenet.*ellipse and box need none$"):
         stand_in_model(pack).parser(needed=True)
+
+
+@pytest.mark.parametrize(("node", "task"), [("GPEN_ColouriseFace", "colorization"), ("GPEN_InpaintFace", "inpainting")])
+def test_a_photograph_given_as_an_aligned_face_is_refused_in_the_nodes_own_words(
+    pack: Pack, node: str, task: str
+) -> None:
+    with pytest.raises(pack.module("gpen_core.errors").InputError, match="choose photograph as picture_kind"):
+        pack.run(node, gpen_model=stand_in_model(pack, task=task), image=photograph(), picture_kind="aligned face")
