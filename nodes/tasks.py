@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..gpen_core.errors import InputError
+from ..gpen_core.errors import InputError, MissedError
 from ..gpen_core.tasks import colorize, colorize_face, inpaint, inpaint_face, synthesize_face, white_strokes
-from . import inputs, pictures
+from . import adapter, inputs, pictures
 from .adapter import Progress, advanced, io, log, schema
 from .find import Given, find_faces
 from .model import FaceModel
@@ -124,6 +124,7 @@ class InpaintFace(io.ComfyNode):
                 io.Mask.Output("mask", tooltip="What was to be filled."),
                 io.Int.Output("face_count", tooltip="How many faces there are in the pictures."),
             ],
+            hidden=inputs.HIDDEN,
         )
 
     @classmethod
@@ -153,6 +154,7 @@ class InpaintFace(io.ComfyNode):
             given = Given(None, face_landmarks, bounding_boxes, segs)
             gpen_model.prepare(detector=given.detector, frame_pixels=height * width)
             found = list(find_faces(gpen_model, images, settings.selection, progress, given))
+        done, missed = 0, None
         for index, faces in enumerate(found):
             frame, fill = pictures.frame_at(images, index), wanted[index]
             if not faces or not bool(fill.any()):
@@ -161,10 +163,21 @@ class InpaintFace(io.ComfyNode):
             elif picture_kind == ALIGNED:
                 filled = inpaint_face(frame, network, mask=fill)
             else:
-                filled = inpaint(frame, network, mask=fill, options=settings, detections=faces).picture
+                try:
+                    filled = inpaint(frame, network, mask=fill, options=settings, detections=faces).picture
+                except MissedError as error:
+                    log.info("picture %d: %s", index, error)
+                    filled, missed = frame, missed or error
+            done += filled is not frame
             out.put(index, filled, fill)
             progress.step(picture=torch.from_numpy(filled))
-        return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+        if missed and not done:
+            raise missed
+        faces_found = sum(len(faces) for faces in found)
+        adapter.say(
+            cls, f"filled in {done} of {count}" if done else "nothing to fill" if faces_found else "no face found"
+        )
+        return io.NodeOutput(out.images, out.masks, faces_found)
 
 
 def _check_aligned(width: int, height: int) -> None:

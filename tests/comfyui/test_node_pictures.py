@@ -60,3 +60,20 @@ def test_strength_by_region_leaves_frames_without_a_face_to_the_rest(pack: Pack)
     )[0]
     assert torch.allclose(mixed[1], 1 - before[1], atol=1e-6)
     assert all(float((mixed[k] - 1 + before[k]).abs().max()) > 0.05 for k in (0, 2))
+
+
+def test_in_a_batch_a_picture_whose_mask_lies_beside_the_face_stays_and_the_others_are_filled(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pack.module("nodes.adapter"), "say", lambda node, text: said.append(text))
+    image, mask = photograph(3), torch.zeros(3, HEIGHT, WIDTH)
+    mask[0, 60:80, 70:90] = mask[1, -4:, -4:] = 1
+    model = stand_in_model(pack, task="inpainting", gain=0.5)
+    filled = pack.run("GPEN_InpaintFace", gpen_model=model, image=image, mask=mask)[0]
+    assert [torch.equal(one, other) for one, other in zip(filled, image, strict=True)] == [False, True, True]
+    pack.run("GPEN_InpaintFace", gpen_model=model, image=image, mask=mask[2:])
+    pack.run("GPEN_InpaintFace", gpen_model=model, image=image * 0, mask=mask)
+    assert said == ["filled in 1 of 3", "nothing to fill", "no face found"]
+    with pytest.raises(pack.module("gpen_core.errors").FaceError, match="none of the mask lies on one"):
+        pack.run("GPEN_InpaintFace", gpen_model=model, image=image[1:2], mask=mask[1:2])
