@@ -14,6 +14,7 @@ from .adapter import Progress, advanced, io, log, schema
 from .find import Given, find_faces
 from .model import FaceModel
 from .restore import prepared_restorer
+from .tally import Tally
 from .wires import GPENModel
 
 PHOTOGRAPH, ALIGNED = "photograph", "aligned face"
@@ -53,6 +54,7 @@ class ColouriseFace(io.ComfyNode):
                 io.Mask.Output("mask", tooltip="How much of each pixel was coloured."),
                 io.Int.Output("face_count", tooltip="How many faces were coloured."),
             ],
+            hidden=inputs.HIDDEN,
         )
 
     @classmethod
@@ -94,7 +96,9 @@ class ColouriseFace(io.ComfyNode):
             out.put(index, result.picture)
             out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))
-        return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+        coloured_faces = sum(len(faces) for faces in found)
+        adapter.say(cls, Tally(found=coloured_faces, restored=coloured_faces).words())
+        return io.NodeOutput(out.images, out.masks, coloured_faces)
 
 
 class InpaintFace(io.ComfyNode):

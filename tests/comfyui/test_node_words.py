@@ -44,6 +44,14 @@ def test_a_node_says_the_same_where_only_the_slider_moved(pack: Pack, monkeypatc
         assert said(pack, monkeypatch, gpen_model=model, image=image, visibility=visibility) == "1 face"
 
 
+@pytest.mark.parametrize(("level", "words"), [(0.5, "1 face"), (0.0, "no face found")])
+def test_colourising_says_how_many_faces_it_coloured(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, level: float, words: str
+) -> None:
+    model, image = stand_in_model(pack, task="colorization"), photograph() * level
+    assert said(pack, monkeypatch, "GPEN_ColouriseFace", gpen_model=model, image=image) == words
+
+
 def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
     tally = pack.module("nodes.tally").Tally(found=4)
 
@@ -53,7 +61,8 @@ def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
 
     tally.count([Face(1.0, None), Face(1.0, 0.5), Face(1.0, 1.0), Face(0.0, None)])
     assert tally.words() == (
-        "3 faces, 1 left as found, larger than the model and sound, 1 not to be restored, by the options"
+        "3 faces, 1 left as found, larger than the model and sound (Crop to Paste Faces: restored), "
+        "1 not to be restored, by the options"
     )
 
 
