@@ -5,6 +5,7 @@ GPENError                      anything that this package refuses or cannot do
 ├── InputError, ValueError         a tensor, array or argument
 ├── PictureError, ValueError       a picture or film
 ├── FaceError, ValueError          boxes, landmarks or masks
+│   └── MissedError                    a mask that lies on none of the faces
 ├── WeightsError                   a file of weights
 │   ├── OtherNetworkError              holds another network
 │   └── UnsafeFileError                a pickle that is not opened here
@@ -71,6 +72,10 @@ class PictureError(GPENError, ValueError):
 
 class FaceError(GPENError, ValueError):
     """Boxes, landmarks or masks that describe no usable face."""
+
+
+class MissedError(FaceError):
+    """A mask that lies on none of the faces: nothing of them is to be changed."""
 
 
 class TrainingError(GPENError):

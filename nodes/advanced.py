@@ -10,7 +10,7 @@ from torch import Tensor
 from ..gpen_core.errors import FaceError
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.weights import zoo
-from . import adapter, files, inputs
+from . import files, inputs
 from .adapter import io, schema
 from .find import UNKNOWN, Given
 from .inputs import ALL, FILTER, LARGEST, NUMBERED
@@ -114,7 +114,7 @@ class RestoreAdvanced(io.ComfyNode):
             faces.get("take_count", 0),
             faces.get("face_numbers", "") if faces["faces"] == NUMBERED else "",
         )
-        done = restore_images(
+        return restore_images(
             gpen_model or model_by_name(zoo.DEFAULT_MODEL),
             image,
             inputs.options_of({**options, **mask_kind}),
@@ -123,9 +123,8 @@ class RestoreAdvanced(io.ComfyNode):
             temporal_smoothing=temporal_smoothing,
             mask=mask,
             upscale_model=upscale_model,
+            node=cls,
         )
-        adapter.say(cls, inputs.counted(done.args[-1]))
-        return done
 
 
 def _given(faces: Any) -> Given:

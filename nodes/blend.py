@@ -81,7 +81,7 @@ class BlendFaces(io.ComfyNode):
                 f"of {after.shape[2]}×{after.shape[1]}; they must be alike"
             )
         count, height, width = (int(n) for n in before.shape[:3])
-        mask = None if mask is None else pictures.check_mask(mask)
+        mask = None if mask is None else pictures.mask_given(mask, height, width)
         strengths = dict(zip(REGIONS, (eyes, mouth, skin, hair), strict=True))
         lowered = {name: value for name, value in strengths.items() if value < 1}
         if lowered and (faces is None or gpen_model is None):
@@ -92,14 +92,15 @@ class BlendFaces(io.ComfyNode):
             faces.check(before)
             gpen_model.parser(needed=True)
             gpen_model.prepare(network=False, parser=True)
-        out, progress = pictures.Results(count, height, width), Progress(count)
+        out = pictures.Results(count, height, width, alpha=pictures.alpha_of(before))
+        progress = Progress(count)
         for index in range(count):
             old = torch.from_numpy(pictures.frame_at(before, index))
             new = torch.from_numpy(pictures.frame_at(after, min(index, len(after) - 1)))
             share = torch.full((height, width), strength)
             if mask is not None:
                 share *= pictures.mask_at(mask, index, height, width)
-            if lowered and faces is not None and gpen_model is not None:
+            if lowered and faces is not None and gpen_model is not None and faces.frames[index]:
                 crops, parsed = parsed_crops(gpen_model, old.numpy(), faces.frames[index])
                 planes = region_planes(parsed, lowered)
                 for affine, plane in zip(crops.affines, planes, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,8 @@ def _box(value: Any) -> tuple[Box, float]:
         score = 1.0 if score is None else float(score)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FaceError(f"a bounding box must have x, y, width and height as numbers, got {value!r}") from error
+    if not all(map(math.isfinite, (x, y, width, height, score))):
+        raise FaceError(f"a bounding box must be of finite numbers, got {value!r}")
     if not (width > 0 and height > 0):
         raise FaceError(f"a bounding box must be larger than nothing, got {width:g}×{height:g} at ({x:g}, {y:g})")
     return (x, y, x + width, y + height), score

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..gpen_core.images import as_picture
 from . import pictures
-from .adapter import io, schema
+from .adapter import Progress, io, schema
 
 _FOLDERS = (Path(__file__).parent.parent / "gpen_core" / "examples", Path(__file__).parent / "examples")
 #: How far the camera shakes, as a share of the picture, and the grain of each frame.
@@ -42,8 +42,13 @@ class ExamplePhotograph(io.ComfyNode):
     def execute(cls, photograph: str, frames: int = 1) -> Any:
         path = next(folder / f"{photograph}.jpg" for folder in _FOLDERS if (folder / f"{photograph}.jpg").is_file())
         picture = torch.from_numpy(as_picture(path).pixels.copy()).movedim(-1, 0).float() / 255
-        shown = [picture] if frames == 1 else [_frame(picture, index) for index in range(frames)]
-        return io.NodeOutput(pictures.images_out(shown))
+        if frames == 1:
+            return io.NodeOutput(pictures.images_out([picture]))
+        film, progress = pictures.Crops(frames), Progress(frames)
+        for index in range(frames):
+            film.add(_frame(picture, index))
+            progress.step()
+        return io.NodeOutput(film.images)
 
 
 def names() -> list[str]:

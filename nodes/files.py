@@ -9,6 +9,7 @@ from pathlib import Path
 from ..gpen_core.errors import HubError, WeightsError
 from ..gpen_core.faces.occlusion import CONTRADICTION
 from ..gpen_core.weights import zoo
+from ..gpen_core.weights.entry import ZooEntry
 from . import adapter
 from .fetching import fetch
 
@@ -72,10 +73,10 @@ def on_disk(name: str, kind: str) -> Path | None:
     return None
 
 
-def locate(name: str, kind: str, *, option: str) -> Path:
+def locate(name: str, kind: str, *, option: str, chosen: str | None = None) -> Path:
     """The file that `name` stands for: on disk, else fetched and kept in the first folder of `kind`.
 
-    option: the node's input by which it was chosen, for the message.
+    option: the node's input by which it was chosen, and chosen: what stands there (None: the name), for the message.
     Raises WeightsError for a name that is neither there nor known, HubError when it cannot be fetched.
     """
     path = on_disk(name, kind)
@@ -88,9 +89,18 @@ def locate(name: str, kind: str, *, option: str) -> Path:
     try:
         fetched = fetch(entry)
     except HubError as error:
-        other = f"{zoo.DEFAULT_MODEL}, which ships" if kind == adapter.RESTORERS else AUTO
-        raise HubError(f"choose {other}, or put {entry.file} into {folder}: {error} ({option})") from error
+        other = _instead(entry, chosen or name)
+        choose = "" if other is None else f"choose {other}, or "
+        raise HubError(f"{choose}put {entry.file} into {folder}: {error} ({option})") from error
     return _keep(fetched, folder / entry.file)
+
+
+def _instead(entry: ZooEntry, chosen: str) -> str | None:
+    """What could be chosen in the entry's place and does the same; None: nothing."""
+    if entry.kind != "restorer":
+        return None if chosen == AUTO else AUTO
+    other_task = entry.card is not None and entry.card.task != "restoration"
+    return None if other_task else f"{zoo.DEFAULT_MODEL}, which ships"
 
 
 def missing(name: str, kind: str, *, option: str) -> str:

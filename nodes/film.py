@@ -17,6 +17,7 @@ from . import adapter, files, inputs
 from .adapter import io, schema
 from .model import FaceModel
 from .simple import model_by_name
+from .tally import Tally
 from .wires import GPENModel
 
 
@@ -61,13 +62,15 @@ class RestoreVideo(io.ComfyNode):
         model.require("restoration", node="Restore Video")
         settings = inputs.options_of(options, keep_crops=False)
         film = FilmOptions(smoothing=Smoothing() if temporal_smoothing else None)
-        made, faces = restored_film(model, video, settings, film)
-        adapter.say(cls, inputs.counted(faces))
-        return io.NodeOutput(adapter.video_from(made), faces)
+        made, report = restored_film(model, video, settings, film)
+        spared = len(report.spared)
+        tally = Tally(found=report.faces + spared, restored=report.faces, spared=spared)
+        adapter.say(cls, tally.words())
+        return io.NodeOutput(adapter.video_from(made), report.faces)
 
 
-def restored_film(model: FaceModel, video: Any, settings: RestoreOptions, film: FilmOptions) -> tuple[Path, int]:
-    """(the restored film's file in ComfyUI's temporary folder, the faces in it).
+def restored_film(model: FaceModel, video: Any, settings: RestoreOptions, film: FilmOptions) -> tuple[Path, Any]:
+    """(the restored film's file in ComfyUI's temporary folder, the report of what was done).
 
     The folder that is worked in is gone when the run fails or is cancelled. Raises InputError for what is no film.
     """
@@ -88,8 +91,10 @@ def restored_film(model: FaceModel, video: Any, settings: RestoreOptions, film: 
             occluder=model.asked("occluder", pictures=_FILM) if settings.masking.occlusion else None,
         )
         report = restore_film(source, target, restorer, settings, film=film, progress=_progress())
+        if source.parent == folder:
+            source.unlink()
         done = True
-        return target, report.faces
+        return target, report
     finally:
         if not done:
             shutil.rmtree(folder, ignore_errors=True)

@@ -241,11 +241,6 @@ def numbers_input() -> Any:
     )
 
 
-def counted(faces: int) -> str:
-    """What a node says of itself when it is done."""
-    return "no face found" if not faces else "1 face" if faces == 1 else f"{faces} faces"
-
-
 @dataclass(frozen=True)
 class Choice:
     """The faces of one picture to those of them that the selection inputs leave, in the order that sort_by says."""

@@ -7,6 +7,7 @@ from typing import Any
 from ..gpen_core.weights import zoo
 from . import adapter, files, inputs
 from .adapter import advanced, io, schema
+from .fetching import fetch_repository
 from .model import load_face_model
 from .wires import GPENModel
 
@@ -128,10 +129,10 @@ class LoadModel(io.ComfyNode):
         occluder: str = files.AUTO,
     ) -> Any:
         repository = repository.strip()
-        source = repository or files.locate(model, adapter.RESTORERS, option="model")
+        found = fetch_repository(repository) if repository else files.locate(model, adapter.RESTORERS, option="model")
         return io.NodeOutput(
             load_face_model(
-                source,
+                found,
                 name=repository or model,
                 precision=precision,
                 task=None if task == "auto" else task,

@@ -85,8 +85,8 @@ class Latest:
         return made if same and settings == by else None
 
     def put(self, objects: tuple[Any, ...], settings: Any, made: tuple[Any, ...]) -> None:
-        """Keeps it, unless it is large, and lets go of what was kept."""
-        small = sum(_bytes(part) for part in (*objects, *made) if isinstance(part, Tensor)) <= self._room
+        """Keeps it, unless it is large, and lets go of what was kept. What it was made of ComfyUI keeps as well."""
+        small = sum(_bytes(part) for part in made if isinstance(part, Tensor)) <= self._room
         self._kept = (objects, settings, made) if small else None
 
 

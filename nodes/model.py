@@ -162,9 +162,9 @@ def _load_parser(choice: str) -> Any:
     if path is None:
         name = "parsenet" if choice == files.AUTO else choice
         try:
-            path = files.locate(name, adapter.DETECTION, option="parser")
+            path = files.locate(name, adapter.DETECTION, option="parser", chosen=choice)
         except HubError as error:
-            raise WeightsError(f"{error}; or take a mask_kind that needs no parser (ellipse, box)") from error
+            raise WeightsError(f"{error}; where there is a mask_kind, ellipse and box need none") from error
     return load_parser(path, device=str(adapter.compute_device()))
 
 

@@ -105,6 +105,15 @@ def is_placeholder(mask: Tensor, height: int, width: int) -> bool:
     return tuple(mask.shape) == (1, 64, 64) and (height, width) != (64, 64) and not bool(mask.any())
 
 
+def mask_given(mask: Tensor, height: int, width: int) -> Tensor | None:
+    """The masks (B, H, W) for pictures of this size, as `check_mask` gives them; None for Load Image's placeholder.
+
+    Raises InputError for what is no mask.
+    """
+    mask = check_mask(mask)
+    return None if is_placeholder(mask, height, width) else mask
+
+
 def frame_at(images: Tensor, index: int) -> NDArray[np.float32]:
     """Picture `index` as (H, W, 3) float32 RGB in [0, 1]. It may share the input's numbers: it is not to be written."""
     picture = images[index]

@@ -19,7 +19,7 @@ from ..gpen_core.images import Picture, as_picture
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer, RestoredPicture
 from ..gpen_core.video.frames import restore_frames
-from . import inputs, pictures
+from . import adapter, inputs, pictures
 from .adapter import Progress, io, schema, trim_heap
 from .boxes import boxes_out
 from .enlarge import Keeping, enlarger
@@ -27,6 +27,7 @@ from .find import UNKNOWN, Given, find_faces
 from .memory import MOST_PICTURES
 from .model import FaceModel
 from .segs import check_segs, mask_of
+from .tally import Tally
 from .wires import BoundingBoxes, GPENModel, UpscaleModel
 
 
@@ -56,6 +57,7 @@ class RestoreFaces(io.ComfyNode):
                 *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
             ],
             outputs=restored_outputs(),
+            hidden=inputs.HIDDEN,
         )
 
     @classmethod
@@ -87,6 +89,7 @@ class RestoreFaces(io.ComfyNode):
             temporal_smoothing=temporal_smoothing,
             mask=mask,
             upscale_model=upscale_model,
+            node=cls,
         )
 
 
@@ -124,10 +127,11 @@ def restore_images(
     temporal_smoothing: bool = False,
     mask: Tensor | None = None,
     upscale_model: Any = None,
+    node: Any = None,
 ) -> Any:
     """The output of a node that restores: pictures, masks, crops before and after, boxes and count.
 
-    chosen: those of a picture's faces that are restored.
+    chosen: those of a picture's faces that are restored. node: its class, on which what became of them is shown.
     """
     gpen_model.require("restoration", node="Restore Faces")
     if pictures.is_empty(image):
@@ -140,17 +144,19 @@ def restore_images(
         settings = replace(settings, blending=replace(blending, strength=1.0))
     asked = (image, mask, *given), (settings, gpen_model.card, chosen, temporal_smoothing)
     if kept and (made := gpen_model.latest.get(*asked)) is not None:
-        return io.NodeOutput(*_mixed(images, made, strength))
+        adapter.say(node, made[-1])
+        return io.NodeOutput(*_mixed(images, made, strength)[:-1])
     limit = _limits(images, mask, given.segs)
     larger = Larger() if upscale_model is None else enlarger(upscale_model, images)
     if upscale_model is None and _changes_nothing(settings, limit):
         height, width = (int(n) for n in images.shape[1:3])
         first = pictures.images_out([pictures.picture_at(images, 0)])
         nothing = pictures.Results(len(images), height, width).masks
+        adapter.say(node, "nothing is to be changed")
         return io.NodeOutput(images, nothing, first, first, [[] for _ in range(len(images))], 0)
     restorer = prepared_restorer(gpen_model, settings.masking, detector=given.detector, images=images)
-    progress = Progress(2 * len(images))
-    each = find_faces(gpen_model, images, settings.selection, progress, given)
+    progress, tally = Progress(2 * len(images)), Tally()
+    each = tally.finding(find_faces(gpen_model, images, settings.selection, progress, given))
     faces = (chosen(faces) for faces in each)
     frames = (pictures.frame_at(images, index) for index in range(len(images)))
     smoothing = Smoothing() if temporal_smoothing else None
@@ -160,12 +166,14 @@ def restore_images(
         results = _beside(images, restore_frames(frames, restorer, settings, smoothing=smoothing, detections=faces))
     else:
         results = _beside(images, restorer.restore_many(frames, settings, detections=faces, progress=progress.share))
-    made = _collected(results, images, restorer, larger=larger, limit=limit, progress=progress)
+    made = _collected(results, images, restorer, larger=larger, limit=limit, progress=progress, tally=tally)
+    made = (*made, tally.words())
     trim_heap()
     if kept:
         gpen_model.latest.put(*asked, made)
         made = _mixed(images, made, strength)
-    return io.NodeOutput(*made)
+    adapter.say(node, made[-1])
+    return io.NodeOutput(*made[:-1])
 
 
 def _mixed(images: Tensor, made: tuple[Any, ...], strength: float) -> tuple[Any, ...]:
@@ -246,6 +254,7 @@ def _collected(
     larger: Larger,
     limit: Sequence[Tensor] | None,
     progress: Progress,
+    tally: Tally,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Any, int]:
     """Pictures, masks, crops before and crops after, boxes and count; of faces that were left alone, nothing.
 
@@ -261,6 +270,7 @@ def _collected(
         picture = torch.from_numpy(pixels)
         changed = [face for face in result.faces if face.strength > 0]
         restored.append([face.detection for face in changed])
+        tally.count(result.faces)
         out.cover(index, changed)
         if limit is not None and changed:
             share = pictures.mask_at(limit[index][None], 0, height, width)
@@ -288,9 +298,9 @@ def _limits(images: Tensor, mask: Tensor | None, segs: Any) -> list[Tensor] | No
     count, height, width = images.shape[:3]
     limits = None
     if mask is not None:
-        mask = pictures.check_mask(mask)
-        if not pictures.is_placeholder(mask, height, width):
-            limits = [pictures.mask_at(mask, index, height, width) for index in range(count)]
+        mask = pictures.mask_given(mask, height, width)
+    if mask is not None:
+        limits = [pictures.mask_at(mask, index, height, width) for index in range(count)]
     if segs is not None:
         region = mask_of(check_segs(segs, height, width), height, width)
         limits = [region if limits is None else region * limits[index] for index in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -53,24 +54,41 @@ def boxes_of(regions: Sequence[Any]) -> list[tuple[Box, float]]:
     """The regions' boxes (x1, y1, x2, y2) with their confidences."""
     boxes = []
     for region in regions:
-        x1, y1, x2, y2 = (float(v) for v in torch.as_tensor(region.bbox).flatten()[:4])
+        x1, y1, x2, y2 = _four(region, "bbox")
         if not (x2 > x1 and y2 > y1):
             raise FaceError(f"a region of the SEGS has the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), which is empty")
-        confidence = torch.as_tensor(region.confidence if region.confidence is not None else 1.0).flatten()
-        boxes.append(((x1, y1, x2, y2), float(confidence[0])))
+        (confidence,) = (1.0,) if region.confidence is None else _numbers(region, "confidence", 1)
+        boxes.append(((x1, y1, x2, y2), confidence))
     return boxes
+
+
+def _four(region: Any, name: str) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = _numbers(region, name, 4)
+    return x1, y1, x2, y2
+
+
+def _numbers(region: Any, name: str, count: int) -> list[float]:
+    """The first `count` numbers of a region's field. Raises FaceError for fewer, and for what is not finite."""
+    value = getattr(region, name, None)
+    try:
+        numbers = [float(v) for v in torch.as_tensor(value).flatten()[:count]]
+    except (TypeError, ValueError, RuntimeError):
+        numbers = []
+    if len(numbers) < count or not all(map(math.isfinite, numbers)):
+        raise FaceError(f"{name} of a region of the SEGS must be {count} finite number(s), got {value!r}")
+    return numbers
 
 
 def mask_of(regions: Sequence[Any], height: int, width: int) -> Tensor:
     """The union of the regions' masks, (height, width) float32 in [0, 1]. A region without a mask counts as its crop.
 
-    Raises InputError for a mask of another size than its crop region.
+    Raises InputError for a mask of another size than its crop region, or with NaN; FaceError for a region that is none.
     """
     union = torch.zeros(height, width)
     for region in regions:
-        x1, y1, x2, y2 = (int(v) for v in region.crop_region)
-        target = union[max(y1, 0) : y2, max(x1, 0) : x2]
-        if region.cropped_mask is None:
+        x1, y1, x2, y2 = (int(v) for v in _four(region, "crop_region"))
+        target = union[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
+        if getattr(region, "cropped_mask", None) is None:
             target.fill_(1.0)
             continue
         mask = torch.as_tensor(region.cropped_mask).float().squeeze()
@@ -78,6 +96,8 @@ def mask_of(regions: Sequence[Any], height: int, width: int) -> Tensor:
             raise InputError(
                 f"a region of the SEGS has a mask of {tuple(mask.shape)} for a crop of {(y2 - y1, x2 - x1)} (h, w)"
             )
+        if bool(mask.isnan().any()):
+            raise InputError("a region of the SEGS has a mask that holds NaN: the node before it went wrong")
         mask = mask[max(-y1, 0) :, max(-x1, 0) :][: target.shape[0], : target.shape[1]]
         target.copy_(torch.maximum(target, mask))
     return union

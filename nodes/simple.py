@@ -71,8 +71,7 @@ class Restore(io.ComfyNode):
     def execute(cls, image: Tensor, model: str, visibility: float, faces: str, face_numbers: str = "0") -> Any:
         chosen = inputs.choice_of(faces, "area", False, 0, 0, face_numbers if faces == NUMBERED else "")
         settings = inputs.options_of({"visibility": visibility})
-        done = restore_images(model_by_name(model), image, settings, chosen).args
-        adapter.say(cls, inputs.counted(done[-1]))
+        done = restore_images(model_by_name(model), image, settings, chosen, node=cls).args
         return io.NodeOutput(done[0], done[1], done[-1])
 
 

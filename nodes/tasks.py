@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..gpen_core.errors import InputError, MissedError
 from ..gpen_core.tasks import colorize, colorize_face, inpaint, inpaint_face, synthesize_face, white_strokes
-from . import inputs, pictures
+from . import adapter, inputs, pictures
 from .adapter import Progress, advanced, io, log, schema
 from .find import Given, find_faces
 from .model import FaceModel
 from .restore import prepared_restorer
+from .tally import Tally
 from .wires import GPENModel
 
 PHOTOGRAPH, ALIGNED = "photograph", "aligned face"
@@ -52,6 +54,7 @@ class ColouriseFace(io.ComfyNode):
                 io.Mask.Output("mask", tooltip="How much of each pixel was coloured."),
                 io.Int.Output("face_count", tooltip="How many faces were coloured."),
             ],
+            hidden=inputs.HIDDEN,
         )
 
     @classmethod
@@ -72,6 +75,7 @@ class ColouriseFace(io.ComfyNode):
         network = gpen_model.asked("network", pictures=count)
         settings = inputs.options_of(options, keep_crops=False)
         if picture_kind == ALIGNED:
+            _check_aligned(width, height)
             gpen_model.prepare()
             for index in range(count):
                 frame = pictures.frame_at(images, index)
@@ -92,7 +96,9 @@ class ColouriseFace(io.ComfyNode):
             out.put(index, result.picture)
             out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))
-        return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+        coloured_faces = sum(len(faces) for faces in found)
+        adapter.say(cls, Tally(found=coloured_faces, restored=coloured_faces).words())
+        return io.NodeOutput(out.images, out.masks, coloured_faces)
 
 
 class InpaintFace(io.ComfyNode):
@@ -122,6 +128,7 @@ class InpaintFace(io.ComfyNode):
                 io.Mask.Output("mask", tooltip="What was to be filled."),
                 io.Int.Output("face_count", tooltip="How many faces there are in the pictures."),
             ],
+            hidden=inputs.HIDDEN,
         )
 
     @classmethod
@@ -144,12 +151,14 @@ class InpaintFace(io.ComfyNode):
         out, progress = pictures.Results(count, height, width, alpha=pictures.alpha_of(images)), Progress(2 * count)
         network = gpen_model.asked("network", pictures=count)
         if picture_kind == ALIGNED:
+            _check_aligned(width, height)
             gpen_model.prepare()
             found: list[Any] = [[None]] * count
         else:
             given = Given(None, face_landmarks, bounding_boxes, segs)
             gpen_model.prepare(detector=given.detector, frame_pixels=height * width)
             found = list(find_faces(gpen_model, images, settings.selection, progress, given))
+        done, missed = 0, None
         for index, faces in enumerate(found):
             frame, fill = pictures.frame_at(images, index), wanted[index]
             if not faces or not bool(fill.any()):
@@ -158,18 +167,37 @@ class InpaintFace(io.ComfyNode):
             elif picture_kind == ALIGNED:
                 filled = inpaint_face(frame, network, mask=fill)
             else:
-                filled = inpaint(frame, network, mask=fill, options=settings, detections=faces).picture
+                try:
+                    filled = inpaint(frame, network, mask=fill, options=settings, detections=faces).picture
+                except MissedError as error:
+                    log.info("picture %d: %s", index, error)
+                    filled, missed = frame, missed or error
+            done += filled is not frame
             out.put(index, filled, fill)
             progress.step(picture=torch.from_numpy(filled))
-        return io.NodeOutput(out.images, out.masks, sum(len(faces) for faces in found))
+        if missed and not done:
+            raise missed
+        faces_found = sum(len(faces) for faces in found)
+        adapter.say(
+            cls, f"filled in {done} of {count}" if done else "nothing to fill" if faces_found else "no face found"
+        )
+        return io.NodeOutput(out.images, out.masks, faces_found)
+
+
+def _check_aligned(width: int, height: int) -> None:
+    """Raises InputError where pictures of this size are no straightened faces."""
+    if width != height:
+        raise InputError(
+            f"image is {width}×{height}, and an aligned face is square; choose {PHOTOGRAPH} as picture_kind, or crop it"
+        )
 
 
 def _wanted(images: Tensor, mask: Tensor | None) -> list[Tensor]:
     """For each picture (H, W), what is to be filled: the mask, else what is painted white."""
     count, height, width = (int(n) for n in images.shape[:3])
+    mask = None if mask is None else pictures.mask_given(mask, height, width)
     if mask is None:
         return [torch.from_numpy(white_strokes(pictures.frame_at(images, index))) for index in range(count)]
-    mask = pictures.check_mask(mask)
     return [pictures.mask_at(mask, index, height, width) for index in range(count)]
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ..contracts import Detector, Model, Parser
-from ..errors import FaceError, InputError
+from ..errors import InputError, MissedError
 from ..faces.types import Detection
 from ..fields import described, refuse
 from ..images import Picture, PictureLike, as_picture, convert_like
@@ -69,7 +69,7 @@ def inpaint(
 
     mask: (H, W) of the photograph, see `as_mask`; None: what is painted white. detector, parser, options, detections,
     aligned: as `FaceRestorer` takes them. A warning says how much of the mask lies outside every face and stays;
-    FaceError is raised where all of it does, ConfigError for masking among the options: the mask is the mask. Raises
+    MissedError is raised where all of it does, ConfigError for masking among the options: the mask is the mask. Raises
     besides as `inpaint_face`.
     """
     check_task(model, "inpainting")
@@ -95,7 +95,7 @@ def inpaint(
         np.maximum(part, (face.mask.numpy() >= 0.999).astype(np.float32), out=part)
     covered = float((marked * reached).sum() / marked.sum())
     if covered == 0:
-        raise FaceError(
+        raise MissedError(
             f"none of the mask lies on one of the {len(restored.faces)} faces found; there is nothing to fill"
         )
     if covered < 1:

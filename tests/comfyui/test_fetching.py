@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -120,3 +121,76 @@ def test_without_a_network_a_node_says_so_within_seconds_in_one_line(
     assert time.monotonic() - began < 3
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+def without_network(pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    fetching, network = pack.module("nodes.fetching"), pack.module("gpen_core.weights.network")
+
+    def unreachable(address: tuple[str, int], timeout: float) -> None:
+        raise OSError("Name or service not known")
+
+    def asked(*arguments: Any, **named: Any) -> None:
+        raise AssertionError("the Hub was asked")
+
+    monkeypatch.setattr(network.socket, "create_connection", unreachable)
+    monkeypatch.setattr(fetching.hub, "locate", asked)
+    monkeypatch.setattr(network, "getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path))
+    return fetching
+
+
+def test_a_repository_without_a_network_is_given_up_within_seconds_in_one_line(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without_network(pack, monkeypatch, tmp_path)
+    began = time.monotonic()
+    with pytest.raises(pack.module("gpen_core.errors").HubError) as caught:
+        pack.run("GPEN_LoadModel", model="gpen-open", repository="nobody/nothing-here")
+    assert time.monotonic() - began < 4
+    assert str(caught.value) == (
+        "nobody/nothing-here cannot be fetched: no network (huggingface.co cannot be reached); "
+        "leave repository empty and choose gpen-open, which ships"
+    )
+
+
+def test_a_repository_that_was_fetched_before_is_taken_without_a_network(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fetching = without_network(pack, monkeypatch, tmp_path)
+    folder = tmp_path / "models--me--model"
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc" / "model.safetensors").write_bytes(b"weights")
+    assert fetching.fetch_repository("me/model") == folder / "snapshots" / "abc"
+    assert fetching.fetch_repository("me/model/model.safetensors") == folder / "snapshots" / "abc" / "model.safetensors"
+
+
+@pytest.mark.parametrize("source", ["gpen-open", "./model.safetensors", "https://huggingface.co/a/b", "gpen_core/cli"])
+def test_what_is_no_repository_is_left_to_the_loader(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
+) -> None:
+    fetching = without_network(pack, monkeypatch, tmp_path)
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert fetching.fetch_repository(source) == source
+
+
+def test_cancel_leaves_a_repository_that_is_slow_to_come(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetching = pack.module("nodes.fetching")
+    monkeypatch.setattr(fetching, "_reach", lambda name, places: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    there = threading.Event()
+
+    def locate(source: str, kind: str) -> None:
+        there.wait(20)
+        raise pack.module("gpen_core.errors").HubError("nobody waits for it any more")
+
+    monkeypatch.setattr(fetching.hub, "locate", locate)
+    pack.engine.interrupt_after = 3
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        fetching.fetch_repository("me/model")
+    assert time.monotonic() - began < 3
+    there.set()

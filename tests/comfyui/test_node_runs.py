@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from face_stand_ins import detected, face_at, photograph, stand_in_model
-from fake_comfyui import Interrupted
+from fake_comfyui import FakeVideo, Interrupted
 from nodes_under_test import Pack
 
 
@@ -130,6 +134,14 @@ def test_a_moved_slider_mixes_what_was_made_and_everything_else_makes_it_anew(
         assert len(made) == before + 1, change
 
 
+@pytest.mark.parametrize(("megapixels", "kept"), [(12, True), (50, False)])
+def test_the_slider_is_as_quick_on_a_photograph_of_twelve_megapixels(pack: Pack, megapixels: int, kept: bool) -> None:
+    picture = torch.empty(1, 1000, 1000 * megapixels, 3, device="meta")
+    latest, made = pack.module("nodes.memory").Latest(), (picture.clone(), picture[..., 0], 1)
+    latest.put((picture, None), "settings", made)
+    assert (latest.get((picture, None), "settings") is made) == kept
+
+
 def test_a_picture_that_comes_twice_is_asked_for_once_and_counted_once(pack: Pack) -> None:
     memory = pack.module("nodes.memory")
     kept, asked = memory.Memory(room=100), []
@@ -171,3 +183,37 @@ def test_boxes_crops_and_count_are_of_the_faces_that_were_restored(
     assert not bool(mask[:, :, :90].any())
     assert torch.equal(result[:, :, :90], image[:, :, :90])
     assert pack.run("GPEN_RestoreFaces", **values)[-1] == 4
+
+
+def test_a_film_of_the_example_moves_the_bar_and_can_be_cancelled(pack: Pack) -> None:
+    frames = pack.run("GPEN_ExamplePhotograph", frames=5)[0]
+    assert len(frames) == 5
+    assert [value for value, _, _ in pack.engine.progress] == [1, 2, 3, 4, 5]
+    pack.engine.interrupt_after = 2
+    with pytest.raises(Interrupted):
+        pack.run("GPEN_ExamplePhotograph", frames=300)
+
+
+class MadeVideo(FakeVideo):
+    """A VIDEO that is no file yet, as Create Video gives it."""
+
+    def get_stream_source(self) -> Any:
+        return None
+
+
+@pytest.mark.parametrize("kind", [FakeVideo, MadeVideo])
+def test_a_restored_film_lies_alone_in_the_temporary_folder_and_the_given_one_stays(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[FakeVideo]
+) -> None:
+    def restore_film(source: Path, target: Path, *given: Any, **named: Any) -> SimpleNamespace:
+        target.write_bytes(source.read_bytes())
+        return SimpleNamespace(faces=1, spared=())
+
+    monkeypatch.setattr(pack.module("gpen_core.video"), "restore_film", restore_film)
+    monkeypatch.setattr(pack.module("nodes.adapter"), "video_from", lambda path: path)
+    given = tmp_path / "given.mp4"
+    given.write_bytes(b"film")
+    made, count = pack.run("GPEN_RestoreVideo", video=kind(str(given)), gpen_model=stand_in_model(pack))
+    assert count == 1
+    assert [path.name for path in made.parent.iterdir()] == ["restored.mp4"]
+    assert given.is_file()

@@ -89,6 +89,13 @@ def test_what_is_no_bounding_box_is_refused(pack: Pack, value: object) -> None:
         pack.module("nodes.boxes").boxes_per_frame(value, 1)
 
 
+@pytest.mark.parametrize("name", ["x", "y", "width", "height", "score"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_bounding_box_of_numbers_that_are_not_finite_is_refused(pack: Pack, name: str, number: float) -> None:
+    with pytest.raises(pack.module("gpen_core.errors").FaceError, match="of finite numbers"):
+        pack.module("nodes.boxes").boxes_per_frame([{**BOX, name: number}], 1)
+
+
 def mesh_of_a_face(degrees: float = 0.0) -> torch.Tensor:
     """A face mesh whose named points lie where an upright face has them, turned by `degrees`."""
     mesh = torch.zeros(478, 2)
@@ -190,3 +197,40 @@ def test_segs_of_another_picture_are_refused_with_both_sizes(pack: Pack) -> None
 def test_what_is_no_segs_is_refused(pack: Pack, value: object) -> None:
     with pytest.raises(ValueError, match="SEGS"):
         pack.module("nodes.segs").check_segs(value, 40, 30)
+
+
+def region_of(pack: Pack, **changes: object) -> object:
+    whole = torch.ones(6, 8)
+    region = pack.module("nodes.segs").Segment(None, whole, 0.9, [1, 2, 9, 8], [2.0, 3.0, 6.0, 7.0], "face")
+    return region._replace(**changes)
+
+
+@pytest.mark.parametrize("corner", [(-20, 2), (1, -20), (-20, -20), (100, 2), (1, 100)])
+def test_a_region_that_lies_beside_the_picture_covers_nothing_of_it(pack: Pack, corner: tuple[int, int]) -> None:
+    x, y = corner
+    region = region_of(pack, crop_region=[x, y, x + 8, y + 6])
+    assert not bool(pack.module("nodes.segs").mask_of([region], 40, 30).any())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bbox": [0, 0]},
+        {"bbox": None},
+        {"bbox": [float("nan"), 0, 5, 5]},
+        {"confidence": "high"},
+        {"confidence": float("nan")},
+        {"crop_region": None},
+        {"crop_region": [0, 0, 6]},
+        {"cropped_mask": torch.full((6, 8), float("nan"))},
+    ],
+)
+def test_a_region_that_is_none_is_refused_in_one_line(pack: Pack, changes: dict[str, object]) -> None:
+    segs, region = pack.module("nodes.segs"), region_of(pack, **changes)
+
+    def read() -> object:
+        return segs.boxes_of([region]), segs.mask_of([region], 40, 30)
+
+    with pytest.raises(pack.module("gpen_core.errors").GPENError, match="region of the SEGS") as caught:
+        read()
+    assert "\n" not in str(caught.value)

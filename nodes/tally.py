@@ -1,0 +1,48 @@
+"""What became of the faces of a run, and what a node says of it when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..gpen_core.faces.types import Detection
+from ..gpen_core.report import LEFT
+
+
+@dataclass
+class Tally:
+    """Faces of all pictures together. found: before a choice among them; left: of the restored ones, those that kept
+    (nearly) all of themselves, being larger than the model's size and sound; spared: what options left as it was."""
+
+    found: int = 0
+    restored: int = 0
+    left: int = 0
+    spared: int = 0
+
+    def finding(self, frames: Iterable[list[Detection]]) -> Iterator[list[Detection]]:
+        """The faces of each picture as they come, counted."""
+        for faces in frames:
+            self.found += len(faces)
+            yield faces
+
+    def count(self, faces: Iterable[Any]) -> None:
+        """Adds the faces of one result."""
+        for face in faces:
+            self.restored += face.strength > 0
+            self.spared += face.strength == 0
+            self.left += face.strength > 0 and (face.kept or 0.0) >= LEFT
+
+    def words(self) -> str:
+        """One line for the node."""
+        if not self.found:
+            return "no face found"
+        others = self.found - self.restored - self.spared
+        parts = ["1 face" if self.restored == 1 else f"{self.restored} faces" if self.restored else "no face restored"]
+        if self.left:
+            parts.append(f"{self.left} left as found, larger than the model and sound (Crop to Paste Faces: restored)")
+        if self.spared:
+            parts.append(f"{self.spared} not to be restored, by the options")
+        if others > 0:
+            parts.append(f"{others} not chosen")
+        return ", ".join(parts)
