@@ -148,13 +148,13 @@ def test_photographs_are_mostly_damaged_as_before_and_a_quarter_mildly():
 
 
 @pytest.mark.parametrize("preset", ["balanced", "photographs"])
-def test_mixtures_with_sound_pictures_leave_a_fifth_nearly_as_they_were(preset):
+def test_mixtures_with_sound_pictures_leave_a_sixth_nearly_as_they_were(preset):
     def share(name: str) -> float:
         drawn = [draw(PRESETS[name], 0, i, 512).passes for i in range(2000)]
         return sum(len(p) == 1 and p[0].shrink <= 1.5 and max(p[0].sigma) <= 1.4 for p in drawn) / len(drawn)
 
     assert share(preset) < 0.1
-    assert 0.2 < share(f"{preset}-sound") < 0.33
+    assert 0.16 < share(f"{preset}-sound") < 0.33
 
 
 def test_the_paper_s_damage_has_motion_blur():

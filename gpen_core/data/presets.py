@@ -132,10 +132,11 @@ PRESETS: dict[str, Ranges] = {
         faded=0.05,
         scratches=0.03,
     ),
-    # "balanced-sound", and a fifth as photographs come.
+    # "balanced-sound", and a third as photographs come: half of those were only sent on.
     "photographs-sound": Ranges(
         chains=(
             *[(_NEARLY_SOUND,), (_MILD,), (_MEDIUM,), (_SEVERE,)] * 4,
+            *[(_MILD, _SENT_ON), (_MEDIUM, _SENT_ON)] * 2,
             *_AS_THEY_COME,
         ),
         measured_at=512,
