@@ -168,10 +168,10 @@ def by_name(kind: Kind) -> Kind:
     of nested parts as well.
     """
     made: Callable[..., None] = vars(kind)["__init__"]
+    known = [field.name for field in fields(kind)]
 
     @wraps(made)
     def __init__(self: Any, *unnamed: Any, **given: Any) -> None:
-        known = [field.name for field in fields(kind)]
         if unnamed:
             raise ConfigError(f"{kind.__name__} is made of named values; expected such as {known[0]}=…")
         for name in given:
