@@ -52,6 +52,14 @@ class FilmOptions:
     """How a film is smoothed, encoded and taken up again."""
 
     smoothing: Smoothing | None = option(Smoothing, help="How faces are smoothed along the film.", none="not at all")
+    detect_every: int = option(
+        3,
+        low=1,
+        high=BLOCK - 1,
+        form="FRAMES",
+        help="The detector looks at one frame in so many, and at those between wherever two looks do not agree, or the "
+        "frame shows something else; faces are there on the way from one look to the next. 1 looks at every frame.",
+    )
     codec: str | None = option(
         None, help="FFmpeg's name of the encoder.", none="by the output's suffix: libx264, in .webm libvpx-vp9"
     )

@@ -140,7 +140,7 @@ def test_flags_that_are_not_said_change_nothing() -> None:
 
 
 WORDS = ["size", "box", "crop", "laplacian", "hard", "ffhq", "reflect", "least_median", "cuda"]
-SAMPLES = ["0,2", "0=0.5", "eyes=0.5", "40", "0.1", "name", *WORDS]
+SAMPLES = ["0,2", "0=0.5", "eyes=0.5", "2", "40", "0.1", "name", *WORDS]
 
 
 @pytest.mark.parametrize("part", [Selection, Masking, Blending, RestoreOptions, FilmOptions])

@@ -96,7 +96,7 @@ def restore_film(
         with open_masks(masks, info) as mask_source:
             frames: Frames
             if mark:
-                frames = FrameMarking(restorer, options, film.smoothing, person)
+                frames = FrameMarking(restorer, options, film.smoothing, person, film.detect_every)
             else:
                 options = options if larger is None else larger.options(options)
                 size, said = crop_size(restorer, info, options.selection, encoding.pixel_format, film.decoder, larger)
@@ -110,6 +110,7 @@ def restore_film(
                     identity=identity,
                     person=person,
                     crop_size=size,
+                    detect_every=film.detect_every,
                 )
             work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress)
             return work.run(target, notes)
@@ -141,6 +142,7 @@ def _settings(
         "weights": None if weights is None else fingerprint(Path(weights)),
         "options": plain(options),
         "smoothing": None if film.smoothing is None else asdict(film.smoothing),
+        "detect_every": film.detect_every,
         "segment": film.segment,
         "encoding": asdict(encoding),
         "background": upscaler,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .choice import TrackChoice
 from .flicker import Flicker
+from .looking import find_in_block
 from .moments import DoneFrame
 from .neighbours import Moment
 from .tracks import Tracker
@@ -37,8 +39,9 @@ class FrameMarking:
         options: RestoreOptions,
         smoothing: Smoothing | None,
         person: Person | None = None,
+        detect_every: int = 1,
     ) -> None:
-        self._restorer, self._options = restorer, options
+        self._restorer, self._options, self._detect_every = restorer, options, detect_every
         self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
         self._tracker = Tracker(smoothing.longest_gap if smoothing else 0)
         self._held: list[DoneFrame] = []
@@ -48,7 +51,8 @@ class FrameMarking:
     def push(self, frames: Sequence[tuple[int, float, Any]]) -> list[DoneFrame]:
         """Takes the next block: (index, time in seconds, picture) per frame; gives the one before."""
         pictures = [as_picture(frame) for _, _, frame in frames]
-        found = self._restorer.detect_together(pictures, self._options.selection)
+        find = partial(self._restorer.detect_together, selection=self._options.selection)
+        found = find_in_block(find, pictures, [time for _, time, _ in frames], self._detect_every)
         seen = zip(frames, pictures, found, strict=True)
         moments = [self._followed(frame[0], frame[1], picture, faces) for frame, picture, faces in seen]
         if self._choice.chooses:

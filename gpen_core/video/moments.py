@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,7 @@ from ..restore.run import most_faces
 from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
+from .looking import find_in_block
 from .neighbours import Moment, between, run_of, spacing
 from .sizes import usual_side
 from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
@@ -61,8 +63,9 @@ class FrameRestoration:
     are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
     frame's faces before and after; person: whose faces are restored; it, like `only_damaged`, decides once for a track,
     by its first frames. crop_size: of the model's input sizes, the same for all frames; None: the one for the usual
-    side of the faces in the first blocks that have any. With the same frames, options and blocks the results are the
-    same, also when the work was taken up again from `state` at the end of a block.
+    side of the faces in the first blocks that have any. detect_every: see `find_in_block`. With the same frames,
+    options and blocks the results are the same, also when the work was taken up again from `state` at the end of a
+    block.
     """
 
     def __init__(
@@ -76,8 +79,9 @@ class FrameRestoration:
         identity: Identity | None = None,
         person: Person | None = None,
         crop_size: int | None = None,
+        detect_every: int = 1,
     ) -> None:
-        self._crop_size = crop_size
+        self._crop_size, self._detect_every = crop_size, detect_every
         self._restorer, self._owned, self._larger, self._identity = restorer, owned, larger, identity
         options = RestoreOptions.of(options)
         self._choice = TrackChoice(person, only_damaged=options.blending.only_damaged)
@@ -104,7 +108,8 @@ class FrameRestoration:
         pictures = [as_picture(picture) for _, _, picture in frames]
         if detections is None:
             plain = [self._plain(picture) for picture in pictures]
-            detections = self._restorer.detect_together(plain, self._options.selection)
+            find = partial(self._restorer.detect_together, selection=self._options.selection)
+            detections = find_in_block(find, plain, [time for _, time, _ in frames], self._detect_every)
         seen = zip(frames, pictures, detections, strict=True)
         self._blocks.append([self._observe(frame[0], frame[1], picture, faces) for frame, picture, faces in seen])
         self._trackers.append(self._tracker.state())

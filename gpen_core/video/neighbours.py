@@ -48,10 +48,15 @@ def between(seen: Sequence[Moment], moment: Moment, number: int, longest_gap: in
         return None
     a, b = before[-1].found[number], after[0].found[number]
     share = (moment.time - before[-1].time) / max(1e-9, after[0].time - before[-1].time)
+    return on_the_way(a, b, share)
+
+
+def on_the_way(before: Detection, after: Detection, share: float) -> Detection:
+    """A face at `share` of the way from where it was to where it will be, with the lower of both scores."""
     return Detection(
-        box=torch.lerp(a.box, b.box, share),
-        landmarks=torch.lerp(a.landmarks, b.landmarks, share),
-        score=min(a.score, b.score),
+        box=torch.lerp(before.box, after.box, share),
+        landmarks=torch.lerp(before.landmarks, after.landmarks, share),
+        score=min(before.score, after.score),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,11 +43,6 @@ class Track:
     patch: Tensor
     changes: list[float] = field(default_factory=list)
 
-    @property
-    def size(self) -> float:
-        """Root mean square distance of the landmarks from their mean, times four: about the face's box."""
-        return 4 * float((self.landmarks - self.landmarks.mean(0)).square().sum(1).mean().sqrt())
-
 
 class Tracker:
     """Follows faces from frame to frame; frames are given in order.
@@ -68,7 +64,7 @@ class Tracker:
 
         pixels: (H, W, 3) RGB as a Picture has them. Every detection gets a track, a new one where none continues in it.
         """
-        small, patches = _small_luma(pixels), [_patch(pixels, face) for face in detections]
+        small, patches = small_luma(pixels), [patch_of(pixels, face) for face in detections]
         cut = self._is_cut(small)
         if cut:
             self._tracks, self._changes = {}, []
@@ -77,12 +73,10 @@ class Tracker:
         for number, track in self._tracks.items():
             expected = track.landmarks + track.velocity * (index - track.last)
             for k, face in enumerate(detections):
-                cost = _cost(expected, track.size, face)
-                if cost is not None and not _is_usual(
+                cost = distance(expected, face)
+                if cost is not None and _is_usual(
                     _change(patches[k], track.patch), track.changes, _OTHER, _OTHER_OVER_USUAL
                 ):
-                    cost = None
-                if cost is not None:
                     pairs.append((cost, number, k))
         found: dict[int, Detection] = {}
         taken: set[int] = set()
@@ -104,7 +98,7 @@ class Tracker:
         before, self._before = self._before, small
         if before is None:
             return False
-        change = float((small - before).abs().mean())
+        change = _change(small, before)
         usual = _is_usual(change, self._changes, _CUT, _CUT_OVER_USUAL)
         self._changes = [*self._changes, change][-_MEMORY:]
         return not usual
@@ -143,22 +137,38 @@ class Tracker:
         return tracker
 
 
-def _cost(expected: Tensor, size: float, face: Detection) -> float | None:
-    """Mean distance of the landmarks over the face's size; None where it is another face."""
+def distance(expected: Tensor, face: Detection) -> float | None:
+    """Mean distance of a face's landmarks from where they were expected (5, 2), over the face's size; None where it is
+    another face."""
+    size = _size(expected)
     cost = float((face.landmarks - expected).norm(dim=1).mean()) / max(size, 1.0)
-    spread = 4 * float((face.landmarks - face.landmarks.mean(0)).square().sum(1).mean().sqrt())
-    if cost > _FARTHEST or not 1 / _GROWTH <= spread / max(size, 1e-6) <= _GROWTH:
+    if cost > _FARTHEST or not 1 / _GROWTH <= _size(face.landmarks) / max(size, 1e-6) <= _GROWTH:
         return None
     return cost
 
 
+def _size(landmarks: Tensor) -> float:
+    """Root mean square distance of landmarks from their mean, times four: about the face's box."""
+    return 4 * float((landmarks - landmarks.mean(0)).square().sum(1).mean().sqrt())
+
+
+def is_another_scene(small: Tensor, before: Tensor) -> bool:
+    """Whether two frames by their `small_luma` differ as scenes do, in a film that hardly moves."""
+    return _change(small, before) > _CUT
+
+
+def is_another_face(patch: Tensor, before: Tensor) -> bool:
+    """Whether two patches by `patch_of` differ as faces do, in a film that hardly moves."""
+    return _change(patch, before) > _OTHER
+
+
 def _is_usual(change: float, changes: Sequence[float], least: float, over_usual: float) -> bool:
-    usual = float(np.median(changes)) if changes else 0.0
+    usual = statistics.median(changes) if changes else 0.0
     return change <= max(least, over_usual * usual)
 
 
-def _change(patch: Tensor, before: Tensor) -> float:
-    return float((patch - before).abs().mean())
+def _change(now: Tensor, before: Tensor) -> float:
+    return float((now - before).abs().mean())
 
 
 def _luma(pixels: NDArray[Any]) -> Tensor:
@@ -166,13 +176,13 @@ def _luma(pixels: NDArray[Any]) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32) @ weights)
 
 
-def _small_luma(pixels: NDArray[Any]) -> Tensor:
+def small_luma(pixels: NDArray[Any]) -> Tensor:
     """(36, 64) luma in [0, 1]; every few pixels are looked at, which noise does not mind once they are averaged."""
     step = max(1, min(pixels.shape[0] // (_SMALL[0] * 4), pixels.shape[1] // (_SMALL[1] * 4)))
     return F.adaptive_avg_pool2d(_luma(np.ascontiguousarray(pixels[::step, ::step]))[None], _SMALL)[0]
 
 
-def _patch(pixels: NDArray[Any], face: Detection) -> Tensor:
+def patch_of(pixels: NDArray[Any], face: Detection) -> Tensor:
     """(16, 16) luma in [0, 1] of a face's box, mean removed, so that a flash is no other face."""
     height, width = pixels.shape[:2]
     x1, y1, x2, y2 = (round(v) for v in face.box.tolist())

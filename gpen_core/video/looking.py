@@ -1,0 +1,73 @@
+"""Which frames of a block the detector looks at, and where the faces are in those between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from ..faces.types import Detection
+from ..images import Picture
+from .neighbours import on_the_way
+from .tracks import distance, is_another_face, is_another_scene, patch_of, small_luma
+
+Finding = Callable[[Sequence[Picture]], Sequence[Sequence[Detection]]]
+
+#: A face may move by this share of its size from one look to the next; where one moves more, all between is looked at.
+_FARTHEST = 0.25
+
+
+def find_in_block(
+    find: Finding, pictures: Sequence[Picture], times: Sequence[float], every: int
+) -> list[list[Detection]]:
+    """The faces of each of `pictures`, consecutive frames of a film, of which `find` sees as few as it takes.
+
+    It sees the first, the last, and those between so that no two are more than `every` frames apart. Where two looks
+    in a row agree about who is there, and a frame between them shows the scene and the faces of both, these are where
+    they lie on the way from one look to the next, by `times` in seconds. All other frames it sees as well.
+    """
+    looks = looked_at(len(pictures), every)
+    found = dict(zip(looks, find([pictures[k] for k in looks]), strict=True))
+    for first, last in pairwise(looks):
+        pairs = _same_faces(found[first], found[last])
+        if pairs is None:
+            continue
+        ends = (pictures[first], [before for before, _ in pairs]), (pictures[last], [after for _, after in pairs])
+        for k in range(first + 1, last):
+            share = (times[k] - times[first]) / max(1e-9, times[last] - times[first])
+            faces = [on_the_way(before, after, share) for before, after in pairs]
+            if all(_show_the_same(pictures[k], faces, *end) for end in ends):
+                found[k] = faces
+    rest = [k for k in range(len(pictures)) if k not in found]
+    found.update(zip(rest, find([pictures[k] for k in rest]) if rest else [], strict=True))
+    return [list(found[k]) for k in range(len(pictures))]
+
+
+def looked_at(count: int, every: int) -> list[int]:
+    """Which of `count` frames are looked at in any case: evenly from the first to the last, `every` apart at most."""
+    if count < 2:
+        return list(range(count))
+    steps = math.ceil((count - 1) / every)
+    return [round(step * (count - 1) / steps) for step in range(steps + 1)]
+
+
+def _same_faces(before: Sequence[Detection], after: Sequence[Detection]) -> list[tuple[Detection, Detection]] | None:
+    """Each face of one look with itself in the next; None where somebody came, went, or moved far."""
+    if len(before) != len(after):
+        return None
+    pairs, free = [], list(after)
+    for face in before:
+        near = [(apart, k) for k, other in enumerate(free) if (apart := distance(face.landmarks, other)) is not None]
+        apart, nearest = min(near, default=(_FARTHEST, 0))
+        if apart >= _FARTHEST:
+            return None
+        pairs.append((face, free.pop(nearest)))
+    return pairs
+
+
+def _show_the_same(here: Picture, faces: Sequence[Detection], there: Picture, others: Sequence[Detection]) -> bool:
+    """Whether two frames show one scene, and the same faces in these places."""
+    if is_another_scene(small_luma(here.pixels), small_luma(there.pixels)):
+        return False
+    pairs = zip(faces, others, strict=True)
+    return not any(is_another_face(patch_of(here.pixels, face), patch_of(there.pixels, other)) for face, other in pairs)
