@@ -16,6 +16,7 @@ from .report_file import checked_report
 
 if TYPE_CHECKING:
     from ..batch import BatchOptions, BatchSummary, Item, Process
+    from ..report import PictureReport
 
 #: What --format takes → the suffix of results.
 SUFFIXES = {
@@ -150,8 +151,6 @@ def with_progress(run: Callable[..., BatchSummary], total: int, *, quiet: bool) 
     """
     from tqdm import tqdm
 
-    from ..report import PictureReport
-
     faces = 0
     said = Unread(sys.stderr)
     with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True, file=said) as bar:
@@ -163,9 +162,15 @@ def with_progress(run: Callable[..., BatchSummary], total: int, *, quiet: bool) 
             bar.set_postfix_str(f"{faces} faces, {faces / seconds:.2f} faces/s" if seconds else "", refresh=False)
             bar.update()
             if report.status == "failed":
-                bar.write(f"gpen: {report.reason}", file=said)
+                bar.write(f"gpen: {_named(report)}", file=said)
 
         return run(finished=finished, skipped=bar.update)
+
+
+def _named(report: PictureReport) -> str:
+    """Why a picture failed, with its name: what a network or decoder says of its pixels does not tell it."""
+    reason = report.reason or "failed"
+    return reason if report.input in reason else f"{report.input}: {reason}"
 
 
 def conclude(
