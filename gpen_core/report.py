@@ -26,6 +26,11 @@ FaceFigures = Callable[[Any, Picture], Mapping[str, Any]]
 LEFT = 0.95
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 face`, `2 faces`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FaceReport:
     """One face. Coordinates in pixels of the picture, centres at integers.
@@ -121,6 +126,12 @@ class PictureReport:
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):
             raise ConfigError(f"status is {self.status!r}; it must be one of {', '.join(get_args(Status))}")
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, with its name, which what is said of pixels or faces does not tell."""
+        reason = self.reason or "failed"
+        return reason if self.input in reason else f"{self.input}: {reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; numbers rounded to what can be trusted; figures that were not taken left out."""

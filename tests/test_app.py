@@ -97,7 +97,7 @@ def test_a_face_that_was_left_out_stays_to_the_bit(studio, tmp_path):
     result, steps = restore(studio, [path], tmp_path / "out", choice=Choice(look=look, left_out=frozenset({0})))
     ((before, after),) = result.pairs
     differs = changed(before, after)
-    assert (before, steps[-1], result.said) == (path, 1.0, "1 of 1 pictures, 1 faces")
+    assert (before, steps[-1], result.said) == (path, 1.0, "1 of 1 picture, 1 face")
     assert not differs[:, :60].any()
     assert differs[:, 60:].any()
 

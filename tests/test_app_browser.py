@@ -119,7 +119,7 @@ def test_upload_leave_out_restore_slide_and_take_home(visit: Visit, tmp_path: Pa
     visit.click_on("#faces img", 0.25, 0.45)
     page.wait_for_timeout(1500)
     visit.shoot("app-left-out")
-    assert visit.run().startswith("1 of 1 pictures, 1 faces")
+    assert visit.run().startswith("1 of 1 picture, 1 face")
     page.wait_for_selector("#slider img")
     after = page.locator("#slider img").last
     before = after.evaluate("image => [getComputedStyle(image).clipPath, image.getBoundingClientRect().width].join()")

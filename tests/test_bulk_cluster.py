@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -28,8 +29,10 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_workers_that_make_no_sense_are_refused():
-    with pytest.raises(InputError, match="count and block must be at least 1"):
+    with pytest.raises(InputError, match="count of the workers is 0; it must be at least 1"):
         Workers(count=0)
+    with pytest.raises(InputError, match="gpus of the workers is nan; it must be at least 0"):
+        Workers(gpus=math.nan)
 
 
 @pytest.mark.parametrize(("address", "remedy"), [("", "gpen restore"), ("127.0.0.1:1", "127.0.0.1:1; start a cluster")])

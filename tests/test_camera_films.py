@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gpen_core.video import FilmOptions, FilmReport, restore_film
 from gpen_core.video.encoding import choose_encoding, quality_options
 from gpen_core.video.info import probe
 from gpen_core.video.orientation import Orientation
+from gpen_core.video.writing import black_segment
 
 PLACES = [(10.0 + k, 12.0) for k in range(10)]
 
@@ -81,6 +83,13 @@ def test_what_a_container_refuses_is_known_before_the_first_frame(tmp_path):
                 film, tmp_path / name, FaceRestorer(Sharpener(), never), film=FilmOptions(codec=codec, quality=4)
             )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_pictures_larger_than_there_are_any_are_refused_with_the_scale(tmp_path):
+    info = replace(probe(camera_film(tmp_path / "in.mp4")), width=4032, height=3024)
+    encoding, _ = choose_encoding(info, tmp_path / "out.mp4", codec=None, quality=18, preset="faster", scale=8)
+    with pytest.raises(PictureError, match=r"32256×24192, 8 times the film's 4032×3024; give a smaller scale"):
+        black_segment(info, encoding)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])

@@ -1,16 +1,20 @@
 """What the command refuses before it begins: places that hold something else, empty words, numbers out of range."""
 
 import json
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 from small_batches import photograph
 from small_command import gpen, model_file
 from small_films import frames_of, write_film
 
+from gpen_core import cli
 from gpen_core.background import Larger
 from gpen_core.batch import collect
 from gpen_core.bulk import collect_archive
+from gpen_core.cli.main import main
 from gpen_core.data import FaceFolder
 from gpen_core.errors import ConfigError, InputError
 from gpen_core.film_options import FilmOptions
@@ -169,3 +173,31 @@ def test_what_is_wrong_of_films_is_seen_before_the_pictures_beside_them(tmp_path
         assert restore(*words) == 1
         assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_every_number_that_is_no_field_of_options_has_its_range():
+    bare = [
+        path.name
+        for path in Path(cli.__file__).parent.glob("*.py")
+        if re.search(r"type=(int|float)\b", path.read_text())
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["evaluate", "a", "b", "--degraded", "c", "--gate", "nan"],
+            "--gate: it is nan; expected a number",
+        ),
+        (["restore", "a", "-o", "b", "--alike", "nan"], "--alike: it is nan; expected a number from -1 to 1"),
+        (["compare", "--inputs", "a", "--originals", "b", "-o", "c", "m", "--rows", "-3"], "--rows: it is -3"),
+        (["bulk", "a", "-o", "b", "--gpus-per-worker", "nan"], "--gpus-per-worker: it is nan"),
+        (["bench", "--runs", "0"], "--runs: it is 0; expected a whole number of at least 1"),
+        (["serve", "--port", "70000"], "--port: it is 70000; expected a whole number from 0 to 65535"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_at_the_door(words, said, capsys):
+    assert main(words) == 2
+    assert said in capsys.readouterr().err

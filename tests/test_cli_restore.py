@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_batches import photograph
 from small_command import detect_bright, gpen, model_file
 
@@ -300,3 +301,12 @@ def test_a_picture_whose_faces_are_all_left_alone_is_the_inputs_own_file(tmp_pat
     assert (tmp_path / "b.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
     (row,) = json.loads((tmp_path / "b.report.json").read_text())["pictures"]
     assert (row["status"], row["reason"], len(row["faces"])) == ("copied", "no face was to be changed", 2)
+
+
+def test_a_picture_that_fails_is_named_whatever_it_fails_at(tmp_path, model, capsys):
+    photograph(tmp_path / "in" / "a.png", 1)
+    Image.new("LAB", (16, 16)).save(tmp_path / "in" / "lab.tif")
+    assert gpen("restore", tmp_path / "in", "-o", tmp_path / "out", "--model", model, "--faces", "7", "--quiet") == 1
+    said = capsys.readouterr().err
+    assert f"gpen: {tmp_path / 'in' / 'a.png'}: face 7 was asked for" in said
+    assert f"gpen: {tmp_path / 'in' / 'lab.tif'}: the picture is in Pillow's mode LAB" in said

@@ -64,6 +64,32 @@ def test_noise_and_motion_are_no_cut():
     assert all(list(faces) == [0] for faces, _ in found)
 
 
+def swept(steps):
+    """Frames (180, 320) of a camera that is swept over a wall of many tones, and the place of a face on it in each."""
+    tones = np.random.default_rng(3).integers(20, 235, (12, 40), dtype=np.uint8)
+    wall = np.kron(tones, np.ones((15, 20), dtype=np.uint8))[..., None].repeat(3, 2)
+    return [wall[:, x : x + 320] for x in steps], [[(260 - x, 80)] for x in steps]
+
+
+def test_a_swept_camera_is_no_cut_and_its_faces_are_followed():
+    frames, places = swept([16 * t for t in range(15)])
+    found = follow(places, frames)
+    assert not any(cut for _, cut in found)
+    assert all(list(faces) == [0] for faces, _ in found)
+
+
+def test_a_camera_that_begins_to_sweep_keeps_its_faces():
+    frames, places = swept([0] * 6 + [30 * t for t in range(8)])
+    assert all(list(faces) == [0] for faces, _ in follow(places, frames))
+
+
+def test_a_cut_in_the_middle_of_a_sweep_is_one():
+    frames, places = swept([16 * t for t in range(15)])
+    other = [255 - frame[::-1] for frame in frames]
+    found = follow(places, frames[:8] + other[8:])
+    assert [t for t, (_, cut) in enumerate(found) if cut] == [8]
+
+
 def test_the_state_goes_on_where_it_was():
     places = [(10 + 2 * t, 20) for t in range(12)]
     frames = frames_of(places)

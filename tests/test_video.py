@@ -331,7 +331,7 @@ def test_gpen_restore_takes_films(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": detector)
     words = ["restore", film, "-o", tmp_path / "out.mp4", "--model", tmp_path / "small.safetensors", "--device", "cpu"]
     assert main([str(word) for word in [*words, "--quiet", "--preset", "ultrafast"]]) == 0
-    assert "10 frames, 1 faces followed, flicker" in capsys.readouterr().out
+    assert "10 frames, 1 face followed, flicker" in capsys.readouterr().out
     assert len(decoded(tmp_path / "out.mp4")[0]) == 10
     report = json.loads((tmp_path / "out.report.json").read_text())
     assert report["tracks"][0]["frames"] == 10

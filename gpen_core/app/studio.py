@@ -24,7 +24,7 @@ from ..images.metadata import Provenance
 from ..measures.figures import face_figures
 from ..options import RestoreOptions
 from ..page import srgb_image, write_page
-from ..report import PictureReport
+from ..report import PictureReport, counted
 from ..restore import FaceRestorer
 from ..restore.provenance import provenance_of
 from ..tasks import check_task
@@ -235,14 +235,14 @@ def _pictures(
         nonlocal done
         done += 1
         if report.output is None:
-            said.append(str(report.reason))
+            said.append(report.failure)
         else:
             pairs.append((Path(report.input), Path(report.output)))
         progress(done / len(items), f"{done} of {len(items)} pictures")
 
     summary = run_batch(items, process, batch, finished=finished)
     faceless = f", {summary.faceless} without a face" if summary.faceless else ""
-    said.insert(0, f"{summary.done} of {len(items)} pictures, {summary.faces} faces{faceless}")
+    said.insert(0, f"{summary.done} of {counted(len(items), 'picture')}, {counted(summary.faces, 'face')}{faceless}")
     return pairs
 
 
@@ -274,7 +274,9 @@ def _films(
         except OSError as error:
             said.append(f"{item.source.name}: {in_words(error)}")
         else:
-            said.append(f"{item.source.name}: {film.frames} frames, {len(film.tracks)} faces followed")
+            said.append(
+                f"{item.source.name}: {counted(film.frames, 'frame')}, {counted(len(film.tracks), 'face')} followed"
+            )
             made.append(item.target)
     return made
 

@@ -72,7 +72,7 @@ def collect(
             raise InputError(f"{inputs[0]} holds {counts[0]} pictures; give a folder for their results, not {output}")
         return _checked([Item(source=next(iter(sources)), target=output)], overwrite)
     if output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file, and there are {len(sources)} pictures; give a folder")
+        raise InputError(f"{output} is a file; give a folder for the results")
     if not folder:
         _refuse_file_names(output, len(sources))
         if counts == [1]:

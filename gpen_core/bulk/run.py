@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,8 +48,9 @@ class Workers:
     autoscaling: bool = False
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.block < 1 or self.cpus < 0 or self.gpus < 0:
-            raise InputError(f"workers are {self}; count and block must be at least 1, cpus and gpus at least 0")
+        for name, least in (("count", 1), ("block", 1), ("cpus", 0), ("gpus", 0)):
+            if not least <= (value := getattr(self, name)) < math.inf:
+                raise InputError(f"{name} of the workers is {value}; it must be at least {least}")
 
 
 def restore_archive(

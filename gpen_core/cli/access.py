@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from .flags import ranged
+
 _SHORTEST = 16
 
 
@@ -13,7 +15,9 @@ def add_access(parser: argparse.ArgumentParser, *, port: int) -> None:
     """Adds --host, --port and --token-file. port: the usual one."""
     group = parser.add_argument_group("where, and for whom")
     group.add_argument("--host", default="127.0.0.1", help="the address to listen on (default 127.0.0.1)")
-    group.add_argument("--port", type=int, default=port, help=f"its port; 0: a free one (default {port})")
+    group.add_argument(
+        "--port", type=ranged(int, 0, 65535), default=port, help=f"its port; 0: a free one (default {port})"
+    )
     group.add_argument(
         "--token-file", type=Path, metavar="FILE", help="holds what others must show (else the variable GPEN_TOKEN)"
     )

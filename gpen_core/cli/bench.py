@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from .flags import ranged
+
 NAME = "bench"
 HELP = "Measure time a face, faces a second and peak memory, beside the plain form and a peer."
 EXAMPLE = "gpen bench --size 256 512 --batch 1 4 --precision fp32 bf16 --peer onnxruntime"
@@ -13,15 +15,17 @@ COLUMNS = ("size", "batch", "form", "precision", "ms/face", "faces/s", "peak MB"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="MODEL", nargs="?", help="a model to measure (default: random weights)")
-    parser.add_argument("--size", type=int, nargs="+", default=[512], help="of networks with random weights (512)")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1], help="faces in one call (1)")
+    parser.add_argument(
+        "--size", type=ranged(int, 1), nargs="+", default=[512], help="of networks with random weights (512)"
+    )
+    parser.add_argument("--batch", type=ranged(int, 1), nargs="+", default=[1], help="faces in one call (1)")
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"], help="fp32, tf32, bf16, fp16 (fp32 bf16)")
     parser.add_argument(
         "--form", nargs="+", default=["plain", "prepared"], help="plain, prepared, compiled, graphed (plain prepared)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, …")
-    parser.add_argument("--threads", type=int, help="of a CPU (default: as many as torch takes)")
-    parser.add_argument("--runs", type=int, default=5, help="timed calls of each form, in turn (5)")
+    parser.add_argument("--threads", type=ranged(int, 1), help="of a CPU (default: as many as torch takes)")
+    parser.add_argument("--runs", type=ranged(int, 1), default=5, help="timed calls of each form, in turn (5)")
     parser.add_argument("--no-memory", action="store_true", help="leave out the peak memory")
     parser.add_argument("--peer", nargs="+", default=[], help="onnxruntime, where it is installed")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -32,13 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from .. import __version__
     from ..bench import BenchOptions, measure, text
-    from ..errors import ConfigError
     from ..weights.load import choose_device, load_model
     from .console import table
 
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise ConfigError(f"--threads is {arguments.threads}; it must be at least 1")
         torch.set_num_threads(arguments.threads)
     options = BenchOptions(
         sizes=tuple(arguments.size),

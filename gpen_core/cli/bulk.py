@@ -19,6 +19,7 @@ from .face_arguments import (
     options_from,
 )
 from .file_arguments import SUFFIXES, add_formats, batch_options, conclude, with_progress
+from .flags import ranged
 from .mask_arguments import masks_said, read_masks
 from .restore import group_for, restorer_of
 
@@ -43,10 +44,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", required=True, help="a folder that every worker sees, or an address")
     group = parser.add_argument_group("workers")
-    group.add_argument("--workers", type=int, default=1, metavar="N", help="actors with networks (default 1)")
-    group.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="N", help="reserved by Ray (default 1)")
-    group.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="also a share: 0.25 (default 0)")
-    group.add_argument("--block", type=int, default=16, metavar="N", help="pictures that a task reads (default 16)")
+    group.add_argument(
+        "--workers", type=ranged(int, 1), default=1, metavar="N", help="actors with networks (default 1)"
+    )
+    group.add_argument(
+        "--cpus-per-worker", type=ranged(float, 0), default=1.0, metavar="N", help="reserved by Ray (default 1)"
+    )
+    group.add_argument(
+        "--gpus-per-worker", type=ranged(float, 0), default=0.0, metavar="N", help="also a share: 0.25 (default 0)"
+    )
+    group.add_argument(
+        "--block", type=ranged(int, 1), default=16, metavar="N", help="pictures that a task reads (default 16)"
+    )
     group.add_argument(
         "--autoscaling", action="store_true", help="the cluster grows by what waits: wait for what it has no room for"
     )

@@ -6,6 +6,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from .flags import ranged
+
 NAME = "compare"
 HELP = (
     "Restore the same aligned faces with several models (ours, GFPGAN and its like through spandrel, ONNX files), and "
@@ -22,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where all is written")
     parser.add_argument("--metric", nargs="+", default=[], metavar="NAME", help="more measures, as of gpen evaluate")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="with checkpoints/, the files of metrics' networks")
-    parser.add_argument("--rows", type=int, default=8, help="faces on the contact sheet (8), spread over all")
+    parser.add_argument(
+        "--rows", type=ranged(int, 1), default=8, help="faces on the contact sheet (8), spread over all"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, …")
     parser.add_argument("--trust-pickle", action="store_true", help="open pickles that the zoo does not know")
 

@@ -27,7 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", type=ranged(int, 1), metavar="N", help="how many faces (default: all for --out, 8 for a sheet alone)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, other damage (default: 0)")
+    parser.add_argument(
+        "--seed", type=ranged(int, 0, 2**63 - 1), default=0, metavar="N", help="another seed, other damage (default: 0)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

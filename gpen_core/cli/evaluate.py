@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .flags import ranged
+
 if TYPE_CHECKING:
     from ..measures.catalogue import Call
     from ..measures.evaluation import Evaluation, FrechetReference
@@ -51,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gate",
-        type=float,
+        type=ranged(float, -1, 1),
         metavar="COS",
         help="name results whose identity to the input is below it (needs --degraded)",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Literal
 
-from .flags import add_flags, with_flags
+from .flags import add_flags, ranged, with_flags
 from .mask_arguments import add_masks
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add_networks(parser: argparse.ArgumentParser, *, model: bool = True, usual: 
         group.add_argument("--precision", default="auto", help="auto, fp32, tf32, bf16 or fp16")
         group.add_argument(
             "--fidelity",
-            type=float,
+            type=ranged(float, 0, 1),
             metavar="0-1",
             help="CodeFormer's weight: 0 the most beautiful, 1 the most faithful (default 0.5)",
         )

@@ -16,6 +16,7 @@ from .report_file import checked_report
 
 if TYPE_CHECKING:
     from ..batch import BatchOptions, BatchSummary, Item, Process
+    from ..report import PictureReport
 
 #: What --format takes → the suffix of results.
 SUFFIXES = {
@@ -150,8 +151,6 @@ def with_progress(run: Callable[..., BatchSummary], total: int, *, quiet: bool) 
     """
     from tqdm import tqdm
 
-    from ..report import PictureReport
-
     faces = 0
     said = Unread(sys.stderr)
     with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True, file=said) as bar:
@@ -163,7 +162,7 @@ def with_progress(run: Callable[..., BatchSummary], total: int, *, quiet: bool) 
             bar.set_postfix_str(f"{faces} faces, {faces / seconds:.2f} faces/s" if seconds else "", refresh=False)
             bar.update()
             if report.status == "failed":
-                bar.write(f"gpen: {report.reason}", file=said)
+                bar.write(f"gpen: {report.failure}", file=said)
 
         return run(finished=finished, skipped=bar.update)
 
@@ -173,8 +172,10 @@ def conclude(
 ) -> int:
     """The exit status, 1 when a picture failed, after saying how the run ended. aligned: each picture is a face.
     remedy: what might find faces where none was found. pages: whether the verb has --pages."""
+    from ..report import counted
+
     done = [("aligned face", summary.done)] if aligned else [("picture", summary.done), ("face", summary.faces)]
-    parts = [_counted(number, noun) for noun, number in done]
+    parts = [counted(number, noun) for noun, number in done]
     if summary.faceless and not aligned:
         parts.append(f"{summary.faceless} without a face" + (f" ({remedy} might find one)" if remedy else ""))
     if summary.faces_left:
@@ -187,11 +188,7 @@ def conclude(
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
     if summary.pages_left:
-        several = f"of {_counted(summary.pages_left, 'file')} that hold several pictures the first"
+        several = f"of {counted(summary.pages_left, 'file')} that hold several pictures the first"
         parts.append(f"{several} (--pages: all)" if pages else several)
     print(f"{', '.join(parts)}; report: {report}")
     return 1 if summary.failed else 0
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

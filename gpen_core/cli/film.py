@@ -149,6 +149,8 @@ def _one(item: Item, report: Path, restore: Callable[..., FilmReport], *, quiet:
 
 
 def _say(report: FilmReport, path: Path) -> None:
+    from ..report import counted
+
     if report.frames_before == report.frames:
         print(f"{report.output}: done before; report: {path}")
         return
@@ -158,5 +160,5 @@ def _say(report: FilmReport, path: Path) -> None:
     flicker = ""
     if report.flicker is not None and report.flicker_without_smoothing is not None:
         flicker = f", flicker {report.flicker:.2f} of 255 ({report.flicker_without_smoothing:.2f} without smoothing)"
-    followed = f"{report.frames} frames, {len(report.tracks)} faces followed{left}{flicker}"
+    followed = f"{counted(report.frames, 'frame')}, {counted(len(report.tracks), 'face')} followed{left}{flicker}"
     print(f"{report.output}: {followed}; report: {path}")

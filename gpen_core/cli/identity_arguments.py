@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .flags import ranged
+
 if TYPE_CHECKING:
     from ..measures.identity import Identity
     from ..measures.person import Person
@@ -18,7 +20,7 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     group = add_person(parser, "compare faces before and after", "restore only the person of this picture")
     group.add_argument(
         "--min-identity",
-        type=float,
+        type=ranged(float, -1, 1),
         metavar="COS",
         help="lower each face's strength until they agree so (try 0.5)",
     )
@@ -31,7 +33,10 @@ def add_person(parser: argparse.ArgumentParser, why: str, whom: str) -> argparse
     group.add_argument("--identity", metavar="MODEL", help=f"{why}: arcface-ir-se50, or a file of that network")
     group.add_argument("--who", metavar="FILE", action="append", help=whom)
     group.add_argument(
-        "--alike", type=float, metavar="COS", help="from which similarity on a face is that person's (default 0.4)"
+        "--alike",
+        type=ranged(float, -1, 1),
+        metavar="COS",
+        help="from which similarity on a face is that person's (default 0.4)",
     )
     return group
 

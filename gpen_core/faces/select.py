@@ -26,7 +26,8 @@ def select(detections: Sequence[Detection], selection: Selection) -> list[Detect
     faces.sort(key=keys[selection.order])
     if selection.indices is not None:
         if faces and max(selection.indices, default=0) >= len(faces):
-            raise FaceError(f"face {max(selection.indices)} was asked for; {len(faces)} were found, counted from 0")
+            found = "one was found, face 0" if len(faces) == 1 else f"{len(faces)} were found, counted from 0"
+            raise FaceError(f"face {max(selection.indices)} was asked for; {found}")
         faces = [faces[i] for i in selection.indices if i < len(faces)]
     if selection.largest is not None and len(faces) > selection.largest:
         chosen = sorted(range(len(faces)), key=lambda i: -faces[i].size)[: selection.largest]

@@ -57,7 +57,7 @@ def _same_faces(before: Sequence[Detection], after: Sequence[Detection]) -> list
         return None
     pairs, free = [], list(after)
     for face in before:
-        near = [(apart, k) for k, other in enumerate(free) if (apart := distance(face.landmarks, other)) is not None]
+        near = [(apart, k) for k, other in enumerate(free) if (apart := distance(other, face.landmarks)) is not None]
         apart, nearest = min(near, default=(_FARTHEST, 0))
         if apart >= _FARTHEST:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from ..faces.types import Detection
 from ..images.picture import FULL_SCALE
 from ..images.planes import LUMA
 
-#: A face may move this share of its own size between two frames, beyond what its motion so far foretells.
+#: A face may move this share of its own size between two frames, beyond what its motion or the camera's foretells.
 _FARTHEST = 0.6
 #: A face may grow or shrink by this factor between two frames.
 _GROWTH = 1.5
@@ -28,6 +29,8 @@ _CUT, _CUT_OVER_USUAL = 0.08, 4.0
 _OTHER, _OTHER_OVER_USUAL = 0.07, 4.0
 #: Size at which frames and the surroundings of faces are compared.
 _SMALL = (36, 64)
+#: A camera that is swept moves the frame by at most this much of it, (rows, columns) of `_SMALL`, from one to the next.
+_SWEPT = (8, 12)
 _PATCH = 16
 #: How many frames say what is usual.
 _MEMORY = 8
@@ -65,15 +68,18 @@ class Tracker:
         pixels: (H, W, 3) RGB as a Picture has them. Every detection gets a track, a new one where none continues in it.
         """
         small, patches = small_luma(pixels), [patch_of(pixels, face) for face in detections]
-        cut = self._is_cut(small)
+        cut, sweep = self._compare(small)
+        # From rows and columns of the small frame to (x, y) pixels.
+        scale = torch.tensor([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
+        sweeps = [sweep.flip(0) * scale] if sweep.any() else []
         if cut:
             self._tracks, self._changes = {}, []
         self._tracks = {k: t for k, t in self._tracks.items() if index - t.last <= self._longest_gap + 1}
         pairs = []
         for number, track in self._tracks.items():
-            expected = track.landmarks + track.velocity * (index - track.last)
+            expected = [track.landmarks + step * (index - track.last) for step in (track.velocity, *sweeps)]
             for k, face in enumerate(detections):
-                cost = distance(expected, face)
+                cost = distance(face, *expected)
                 if cost is not None and _is_usual(
                     _change(patches[k], track.patch), track.changes, _OTHER, _OTHER_OVER_USUAL
                 ):
@@ -94,14 +100,19 @@ class Tracker:
                 self._next += 1
         return dict(sorted(found.items())), cut
 
-    def _is_cut(self, small: Tensor) -> bool:
+    def _compare(self, small: Tensor) -> tuple[bool, Tensor]:
+        """Whether a scene begins with this frame, and (rows, columns) of it that a swept camera moved the scene by."""
         before, self._before = self._before, small
+        sweep = torch.zeros(2)
         if before is None:
-            return False
+            return False, sweep
         change = _change(small, before)
+        if change > _CUT:
+            # A swept camera changes every pixel, and shows the same scene elsewhere in the frame.
+            change, sweep = _beside_sweep(small, before)
         usual = _is_usual(change, self._changes, _CUT, _CUT_OVER_USUAL)
         self._changes = [*self._changes, change][-_MEMORY:]
-        return not usual
+        return not usual, sweep
 
     def _continue(self, number: int, index: int, face: Detection, patch: Tensor) -> None:
         track = self._tracks[number]
@@ -137,11 +148,11 @@ class Tracker:
         return tracker
 
 
-def distance(expected: Tensor, face: Detection) -> float | None:
-    """Mean distance of a face's landmarks from where they were expected (5, 2), over the face's size; None where it is
-    another face."""
-    size = _size(expected)
-    cost = float((face.landmarks - expected).norm(dim=1).mean()) / max(size, 1.0)
+def distance(face: Detection, *expected: Tensor) -> float | None:
+    """Mean distance of a face's landmarks from the nearest places where they were expected, (5, 2) each, over the
+    face's size there; None where it is another face."""
+    size = _size(expected[0])
+    cost = min(float((face.landmarks - place).norm(dim=1).mean()) for place in expected) / max(size, 1.0)
     if cost > _FARTHEST or not 1 / _GROWTH <= _size(face.landmarks) / max(size, 1e-6) <= _GROWTH:
         return None
     return cost
@@ -169,6 +180,17 @@ def _is_usual(change: float, changes: Sequence[float], least: float, over_usual:
 
 def _change(now: Tensor, before: Tensor) -> float:
     return float((now - before).abs().mean())
+
+
+def _beside_sweep(small: Tensor, before: Tensor) -> tuple[float, Tensor]:
+    """Mean absolute difference of two frames where they overlap, least over all shifts of a swept camera; that shift,
+    (rows, columns) from `before` to `small`."""
+    rows, columns = _SWEPT
+    padded = F.pad(before[None, None], (columns, columns, rows, rows), value=math.nan)[0, 0]
+    shifted = padded.unfold(0, small.shape[0], 1).unfold(1, small.shape[1], 1)
+    changes = (shifted - small).abs().nanmean((2, 3))
+    row, column = divmod(int(changes.argmin()), changes.shape[1])
+    return float(changes.min()), torch.tensor([float(rows - row), float(columns - column)])
 
 
 def _luma(pixels: NDArray[Any]) -> Tensor:

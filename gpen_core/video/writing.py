@@ -103,9 +103,15 @@ class _FieldLabel:
 
 def black_segment(info: FilmInfo, encoding: Encoding) -> bytes:
     """A segment of one black picture, as the film's are going to be. Raises PictureError where the codec does not
-    open on this machine."""
-    size = (encoding.scale * info.width, encoding.scale * info.height)
-    frame = load_av().VideoFrame(*size, encoding.pixel_format)
+    open on this machine, or there are no pictures as large."""
+    av, size = load_av(), (encoding.scale * info.width, encoding.scale * info.height)
+    try:
+        frame = av.VideoFrame(*size, encoding.pixel_format)
+    except av.FFmpegError as error:
+        larger = "" if encoding.scale == 1 else f", {encoding.scale} times the film's {info.width}×{info.height}"
+        raise PictureError(
+            f"FFmpeg has no pictures of {size[0]}×{size[1]}{larger}; give a smaller scale (--upscale)"
+        ) from error
     for k in range(3):
         plane_view(frame, k)[:] = 0
     with tempfile.TemporaryDirectory() as folder:
