@@ -268,7 +268,7 @@ def _collected(
     for index, (base, result) in enumerate(results):
         pixels = result.decoded.pixels
         picture = torch.from_numpy(pixels)
-        changed = [face for face in result.faces if face.strength > 0]
+        changed = [face for face in result.faces if not face.spared]
         restored.append([face.detection for face in changed])
         tally.count(result.faces)
         out.cover(index, changed)

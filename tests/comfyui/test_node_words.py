@@ -55,7 +55,7 @@ def test_colourising_says_how_many_faces_it_coloured(
 def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
     tally = pack.module("nodes.tally").Tally(found=4)
 
-    class Face:
+    class Face(pack.module("gpen_core.treatment").Treated):  # type: ignore[misc]
         def __init__(self, strength: float, kept: float | None) -> None:
             self.strength, self.kept = strength, kept
 
