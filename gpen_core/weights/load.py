@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ..config import ModelCard, Task, Template
 from ..errors import DeviceError, InputError, OtherNetworkError, WeightsError
-from . import checkpoint, hub, zoo
+from . import checkpoint, zoo
 from .cache import sha256_of
 from .checkpoint import read_state_dict
 from .description import OTHER_RESTORERS, choose_card, decode, foreign, shapes_of
 from .entry import ONNX
-from .hub import Located, Source, locate
+from .fetching import cached
+from .location import Located, Source, locate
 from .pretrained import GPEN
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def _present_detector() -> Located:
     detectors = [entry for entry in zoo.MODELS if entry.kind == "detector"]
     # What was fetched was wanted; what ships is there for when nothing was.
     for entry in sorted(detectors, key=lambda e: e.bundled is not None):
-        path = hub.cached(entry)
+        path = cached(entry)
         if path is not None:
             return Located(path, entry)
     raise WeightsError(
