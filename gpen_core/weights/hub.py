@@ -33,7 +33,7 @@ def fetch_repository_file(
         _check_inside(file, "file")
     servers = Servers([_root(repo)])
     if file is None:
-        files = _files(repo, revision, servers)
+        files = repository_files(repo, revision=revision, servers=servers)
         file = _weights_of(repo, files)
         if CONFIG_NAME in files and file == WEIGHTS_NAME:
             from_hub(HubPlace(repo=repo, path=CONFIG_NAME, revision=revision or "main"), servers)
@@ -63,17 +63,17 @@ def _weights_of(repo: str, files: list[str]) -> str:
     raise HubError(f"{repo} holds several files of weights: {', '.join(weights[:8])}; name one as {repo}/FILE")
 
 
-def repository_files(repo: str, *, revision: str | None = None) -> list[str]:
-    """The names of the files in a repository; those in the cache, if the Hub cannot be reached."""
-    return _files(repo, revision, Servers([_root(repo)]))
+def repository_files(repo: str, *, revision: str | None = None, servers: Servers | None = None) -> list[str]:
+    """The names of the files in a repository; those in the cache, if the Hub cannot be reached.
 
-
-def _files(repo: str, revision: str | None, servers: Servers) -> list[str]:
+    servers: where the Hub has been knocked at already.
+    """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     what = f"{repo}{f' at {revision}' if revision else ''}"
     unreached: Exception | None = None
+    servers = servers or Servers([_root(repo)])
     try:
         if servers.reach(_root(repo)):
             with silent_client():
