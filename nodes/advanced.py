@@ -20,6 +20,8 @@ from .simple import model_by_name
 from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs
 
 _ORDER = ("sort_by", "reverse_order")
+#: Options that came after this node.
+_LAST = ("keep_detail",)
 
 
 class RestoreAdvanced(io.ComfyNode):
@@ -63,7 +65,7 @@ class RestoreAdvanced(io.ComfyNode):
                 *(inputs.option_input(name) for name in ("colour_match", "blend", "threshold", "min_size")),
                 *(inputs.option_input(name) for name in ("template", "sharpen")),
                 inputs.smoothing_input(),
-                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
+                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions, without=_LAST),
                 GPENModel.Input(
                     "gpen_model",
                     optional=True,
@@ -78,6 +80,7 @@ class RestoreAdvanced(io.ComfyNode):
                     "(MediaPipe) or SEGS (Impact Pack).",
                 ),
                 *canvas_inputs(),
+                *map(inputs.option_input, _LAST),
             ],
             outputs=restored_outputs(),
             hidden=inputs.HIDDEN,

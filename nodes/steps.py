@@ -177,7 +177,8 @@ class PasteFaces(io.ComfyNode):
                 GPENFaces.Input("faces", tooltip="Faces from Crop Faces."),
                 inputs.option_input("strength"),
                 *inputs.masking_inputs(),
-                *inputs.later_inputs(Masking, Blending),
+                # What any node made of a crop goes back as it is.
+                *inputs.later_inputs(Masking, Blending, without=("keep_detail",)),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with the crops put back."),
@@ -203,7 +204,6 @@ class PasteFaces(io.ComfyNode):
         if changed.shape[1] != changed.shape[2]:
             raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
         settings = inputs.options_of(options)
-        # What any node made of a crop goes back as it is.
         settings = replace(settings, blending=replace(settings.blending, keep_detail=False))
         kind = settings.masking.kind
         parser = gpen_model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None

@@ -39,7 +39,8 @@ class Tally:
         others = self.found - self.restored - self.spared
         parts = ["1 face" if self.restored == 1 else f"{self.restored} faces" if self.restored else "no face restored"]
         if self.left:
-            parts.append(f"{self.left} left as found, larger than the model and sound (Crop to Paste Faces: restored)")
+            how = "keep_detail off in Restore Faces: restored"
+            parts.append(f"{self.left} left as found, larger than the model and sound ({how})")
         if self.spared:
             parts.append(f"{self.spared} not to be restored, by the options")
         if others > 0:

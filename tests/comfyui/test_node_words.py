@@ -61,7 +61,7 @@ def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
 
     tally.count([Face(1.0, None), Face(1.0, 0.5), Face(1.0, 1.0), Face(0.0, None)])
     assert tally.words() == (
-        "3 faces, 1 left as found, larger than the model and sound (Crop to Paste Faces: restored), "
+        "3 faces, 1 left as found, larger than the model and sound (keep_detail off in Restore Faces: restored), "
         "1 not to be restored, by the options"
     )
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from face_stand_ins import HEIGHT, WIDTH, detected, face_at, photograph, stand_in_model
 from nodes_under_test import Pack
+from test_large_faces import sharp
 
 COLOURS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.1, 0.8)}
 
@@ -330,6 +332,24 @@ def test_an_option_that_came_later_is_an_optional_input_at_the_end(pack: Pack) -
         pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grain=2)
     with pytest.raises(pack.module("gpen_core.errors").ConfigError, match="no input is called grains"):
         pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grains=1)
+
+
+@pytest.mark.parametrize("node", ["GPEN_RestoreFaces", "GPEN_RestoreAdvanced"])
+def test_a_large_sound_face_is_restored_where_keep_detail_is_off(pack: Pack, node: str) -> None:
+    last = pack.nodes[node].GET_SCHEMA().inputs[-1]
+    assert (last.id, last.optional, last.options["default"]) == ("keep_detail", True, True)
+    assert "keep_detail" not in {part.id for part in pack.nodes["GPEN_PasteFaces"].GET_SCHEMA().inputs}
+    model = stand_in_model(pack, faces=[face_at(pack, 60, 50, 200)])
+    model.network.forward = lambda x: 0.7 * x + 0.3 * F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    image = torch.from_numpy(sharp()).float()[None] / 255
+    given = {"gpen_model": model, "image": image}
+    if node == "GPEN_RestoreAdvanced":
+        given |= {"faces": {"faces": "all"}, "mask_kind": {"mask_kind": "auto"}}
+    kept, usual, let_go = (
+        pack.run(node, **given, **how)[0] for how in ({"keep_detail": True}, {}, {"keep_detail": False})
+    )
+    assert torch.equal(kept, usual)
+    assert float((kept - image).abs().mean()) < 0.1 * float((let_go - image).abs().mean())
 
 
 def test_whatever_comes_over_an_options_wire_is_taken_or_refused_by_its_name(pack: Pack) -> None:
