@@ -14,9 +14,9 @@ from . import files, inputs
 from .adapter import io, schema
 from .find import UNKNOWN, Given
 from .inputs import ALL, FILTER, LARGEST, NUMBERED
+from .kept import ModelKeeper, model_by_name
 from .model import FaceModel
 from .restore import canvas_inputs, restore_images, restored_outputs
-from .simple import model_by_name
 from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs
 
 _ORDER = ("sort_by", "reverse_order")
@@ -24,7 +24,7 @@ _ORDER = ("sort_by", "reverse_order")
 _LAST = ("keep_detail",)
 
 
-class RestoreAdvanced(io.ComfyNode):
+class RestoreAdvanced(ModelKeeper, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> Any:
         selection = {part.id: part for part in inputs.selection_inputs()}
