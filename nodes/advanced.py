@@ -16,7 +16,8 @@ from .find import UNKNOWN, Given
 from .inputs import ALL, FILTER, LARGEST, NUMBERED
 from .kept import ModelKeeper, model_by_name
 from .model import FaceModel
-from .restore import canvas_inputs, restore_images, restored_outputs
+from .restore import canvas_inputs, restored_outputs
+from .restoring import restore_images
 from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs
 
 _ORDER = ("sort_by", "reverse_order")

@@ -11,7 +11,7 @@ from . import adapter, files, inputs
 from .adapter import io, schema
 from .inputs import ALL, LARGEST, NUMBERED
 from .kept import ModelKeeper, model_by_name
-from .restore import restore_images
+from .restoring import restore_images
 
 
 class Restore(ModelKeeper, io.ComfyNode):
