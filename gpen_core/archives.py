@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from .errors import InputError, MissingPackageError, PictureError
+from .errors import InputError, MissingPackageError
 from .images.damage import guarded
 
 
@@ -56,18 +56,15 @@ def scan(path: Path | str, name: str, suffixes: Container[str]) -> Iterator[Entr
     """The files with these suffixes in a tar archive, by reading all its headers. Raises InputError where it cannot be
     read.
     """
-    try:
-        # What reads from afar has errors of any class.
-        with (
-            guarded(f"the archive {path} cannot be read"),
-            opened(path) as file,
-            tarfile.open(fileobj=file, mode="r:") as archive,
-        ):
-            for member in archive:
-                if member.isfile() and PurePosixPath(member.name).suffix.lower() in suffixes:
-                    yield Entry(name=f"{name}/{member.name}", file=path, offset=member.offset_data, length=member.size)
-    except PictureError as error:
-        raise InputError(f"{error}; make it anew or leave it out") from error
+    # What reads from afar has errors of any class.
+    with (
+        guarded(f"the archive {path} cannot be read", error=InputError, remedy="make it anew or leave it out"),
+        opened(path) as file,
+        tarfile.open(fileobj=file, mode="r:") as archive,
+    ):
+        for member in archive:
+            if member.isfile() and PurePosixPath(member.name).suffix.lower() in suffixes:
+                yield Entry(name=f"{name}/{member.name}", file=path, offset=member.offset_data, length=member.size)
 
 
 def listed(root: str) -> Iterable[tuple[str, str, int]]:
@@ -76,14 +73,13 @@ def listed(root: str) -> Iterable[tuple[str, str, int]]:
     Raises InputError where it cannot be read.
     """
     system, base = remote(root)
+    said, remedy = f"{root} cannot be read", "is the address right?"
     try:
-        with guarded(f"{root} cannot be read"):
+        with guarded(said, error=InputError, remedy=remedy, passing=(FileNotFoundError,)):
             system.invalidate_cache()  # others write there
             files = sorted(system.find(base, detail=True).items())
-    except PictureError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return
-        raise InputError(f"{error}; is the address right?") from error
+    except FileNotFoundError:
+        return
     for path, about in files:
         below = PurePosixPath(path.lstrip("/")).relative_to(base.lstrip("/")).as_posix()
         yield system.unstrip_protocol(path), below, int(about["size"] or 0)

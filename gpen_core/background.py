@@ -125,8 +125,8 @@ def load_upscaler(source: str, *, device: str = "auto", tile: int = 256, trust_p
     except ImportError as error:
         raise MissingPackageError("upscaling the background needs spandrel; install gpen[background]") from error
     from .weights.checkpoint import read_state_dict
-    from .weights.hub import locate
     from .weights.load import choose_device
+    from .weights.location import locate
 
     located = locate(source)
     path = located.path

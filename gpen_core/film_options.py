@@ -63,12 +63,22 @@ class FilmOptions:
     codec: str | None = option(
         None, help="FFmpeg's name of the encoder.", none="by the output's suffix: libx264, in .webm libvpx-vp9"
     )
-    quality: int = option(18, low=0, high=51, help="Constant rate factor: 0 is lossless, lower is better.")
+    quality: int | None = option(
+        None,
+        low=0,
+        high=51,
+        help="Constant rate factor: 0 is lossless, lower is better.",
+        none="18, where the encoder can be told",
+    )
     decoder: Decoder = option(
         "cpu",
         help="What decodes. cuda: NVIDIA's decoder, which gives the same samples and leaves the processor to the rest.",
     )
-    preset: str = option("faster", help="Of the encoder, x264's and x265's: ultrafast … veryslow.")
+    preset: str | None = option(
+        None,
+        help="Of the encoder, x264's and x265's: ultrafast … veryslow.",
+        none="faster, where the encoder has presets",
+    )
     segment: int = option(
         240,
         low=BLOCK,

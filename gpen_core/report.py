@@ -13,6 +13,7 @@ import numpy as np
 from .errors import ConfigError
 from .images import Picture
 from .images.writing import whole_file
+from .treatment import Treated
 
 #: restored: its faces were; copied: no face, the file's own bytes; converted: no face, but another format or size
 #: was asked; failed: `reason` says why.
@@ -22,9 +23,6 @@ Status = Literal["restored", "copied", "converted", "failed"]
 #: FaceReport. `gpen_core.measures.figures.face_figures` is one.
 FaceFigures = Callable[[Any, Picture], Mapping[str, Any]]
 
-#: A face that keeps so much of itself counts as left alone.
-LEFT = 0.95
-
 
 def counted(number: int, noun: str) -> str:
     """`1 face`, `2 faces`."""
@@ -32,7 +30,7 @@ def counted(number: int, noun: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceReport:
+class FaceReport(Treated):
     """One face. Coordinates in pixels of the picture, centres at integers.
 
     size: the box's shorter side in pixels. in_size: side of the crop that the network was given; of a model of two
@@ -62,16 +60,6 @@ class FaceReport:
     identity: float | None = None
     likeness: float | None = None
     warnings: tuple[str, ...] = ()
-
-    @property
-    def left(self) -> bool:
-        """Whether (nearly) all of it is as it was found: it is larger than the model's size, and sound at that."""
-        return (self.kept or 0.0) >= LEFT and self.strength > 0
-
-    @property
-    def spared(self) -> bool:
-        """Whether it was not to be restored: it is good already, another person's, or no longer was the same one's."""
-        return self.strength == 0
 
     @classmethod
     def of(cls, face: Any, index: int, picture: Picture, figures: Sequence[FaceFigures] = ()) -> FaceReport:

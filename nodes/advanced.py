@@ -14,15 +14,18 @@ from . import files, inputs
 from .adapter import io, schema
 from .find import UNKNOWN, Given
 from .inputs import ALL, FILTER, LARGEST, NUMBERED
+from .kept import ModelKeeper, model_by_name
 from .model import FaceModel
-from .restore import canvas_inputs, restore_images, restored_outputs
-from .simple import model_by_name
+from .restore import canvas_inputs, restored_outputs
+from .restoring import restore_images
 from .wires import BoundingBoxes, FaceLandmarks, Faces, GPENFaces, GPENModel, Segs
 
 _ORDER = ("sort_by", "reverse_order")
+#: Options that came after this node.
+_LAST = ("keep_detail",)
 
 
-class RestoreAdvanced(io.ComfyNode):
+class RestoreAdvanced(ModelKeeper, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> Any:
         selection = {part.id: part for part in inputs.selection_inputs()}
@@ -63,7 +66,7 @@ class RestoreAdvanced(io.ComfyNode):
                 *(inputs.option_input(name) for name in ("colour_match", "blend", "threshold", "min_size")),
                 *(inputs.option_input(name) for name in ("template", "sharpen")),
                 inputs.smoothing_input(),
-                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions),
+                *inputs.later_inputs(Selection, Masking, Blending, RestoreOptions, without=_LAST),
                 GPENModel.Input(
                     "gpen_model",
                     optional=True,
@@ -78,6 +81,7 @@ class RestoreAdvanced(io.ComfyNode):
                     "(MediaPipe) or SEGS (Impact Pack).",
                 ),
                 *canvas_inputs(),
+                *map(inputs.option_input, _LAST),
             ],
             outputs=restored_outputs(),
             hidden=inputs.HIDDEN,

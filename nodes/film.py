@@ -15,13 +15,13 @@ from ..gpen_core.restore import FaceRestorer
 from ..gpen_core.weights import zoo
 from . import adapter, files, inputs
 from .adapter import io, schema
+from .kept import ModelKeeper, model_by_name
 from .model import FaceModel
-from .simple import model_by_name
 from .tally import Tally
 from .wires import GPENModel
 
 
-class RestoreVideo(io.ComfyNode):
+class RestoreVideo(ModelKeeper, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> Any:
         return schema(

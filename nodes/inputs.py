@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,12 +58,12 @@ _FIRST = {
 #: Fields that nodes leave at their defaults, or for which they have other inputs or nodes.
 _WITHOUT = {
     *("max_size", "order", "indices", "largest", "longest_side", "rotations", "margin", "least_feather"),
-    *("face_strength", "region_strength", "overlap", "smooth_below", "keep_detail", "keep_grey", "border", "fit"),
+    *("face_strength", "region_strength", "overlap", "smooth_below", "keep_grey", "border", "fit"),
     "antialias",
     *("eight_bits", "batch_size", "keep_crops", "selection", "masking", "blending"),
 }
 #: Fields that came later, in their order, for saved graphs know inputs by their place. Not named here yet: the newest.
-_LATER = ("grain", "only_damaged", "occlusion")
+_LATER = ("grain", "only_damaged", "occlusion", "keep_tone")
 _PARTS = (Selection, Masking, Blending, RestoreOptions)
 
 
@@ -84,12 +84,11 @@ def choices_of(name: str) -> tuple[str, ...]:
     return tuple(next(described(part)[name].choices for part in _PARTS if name in described(part)))
 
 
-def later_inputs(*parts: type) -> list[Any]:
+def later_inputs(*parts: type, without: Collection[str] = ()) -> list[Any]:
     """Inputs for the fields of these parts of the options that came after the first nodes: they go last, in the order
-    in which they came."""
-    later = {
-        n: entry for part in parts for n, entry in described(part).items() if n not in _FIRST and n not in _WITHOUT
-    }
+    in which they came. without: fields that the node has elsewhere, or cannot honour."""
+    left_out = {*_FIRST, *_WITHOUT, *without}
+    later = {n: entry for part in parts for n, entry in described(part).items() if n not in left_out}
     return [
         _input(later[name]) for name in (*(n for n in _LATER if n in later), *(n for n in later if n not in _LATER))
     ]

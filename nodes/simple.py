@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
@@ -11,11 +10,11 @@ from ..gpen_core.weights import zoo
 from . import adapter, files, inputs
 from .adapter import io, schema
 from .inputs import ALL, LARGEST, NUMBERED
-from .model import FaceModel, load_face_model
-from .restore import restore_images
+from .kept import ModelKeeper, model_by_name
+from .restoring import restore_images
 
 
-class Restore(io.ComfyNode):
+class Restore(ModelKeeper, io.ComfyNode):
     @classmethod
     def define_schema(cls) -> Any:
         return schema(
@@ -73,14 +72,3 @@ class Restore(io.ComfyNode):
         settings = inputs.options_of({"visibility": visibility})
         done = restore_images(model_by_name(model), image, settings, chosen, node=cls).args
         return io.NodeOutput(done[0], done[1], done[-1])
-
-
-def model_by_name(name: str) -> FaceModel:
-    """The model of this name with the usual detector and parser, read once for as long as their files stay the same."""
-    return _read(name, files.fingerprint(name), str(adapter.compute_device()))
-
-
-@lru_cache(maxsize=1)
-def _read(name: str, stamp: str, device: str) -> FaceModel:
-    source = files.locate(name, adapter.RESTORERS, option="model")
-    return load_face_model(source, name=name, precision="auto", task=None, detector=files.AUTO, parser=files.AUTO)

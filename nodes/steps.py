@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..gpen_core.contracts import input_size_for
 from ..gpen_core.errors import InputError
-from ..gpen_core.options import Blending, Masking, Selection
+from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
 from ..gpen_core.restore import FaceRestorer
 from ..gpen_core.restore.align import size_for
 from . import inputs, pictures
@@ -177,7 +177,8 @@ class PasteFaces(io.ComfyNode):
                 GPENFaces.Input("faces", tooltip="Faces from Crop Faces."),
                 inputs.option_input("strength"),
                 *inputs.masking_inputs(),
-                *inputs.later_inputs(Masking, Blending),
+                # What any node made of a crop goes back as it is.
+                *inputs.later_inputs(Masking, Blending, without=("keep_detail",)),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with the crops put back."),
@@ -197,28 +198,13 @@ class PasteFaces(io.ComfyNode):
         images = pictures.check_images(image)
         faces.check(images)
         cut = faces.crops_or_raise()
-        changed = pictures.check_images(crops, name="crops")
-        if faces.count and len(changed) != faces.count:
-            raise InputError(f"{len(changed)} crops came for {faces.count} faces; Paste Faces needs one crop a face")
-        if changed.shape[1] != changed.shape[2]:
-            raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
+        changed = _one_a_face(crops, faces)
         settings = inputs.options_of(options)
-        # What any node made of a crop goes back as it is.
         settings = replace(settings, blending=replace(settings.blending, keep_detail=False))
-        kind = settings.masking.kind
-        parser = gpen_model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None
-        keeping = settings.masking.occlusion and faces.count > 0
-        if faces.count and (parser is not None or keeping):
-            gpen_model.prepare(network=False, parser=parser is not None, occluder=keeping)
-        parts = None if parser is None else gpen_model.asked("parser", pictures=len(images))
-        occluder = gpen_model.asked("occluder", pictures=len(images)) if keeping else None
-        restorer = FaceRestorer(gpen_model.asked("network"), None, parts, occluder=occluder)
+        restorer = _pasting(gpen_model, settings, some=faces.count > 0, count=len(images))
         height, width = faces.picture_size
-        out, progress, first = (
-            pictures.Results(len(images), height, width, alpha=pictures.alpha_of(images)),
-            Progress(len(images)),
-            0,
-        )
+        out = pictures.Results(len(images), height, width, alpha=pictures.alpha_of(images))
+        progress, first = Progress(len(images)), 0
         for index, frame in enumerate(cut):
             before = pictures.frame_at(images, index)
             if not len(frame):
@@ -231,3 +217,28 @@ class PasteFaces(io.ComfyNode):
             out.cover(index, result.faces)
             progress.step(picture=torch.from_numpy(result.picture))
         return io.NodeOutput(out.images, out.masks)
+
+
+def _one_a_face(crops: Tensor, faces: Faces) -> Tensor:
+    """The crops (N, S, S, C). Raises InputError for other numbers than of the faces, or what is not square."""
+    changed = pictures.check_images(crops, name="crops")
+    if faces.count and len(changed) != faces.count:
+        raise InputError(f"{len(changed)} crops came for {faces.count} faces; Paste Faces needs one crop a face")
+    if changed.shape[1] != changed.shape[2]:
+        raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
+    return changed
+
+
+def _pasting(model: FaceModel, settings: RestoreOptions, *, some: bool, count: int) -> FaceRestorer:
+    """What pastes, with the networks that masks need on the compute device where there are some faces."""
+    kind = settings.masking.kind
+    parser = model.parser(needed=kind == "parser") if kind in ("auto", "parser") else None
+    keeping = settings.masking.occlusion and some
+    if some and (parser is not None or keeping):
+        model.prepare(network=False, parser=parser is not None, occluder=keeping)
+    return FaceRestorer(
+        model.asked("network"),
+        None,
+        None if parser is None else model.asked("parser", pictures=count),
+        occluder=model.asked("occluder", pictures=count) if keeping else None,
+    )

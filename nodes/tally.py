@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ..gpen_core.faces.types import Detection
-from ..gpen_core.report import LEFT
+from ..gpen_core.treatment import Treated
 
 
 @dataclass
@@ -26,12 +25,12 @@ class Tally:
             self.found += len(faces)
             yield faces
 
-    def count(self, faces: Iterable[Any]) -> None:
+    def count(self, faces: Iterable[Treated]) -> None:
         """Adds the faces of one result."""
         for face in faces:
-            self.restored += face.strength > 0
-            self.spared += face.strength == 0
-            self.left += face.strength > 0 and (face.kept or 0.0) >= LEFT
+            self.restored += not face.spared
+            self.spared += face.spared
+            self.left += face.left
 
     def words(self) -> str:
         """One line for the node."""
@@ -40,7 +39,8 @@ class Tally:
         others = self.found - self.restored - self.spared
         parts = ["1 face" if self.restored == 1 else f"{self.restored} faces" if self.restored else "no face restored"]
         if self.left:
-            parts.append(f"{self.left} left as found, larger than the model and sound (Crop to Paste Faces: restored)")
+            how = "keep_detail off in Restore Faces: restored"
+            parts.append(f"{self.left} left as found, larger than the model and sound ({how})")
         if self.spared:
             parts.append(f"{self.spared} not to be restored, by the options")
         if others > 0:

@@ -13,7 +13,7 @@ from . import adapter, inputs, pictures
 from .adapter import Progress, advanced, io, log, schema
 from .find import Given, find_faces
 from .model import FaceModel
-from .restore import prepared_restorer
+from .restoring import prepared_restorer
 from .tally import Tally
 from .wires import GPENModel
 

@@ -21,6 +21,9 @@ from gpen_core import FaceRestorer
 from gpen_core.serve import OneThread, bound, create_service
 from gpen_core.serve_options import ServeOptions
 
+#: Seconds after which what does not come about is taken to hang.
+PATIENCE = 120
+
 uvicorn = pytest.importorskip("uvicorn", reason="no uvicorn here: pip install 'gpen[serve]'")
 pytest.importorskip("fastapi", reason="no fastapi here: pip install 'gpen[serve]'")
 
@@ -65,11 +68,10 @@ class Running:
         return self.ask("/health").said["waiting"]
 
     def until(self, seen: Callable[[], bool]) -> None:
-        for _ in range(500):
-            if seen():
-                return
+        limit = time.monotonic() + PATIENCE
+        while not seen():
+            assert time.monotonic() < limit, "it never came about"
             time.sleep(0.02)
-        raise AssertionError("it never came about")
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def running(made: FaceRestorer | None = None, token: str | None = None, lanes: i
         yield Running(at.getsockname()[1])
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(PATIENCE)
         at.close()
         assert not thread.is_alive()
 
@@ -102,5 +104,5 @@ class Gate:
     def passed(self, crops):
         self.cores.append(torch.get_num_threads())
         self.reached.set()
-        assert self.open.wait(30)
+        assert self.open.wait(PATIENCE)
         return 1 - crops

@@ -18,7 +18,7 @@ from gpen_core.config import GPENConfig, ModelCard
 from gpen_core.weights import GPEN, checkpoint, load_model, zoo
 from gpen_core.weights.cache import converted_path, sha256_of
 from gpen_core.weights.description import choose_card, recognise, shapes_of
-from gpen_core.weights.hub import Located
+from gpen_core.weights.location import Located
 from gpen_core.weights.tensors import tensors_sha256
 
 

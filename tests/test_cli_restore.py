@@ -17,7 +17,7 @@ from small_command import detect_bright, gpen, model_file
 from gpen_core.images import as_picture, read_picture
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
-from gpen_core.weights import hub, load, load_model
+from gpen_core.weights import load, load_model, location
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_model_is_located_once_and_its_hash_is_in_the_report(tmp_path, model, monkeypatch):
     photograph(tmp_path / "a.png", 1)
     located: list[object] = []
-    original = hub.locate
+    original = location.locate
 
     def counted(source, **options):
         located.append(source)
         return original(source, **options)
 
     monkeypatch.setattr(load, "locate", counted)
-    monkeypatch.setattr(hub, "locate", counted)
+    monkeypatch.setattr(location, "locate", counted)
     assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--model", model, "--device", "cpu") == 0
     assert located == [str(model)]
     settings = json.loads((tmp_path / "out" / "report.json").read_text())["settings"]

@@ -90,7 +90,7 @@ def test_a_good_face_stays_to_the_bit_and_a_damaged_one_is_restored(portrait, op
     kept = restorer.restore(portrait, options, aligned=aligned, detections=detections)
     if aligned:
         np.testing.assert_array_equal(kept.picture, portrait)
-        assert kept.faces[0].strength == 0.0
+        assert (kept.faces[0].strength, kept.faces[0].spared, kept.faces[0].left) == (0.0, True, False)
     worse = blurred(portrait, 3)
     restored = restorer.restore(worse, options, aligned=aligned, detections=detections)
     assert restored.faces[0].strength == 1.0

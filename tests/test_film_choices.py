@@ -297,6 +297,8 @@ def test_the_plot_of_a_film_without_faces_is_a_picture_as_well():
             r"preset is 'p8'; h264_nvenc takes p1 to p7, or one of ultrafast, .*",
         ),
         (["--codec", "libx265", "--preset", "p4"], "preset is 'p4'; expected one of ultrafast, .*, veryslow, .*"),
+        (["--codec", "mpeg4", "--preset", "faster"], r"preset is 'faster'; mpeg4 has none, leave it out \(--preset\)"),
+        (["--codec", "prores_ks", "--crf", "18"], r"quality is 18; prores_ks takes none, leave it out \(--crf\)"),
         (["--codec", "nope"], "this PyAV has no encoder called 'nope'; leave the codec out for the usual one"),
         (
             ["--film-mask", "nope.png"],

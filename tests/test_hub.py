@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from fake_hub import COMMIT, CONTENT, FakeHub
 from huggingface_hub import constants
 
 from gpen_core.errors import HashMismatchError, HubError
-from gpen_core.weights import cache, hub, network, zoo
+from gpen_core.weights import cache, fetching, hub, network, zoo
 from gpen_core.weights.cache import fetched_folder
 from gpen_core.weights.entry import HubPlace, WebPlace, ZooEntry
 
@@ -42,12 +41,12 @@ HERE = HubPlace(repo="me/model", path="weights.bin")
 
 def test_a_file_is_fetched_once_and_then_found_without_the_network(served: FakeHub) -> None:
     entry = known(HERE)
-    assert hub.cached(entry) is None
-    path = hub.fetch(entry)
+    assert fetching.cached(entry) is None
+    path = fetching.fetch(entry)
     assert path.read_bytes() == CONTENT
     asked = len(served.requests)
-    assert hub.fetch(entry) == path
-    assert hub.cached(entry) == path
+    assert fetching.fetch(entry) == path
+    assert fetching.cached(entry) == path
     assert len(served.requests) == asked
 
 
@@ -62,14 +61,14 @@ def test_a_repository_file_is_asked_for_but_not_fetched_again(served: FakeHub) -
 def test_a_cut_connection_to_the_hub_is_resumed(served: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
     served.cut = [100_000]
-    assert hub.fetch(known(HERE)).read_bytes() == CONTENT
+    assert fetching.fetch(known(HERE)).read_bytes() == CONTENT
     assert served.seen("GET", "/cdn/me/model/weights.bin") == [None, "bytes=100000-"]
 
 
 def test_a_cut_connection_to_a_plain_address_is_resumed(served: FakeHub) -> None:
     served.cut = [100_000, 50_000]
     entry = known(WebPlace(url=f"{served.url}/plain/weights.bin"))
-    assert hub.fetch(entry).read_bytes() == CONTENT
+    assert fetching.fetch(entry).read_bytes() == CONTENT
     assert served.seen("GET", "/plain/weights.bin") == [None, "bytes=100000-", "bytes=150000-"]
 
 
@@ -99,18 +98,18 @@ def test_a_wrong_file_is_removed_and_the_next_place_tried(served: FakeHub) -> No
     served.files["me/model"]["weights.bin"] = CONTENT[:-1] + b"!"
     served.files["you/mirror"] = {"w.bin": CONTENT}
     entry = known(HERE, HubPlace(repo="you/mirror", path="w.bin"))
-    path = hub.fetch(entry)
+    path = fetching.fetch(entry)
     assert path.read_bytes() == CONTENT
-    assert hub.cached(known(HERE)) is None
-    assert hub.cached(entry) == path
+    assert fetching.cached(known(HERE)) is None
+    assert fetching.cached(entry) == path
 
 
 def test_a_file_of_wrong_hash_in_every_place_is_refused_and_removed(served: FakeHub, cache: Path) -> None:
     served.files["me/model"]["weights.bin"] = served.pages["/plain/weights.bin"] = CONTENT[:-1] + b"!"
     entry = known(HERE, WebPlace(url=f"{served.url}/plain/weights.bin"))
     with pytest.raises(HashMismatchError, match=f"instead of {SHA256[:12]}"):
-        hub.fetch(entry)
-    assert hub.cached(entry) is None
+        fetching.fetch(entry)
+    assert fetching.cached(entry) is None
     left = [path for path in cache.rglob("*") if path.is_file() and path.stat().st_size > 10_000]
     assert left == []
 
@@ -119,7 +118,7 @@ def test_a_file_without_a_known_hash_is_fetched_and_its_hash_said(
     served: FakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        hub.fetch(known(HERE, sha256=None, size=None))
+        fetching.fetch(known(HERE, sha256=None, size=None))
     assert SHA256 in caplog.text
     assert "nobody vouches" in caplog.text
 
@@ -127,11 +126,11 @@ def test_a_file_without_a_known_hash_is_fetched_and_its_hash_said(
 def test_places_are_tried_in_order_until_one_answers(served: FakeHub) -> None:
     gone = WebPlace(url=f"{served.url}/gone")
     entry = known(HubPlace(repo="me/gone", path="weights.bin"), gone, WebPlace(url=f"{served.url}/plain/weights.bin"))
-    assert hub.fetch(entry) == fetched_folder() / "weights.bin"
+    assert fetching.fetch(entry) == fetched_folder() / "weights.bin"
     with pytest.raises(
         HubError, match=r"put absent.bin.*2 places tried, the first: me/gone/weights.bin is not there or private"
     ):
-        hub.fetch(replace(known(HubPlace(repo="me/gone", path="weights.bin"), gone), file="absent.bin"))
+        fetching.fetch(replace(known(HubPlace(repo="me/gone", path="weights.bin"), gone), file="absent.bin"))
 
 
 @pytest.mark.parametrize(
@@ -173,48 +172,6 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_remedy(served: FakeHub, m
         cache.download(f"{dead}/x", fetched_folder() / "x")
 
 
-@pytest.fixture
-def silence(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A network whose servers do not answer; the hosts that were asked."""
-    asked = []
-
-    def connect(server: tuple[str, int], timeout: float) -> None:
-        asked.append(server[0])
-        time.sleep(timeout)
-        raise TimeoutError
-
-    monkeypatch.setattr(network.socket, "create_connection", connect)
-    monkeypatch.setattr(network, "getproxies", dict)
-    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.example")
-    return asked
-
-
-def test_without_a_network_a_download_is_given_up_within_seconds(silence: list[str]) -> None:
-    began = time.monotonic()
-    with pytest.raises(HubError, match=r"give its path \(one.example, two.example, hub.example cannot be reached\)"):
-        hub.fetch(known(*(WebPlace(url=f"https://{name}.example/x") for name in ("one", "two", "two")), HERE))
-    for ask in (lambda: hub.fetch_repository_file("me/model", "x.bin"), lambda: hub.repository_files("me/model")):
-        with pytest.raises(HubError, match="cannot be reached; check the network"):
-            ask()
-    assert time.monotonic() - began < 10
-    assert sorted(silence) == ["hub.example"] * 3 + ["one.example", "two.example"]
-
-
-def test_a_place_that_does_not_answer_is_passed_over_within_seconds(
-    served: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache.time, "sleep", lambda seconds: pytest.fail("it was tried again"))
-    assert hub.fetch(known(WebPlace(url="http://127.0.0.1:9/x"), HERE)).read_bytes() == CONTENT
-
-
-def test_a_proxy_is_left_to_answer(silence: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "getproxies", lambda: {"https": "http://proxy.example", "no": "localhost"})
-    assert network.unreachable([HERE]) == ""
-    monkeypatch.setattr(network, "getproxies", lambda: {"no": "localhost"})
-    assert network.unreachable([HERE]) == "hub.example"
-    assert silence == ["hub.example"]
-
-
 def test_what_the_hubs_client_says_of_its_tries_stays_out_of_the_way(
     served: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +185,7 @@ def test_what_the_hubs_client_says_of_its_tries_stays_out_of_the_way(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
     )
     monkeypatch.setattr("time.sleep", lambda seconds: logging.getLogger("huggingface_hub.utils").warning("Retrying"))
-    monkeypatch.setattr(hub, "unreachable", lambda places: "")
+    monkeypatch.setattr(network, "getproxies", lambda: {"all": "left to answer"})
     logging.getLogger("huggingface_hub.utils").warning("before")
     with pytest.raises(HubError, match="cannot be reached"):
         hub.fetch_repository_file("me/model", "other.txt")
@@ -247,7 +204,7 @@ def test_offline_the_cache_answers_and_nothing_is_asked(served: FakeHub, monkeyp
     with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
         hub.fetch_repository_file("me/model", "other.txt")
     with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
-        hub.fetch(known(WebPlace(url=f"{served.url}/plain/weights.bin")))
+        fetching.fetch(known(WebPlace(url=f"{served.url}/plain/weights.bin")))
     assert len(served.requests) == asked
 
 
@@ -266,12 +223,12 @@ def test_two_threads_fetch_a_plain_file_once(served: FakeHub, tmp_path: Path) ->
 
 PROCESS = """
 import sys
-from gpen_core.weights import hub
+from gpen_core.weights import fetching
 from gpen_core.weights.entry import HubPlace, WebPlace, ZooEntry
 for place in (HubPlace(repo="me/model", path="weights.bin"), WebPlace(url=sys.argv[1])):
     entry = ZooEntry(name="t", kind="upscaler", summary="", file="weights.bin", licence="", origin="", places=(place,),
                      sha256=sys.argv[2])
-    print(hub.fetch(entry))
+    print(fetching.fetch(entry))
 """
 
 
@@ -297,4 +254,4 @@ def test_two_processes_fetch_at_once_and_both_have_the_whole_file(served: FakeHu
 def test_the_live_hub_has_the_usual_model() -> None:
     files = hub.repository_files("akhaliq/GPEN-BFR-512")
     assert "GPEN-BFR-512.pth" in files
-    assert hub.fetch(zoo.find("retinaface-resnet50")).stat().st_size == 109_497_761
+    assert fetching.fetch(zoo.find("retinaface-resnet50")).stat().st_size == 109_497_761

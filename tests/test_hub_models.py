@@ -17,7 +17,7 @@ from gpen_core.errors import HubError, WeightsError
 from gpen_core.weights import GPEN, load_detector, load_model, load_parser, zoo
 from gpen_core.weights.description import Header, encode
 from gpen_core.weights.entry import HubPlace, ZooEntry
-from gpen_core.weights.hub import locate
+from gpen_core.weights.location import locate
 
 
 def packed(card: ModelCard | None = CARD) -> bytes:

@@ -16,7 +16,7 @@ from small_pictures import smooth
 from gpen_core.batch.inputs import Item
 from gpen_core.batch.results import BatchOptions
 from gpen_core.batch.steps import decode
-from gpen_core.errors import PictureError
+from gpen_core.errors import ConfigError, PictureError, TrainingError
 from gpen_core.images import Picture, as_picture, read_picture, write_picture
 from gpen_core.images import memory as memory_left
 from gpen_core.images.damage import DamageError, guarded
@@ -132,6 +132,16 @@ def test_whatever_a_decoder_raises_is_damage_and_what_the_disk_says_is_not():
         raise OSError(28, "No space left on device")
     with pytest.raises(KeyboardInterrupt), guarded("the file"):
         raise KeyboardInterrupt
+
+
+def test_damage_is_told_as_the_error_that_the_caller_wants_with_its_remedy():
+    wanted = {"error": TrainingError, "remedy": "leave it out", "passing": (FileNotFoundError,)}
+    for trouble in (RuntimeError("no such row"), PictureError("the list (RuntimeError no such row)"), MemoryError()):
+        with pytest.raises(TrainingError, match=r"^the list.*; leave it out$"), guarded("the list", **wanted):
+            raise trouble
+    for passes in (FileNotFoundError("gone"), ConfigError("no such choice")):
+        with pytest.raises(type(passes)), guarded("the list", **wanted):
+            raise passes
 
 
 # ---- size and kind

@@ -119,6 +119,7 @@ def test_the_report_says_how_much_a_face_keeps_and_warns_of_no_loss() -> None:
     row = FaceReport.of(result.faces[0], 0, as_picture(result.picture), [face_figures])
     assert row.kept == pytest.approx(1.0, abs=0.05)
     assert row.warnings == ()
+    assert (row.left, row.spared) == (result.faces[0].left, result.faces[0].spared) == (True, False)
     plain = replace(result.faces[0], kept=None)
     assert FaceReport.of(plain, 0, as_picture(result.picture), [face_figures]).warnings
 

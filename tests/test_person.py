@@ -97,11 +97,11 @@ def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, mo
     from gpen_core.cli.main import main
     from gpen_core.config import GPENConfig, ModelCard
     from gpen_core.measures import embedders
-    from gpen_core.weights import checkpoint, hub
+    from gpen_core.weights import checkpoint, location
 
     monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": everyone)
     monkeypatch.setattr(embedders, "read_arcface", lambda path: by_colour)
-    monkeypatch.setattr(hub, "locate", lambda source, kind: SimpleNamespace(path=tmp_path))
+    monkeypatch.setattr(location, "locate", lambda source, kind: SimpleNamespace(path=tmp_path))
     network = GPEN(GPENConfig.standard(32, narrow=0.05), generator=torch.Generator().manual_seed(1))
     checkpoint.write(tmp_path / "m.safetensors", network.state_dict(), network.config, ModelCard(name="small"))
     for name, pixels in (("crowd", crowd()), ("bob", portrait("bob"))):

@@ -23,7 +23,7 @@ from gpen_core.trainer import Limits, Places, Sources, train
 from gpen_core.trainer.loss_recipe import LossRecipe
 from gpen_core.trainer.network_recipe import NetworkRecipe
 from gpen_core.weights import GPEN, checkpoint
-from gpen_core.weights.hub import locate
+from gpen_core.weights.location import locate
 
 OPEN = locate("gpen-open-256").path
 RED, BLUE = (200, 40, 40), (40, 40, 200)

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,13 +19,14 @@ import pytest
 from free_port import accepts
 from huggingface_hub import constants
 from PIL import Image
-from running_service import Gate, Running, encoded, restorer, running
+from running_service import PATIENCE, Gate, Running, encoded, restorer, running
 from small_restorers import face
 
 from gpen_core import FaceRestorer, RestoreOptions
 from gpen_core.cli.main import main
 from gpen_core.images.reading import decode_picture
 from gpen_core.option_texts import read, with_texts, written
+from gpen_core.serve.batching import Batcher
 
 EXAMPLE = Path(__file__).parent.parent / "gpen_core" / "examples" / "sent-around.jpg"
 TOKEN = "a token of some length"
@@ -65,7 +65,21 @@ def test_a_picture_that_is_not_to_be_changed_comes_back_to_the_byte(service):
     assert decode_picture(converted.body, Path("it"), max_pixels=None, allow_truncated=False).format == "WEBP"
 
 
-def test_what_is_asked_at_once_shares_a_batch_and_one_broken_hurts_no_other():
+@pytest.fixture
+def submitted(monkeypatch) -> list[object]:
+    """What services have given to be restored: pictures that are decoded."""
+    given: list[object] = []
+    submit = Batcher.submit
+
+    def noted(batcher, job):
+        submit(batcher, job)
+        given.append(job)
+
+    monkeypatch.setattr(Batcher, "submit", noted)
+    return given
+
+
+def test_what_is_asked_at_once_shares_a_batch_and_one_broken_hurts_no_other(submitted):
     gate = Gate()
 
     def detector(pictures):
@@ -78,10 +92,9 @@ def test_what_is_asked_at_once_shares_a_batch_and_one_broken_hurts_no_other():
     bodies = [encoded(0), *(encoded(seed) for seed in range(1, 6)), black.getvalue()]
     with running(FaceRestorer(gate.network, detector)) as service, ThreadPoolExecutor(8) as clients:
         first = clients.submit(service.ask, body=bodies[0])
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(PATIENCE)
         others = [clients.submit(service.ask, body=body) for body in bodies[1:]]
-        service.until(lambda: service.waiting == 7)
-        time.sleep(0.2)  # decoded, too
+        service.until(lambda: len(submitted) == 7)
         gate.open.set()
         answers = [one.result() for one in (first, *others)]
         counts = service.ask("/metrics").body.decode()
@@ -96,13 +109,13 @@ def test_what_is_asked_at_once_shares_a_batch_and_one_broken_hurts_no_other():
     assert 'gpen_requests_total{status="422"} 1' in counts
 
 
-def test_lanes_restore_side_by_side_and_what_comes_alone_has_all_cores():
+def test_lanes_restore_side_by_side_and_what_comes_alone_has_all_cores(submitted):
     gate, bodies = Gate(), [encoded(seed) for seed in range(5)]
     with running(restorer(gate.network), lanes=2) as service, ThreadPoolExecutor(5) as clients:
         asked = [clients.submit(service.ask, body=bodies[0])]
         service.until(lambda: len(gate.cores) == 1)
         asked += [clients.submit(service.ask, body=body) for body in bodies[1:]]
-        service.until(lambda: len(gate.cores) == 2)  # while the first is held up
+        service.until(lambda: len(gate.cores) == 2 and len(submitted) == 5)  # while the first is held up
         gate.open.set()
         answers = [one.result() for one in asked]
     assert gate.cores == [2, 1, 1, 1, 1]
@@ -168,7 +181,7 @@ def test_the_command_serves_until_it_is_told_to_end_and_answers_what_has_begun()
             served.send_signal(signal.SIGTERM)
             answer = asked.result()
         assert (answer.status, len(answer.said["report"]["faces"])) == (200, 1)
-        assert served.wait(60) == 0
+        assert served.wait(PATIENCE) == 0
         assert not accepts(service.port)
 
 
@@ -185,4 +198,4 @@ def test_told_twice_to_end_the_command_waits_for_nobody():
             service.until(lambda: not accepts(service.port))
             assert served.poll() is None
             served.send_signal(signal.SIGINT)
-            served.wait(20)
+            served.wait(PATIENCE)

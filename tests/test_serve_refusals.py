@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
-from running_service import Gate, Running, encoded, restorer, running
+from running_service import PATIENCE, Gate, Running, encoded, restorer, running
 
 from gpen_core.errors import HubError, InputError
 from gpen_core.serve import bound
@@ -102,7 +102,7 @@ def test_a_full_queue_says_so_at_once():
     gate = Gate()
     with running(restorer(gate.network), queue=1) as service, ThreadPoolExecutor(1) as clients:
         first = clients.submit(service.ask, body=encoded())
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(PATIENCE)
         answer = service.ask(body=encoded())
         gate.open.set()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -145,7 +145,7 @@ def test_a_client_that_goes_away_leaves_nothing_and_its_picture_is_not_restored(
     gate = Gate()
     with running(restorer(gate.network)) as service, ThreadPoolExecutor(1) as clients:
         first = clients.submit(service.ask, body=encoded())
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(PATIENCE)
         body = encoded(5)
         with socket.create_connection(("127.0.0.1", service.port)) as leaving:
             head = f"POST /restore HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"

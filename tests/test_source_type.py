@@ -67,6 +67,6 @@ def test_a_block_that_is_no_xmp_comes_back_as_it_was(block):
     "part", [b" ", b"<rdf:Description ", b"<a:DigitalSourceType ", b" a:DigitalSourceType='", b"<"]
 )
 def test_no_block_costs_more_than_its_length(part):
-    began = time.perf_counter()
+    began = time.process_time()
     with_source_type(b"<x:xmpmeta>" + part * 100_000 + b"</rdf:RDF>")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 60  # by the square of its length it were hours

@@ -18,7 +18,7 @@ from gpen_core.weights import GPEN, checkpoint, load_detector, load_model, zoo
 from gpen_core.weights.cache import cache_folder, converted_path, sha256_of
 from gpen_core.weights.checkpoint import read_state_dict
 from gpen_core.weights.entry import BUNDLED
-from gpen_core.weights.hub import Located
+from gpen_core.weights.location import Located
 
 DETECTOR = BUNDLED / "gpen-open-detector.safetensors"
 

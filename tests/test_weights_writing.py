@@ -15,7 +15,7 @@ from gpen_core.errors import ConfigError, WeightsError
 from gpen_core.weights import GPEN, checkpoint
 from gpen_core.weights.cache import cache_folder
 from gpen_core.weights.checkpoint import read_state_dict
-from gpen_core.weights.hub import Located
+from gpen_core.weights.location import Located
 
 
 @contextlib.contextmanager

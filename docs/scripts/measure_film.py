@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("faces", type=Path)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--preset", default=FilmOptions().preset)
+    parser.add_argument("--preset", default="faster")
     parser.add_argument("--keep", type=Path, help="a folder for the film and its result")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

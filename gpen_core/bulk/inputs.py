@@ -16,7 +16,7 @@ from ..batch.inputs import refuse_collisions, refuse_empty, sources_of
 from ..batch.journal import Key, Stamp, stamp
 from ..batch.kinds import is_picture
 from ..batch.naming import result_names
-from ..errors import InputError, PictureError
+from ..errors import InputError
 from ..images import READABLE_SUFFIXES
 from ..images.damage import guarded
 from ..images.writing import refuse_same_file
@@ -144,18 +144,15 @@ def _near(given: str, output: str) -> Iterator[_Found]:
 def _far(given: str) -> Iterator[_Found]:
     system, path = remote(given)
     bare = without_query(path)
-    try:
-        with guarded(f"{given} cannot be read"):
-            if marks := [mark for mark in "*?[" if mark in bare]:
-                files: Mapping[str, Any] = system.glob(path, detail=True)
-                fixed = bare[: min(bare.index(mark) for mark in marks)]
-                base = PurePosixPath(fixed.rpartition("/")[0] or "/")
-            elif bare == path and system.isdir(path):
-                files, base = system.find(path, detail=True), PurePosixPath(path)
-            else:
-                files, base = {path: system.info(path)}, PurePosixPath(bare).parent
-    except PictureError as error:
-        raise InputError(f"{error}; is the address right?") from error
+    with guarded(f"{given} cannot be read", error=InputError, remedy="is the address right?"):
+        if marks := [mark for mark in "*?[" if mark in bare]:
+            files: Mapping[str, Any] = system.glob(path, detail=True)
+            fixed = bare[: min(bare.index(mark) for mark in marks)]
+            base = PurePosixPath(fixed.rpartition("/")[0] or "/")
+        elif bare == path and system.isdir(path):
+            files, base = system.find(path, detail=True), PurePosixPath(path)
+        else:
+            files, base = {path: system.info(path)}, PurePosixPath(bare).parent
     for name, about in sorted(files.items()):
         file = PurePosixPath(without_query(name))
         kind = file.suffix.lower()

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..measures.pairs import pictures_in
     from ..measures.tables import write_csv, write_summary
     from ..weights.cache import sha256_of
-    from ..weights.hub import locate
+    from ..weights.location import locate
 
     out: Path = arguments.output
     wanted = tuple(dict.fromkeys([*_MEASURES, *arguments.metric]))

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..files import sweep
     from ..weights import GPEN, checkpoint
     from ..weights.description import choose_card
-    from ..weights.hub import locate_one
+    from ..weights.location import locate_one
 
     if arguments.target.exists() and not arguments.overwrite:
         raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")

@@ -168,7 +168,7 @@ def _extra(module: str, purpose: str, extra: str) -> Finding:
 def _cache() -> list[Finding]:
     from huggingface_hub import constants
 
-    from ..weights import hub, zoo
+    from ..weights import fetching, zoo
     from ..weights.cache import cache_folder
 
     findings = [
@@ -177,7 +177,7 @@ def _cache() -> list[Finding]:
     ]
     if constants.HF_HUB_OFFLINE:
         findings.append(Finding(what="HF_HUB_OFFLINE", state="ok", value="set: nothing is fetched"))
-    here = {entry.name: hub.cached(entry) for entry in zoo.MODELS}
+    here = {entry.name: fetching.cached(entry) for entry in zoo.MODELS}
     found = [
         Finding(what=entry.name, state="ok", value=f"{path} ({megabytes(path.stat().st_size)}){_beside(entry)}")
         for entry in zoo.MODELS

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..files import replacing, sweep
     from ..weights import GPEN
     from ..weights.description import Header, encode
-    from ..weights.hub import locate_one
+    from ..weights.location import locate_one
     from ..weights.tensors import tensors_sha256
 
     target: Path = arguments.output

@@ -53,7 +53,7 @@ def check_films(arguments: argparse.Namespace, films: Sequence[Item]) -> None:
 
     options = film_options(arguments)
     for item in films:
-        choose_codec(item.target, options.codec, options.preset)
+        choose_codec(item.target, options.codec, quality=options.quality, preset=options.preset)
 
 
 def refuse_without_films(arguments: argparse.Namespace) -> None:

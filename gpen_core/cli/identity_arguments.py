@@ -46,7 +46,7 @@ def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options
     from ..errors import InputError
     from ..measures.embedders import read_arcface
     from ..measures.identity import Identity
-    from ..weights.hub import locate
+    from ..weights.location import locate
 
     if arguments.identity is None:
         for name in ("min_identity", "who", "not", "alike"):

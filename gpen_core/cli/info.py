@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..weights.checkpoint import read_prior
     from ..weights.description import shapes_of
     from ..weights.entry import ONNX
-    from ..weights.hub import locate
+    from ..weights.location import locate
     from ..weights.tensors import read_tensors, tensors_sha256
 
     located = locate(arguments.source)

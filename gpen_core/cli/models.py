@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..weights import hub, zoo
+    from ..weights import fetching, zoo
 
     names = arguments.names
     if names[:1] == ["fetch"]:
@@ -34,11 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
         entries = [zoo.find(name) for name in names[1:]]
         for entry in entries:
             print(f"{entry.name} (licence: {entry.licence})", file=sys.stderr)
-            path = hub.fetch(entry)
+            path = fetching.fetch(entry)
             print(json.dumps({"name": entry.name, "path": str(path)}) if arguments.json else path)
         return 0
     entries = [zoo.find(name) for name in names] or list(zoo.MODELS)
-    rows = [_row(entry, hub.cached(entry)) for entry in entries]
+    rows = [_row(entry, fetching.cached(entry)) for entry in entries]
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..options import RestoreOptions
     from ..trainer import Places, Sources
     from ..weights import load_detector
-    from ..weights.hub import locate_one
+    from ..weights.location import locate_one
 
     start, out = locate_one(arguments.model, kind="restorer").path, arguments.output
     if out.is_file():

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..weights import GPEN
-    from ..weights.hub import locate_one
+    from ..weights.location import locate_one
 
     model = GPEN.from_file(locate_one(arguments.source, kind="restorer"), task=arguments.task)
     if told := _told(arguments):

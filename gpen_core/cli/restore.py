@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..batch.masks import Masks
     from ..faces.types import Detection
     from ..images import Picture
+    from ..images.metadata import Provenance
     from ..measures.identity import Identity
     from ..measures.person import Person
     from ..options import RestoreOptions
@@ -84,19 +86,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..errors import InputError
-    from ..measures.figures import face_figures
-    from ..restore.provenance import provenance_of
     from ..video.inputs import collect_films
 
     within = read_masks(arguments)
     options = options_from(arguments)
-    if arguments.background and arguments.upscale == 1:
-        raise InputError("--background MODEL needs --upscale N: how many times larger the results are")
-    if arguments.aligned and (arguments.dry_run or arguments.detector):
-        name = "--dry-run" if arguments.dry_run else "--detector"
-        raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
-    output = Path(arguments.output)
+    _refuse_contradictions(arguments)
     films, inputs = collect_films(arguments.inputs, arguments.output)
     if films:
         _refuse_for_films(arguments, masked=within is not None, alone=not inputs)
@@ -104,53 +98,94 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         refuse_without_films(arguments)
     reports = film_reports(arguments, films, alone=not inputs)
-    if films and not inputs:
-        status = _films(arguments, films, reports, restorer_of(arguments, options)[0], options)
-        if arguments.page:
-            alone = len(films) == 1
-            _page(reports[0].with_suffix(".html") if alone else output / "report.html", None, reports)
-        return status
-    items = items_of(arguments, inputs)
+    status, report, restorer = 0, None, None
+    if inputs or not films:
+        status, report, restorer = _pictures(arguments, inputs, options, within)
+    if films:
+        restorer = restorer or restorer_of(arguments, options)[0]
+        status = max(status, _films(arguments, films, reports, restorer, options))
+    if arguments.page:
+        usual = reports[0] if report is None and len(films) == 1 else Path(arguments.output) / "report.json"
+        _page((report or usual).with_suffix(".html"), report, reports)
+    return status
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    from ..errors import InputError
+
+    if arguments.background and arguments.upscale == 1:
+        raise InputError("--background MODEL needs --upscale N: how many times larger the results are")
+    if arguments.aligned and (arguments.dry_run or arguments.detector):
+        name = "--dry-run" if arguments.dry_run else "--detector"
+        raise InputError(f"{name} is for photographs: no faces are looked for with --aligned; leave one of the two out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What is done to pictures, what is said of it in results and the report, and the networks that do it."""
+
+    process: Process
+    settings: dict[str, Any]
+    restorer: FaceRestorer | None = None
+    provenance: Provenance | None = None
     figures: tuple[FaceFigures, ...] = ()
-    settings: dict[str, Any] = {"verb": NAME, "options": plain(options)}
-    if arguments.dry_run:
-        settings["dry_run"] = True
-        meant = _who_is_meant(arguments, options, settings)
-        process, provenance, group = find_process(arguments, options.selection, meant), None, 1
-    else:
-        restorer, model = restorer_of(arguments, options)
-        provenance = provenance_of(model, options.blending.strength)
-        settings |= model_settings(arguments, model, provenance)
-        settings |= {"upscale": arguments.upscale, "background": arguments.background, "aligned": arguments.aligned}
-        identity = read_identity(arguments, restorer, options)
-        settings |= {"identity": arguments.identity, "min_identity": arguments.min_identity}
-        person = read_person(arguments, restorer, identity)
-        if person is not None:
-            settings["person"] = person.settings
-        if within is not None:
-            settings["masks"] = masks_said(arguments)
-        process = _process(arguments, restorer, options, _strength_of(arguments, identity, person), within)
-        figures = (face_figures, *(part.figures for part in (identity, person) if part is not None))
-        group = group_for(model)
+    group: int = 1
+
+
+def _pictures(
+    arguments: argparse.Namespace, inputs: Sequence[str | Path], options: RestoreOptions, within: Masks | None
+) -> tuple[int, Path, FaceRestorer | None]:
+    """The status, the report's file, and the networks; None in their place where nothing was restored."""
+    items = items_of(arguments, inputs)
+    work = _finding(arguments, options) if arguments.dry_run else _restoring(arguments, options, within)
     status, report = run_pictures(
         arguments,
         items,
-        process,
-        settings,
+        work.process,
+        work.settings,
         remedy=finding_more(options.selection),
         preview=arguments.dry_run,
         compare=arguments.compare,
         save_faces=arguments.save_faces,
-        provenance=None if arguments.no_provenance else provenance,
-        figures=figures,
-        group=group,
+        provenance=None if arguments.no_provenance else work.provenance,
+        figures=work.figures,
+        group=work.group,
     )
-    if films:
-        used = restorer_of(arguments, options)[0] if arguments.dry_run else restorer
-        status = max(status, _films(arguments, films, reports, used, options))
-    if arguments.page:
-        _page(report.with_suffix(".html"), report, reports)
-    return status
+    return status, report, work.restorer
+
+
+def _finding(arguments: argparse.Namespace, options: RestoreOptions) -> _Work:
+    settings: dict[str, Any] = {"verb": NAME, "options": plain(options), "dry_run": True}
+    meant = _who_is_meant(arguments, options, settings)
+    return _Work(process=find_process(arguments, options.selection, meant), settings=settings)
+
+
+def _restoring(arguments: argparse.Namespace, options: RestoreOptions, within: Masks | None) -> _Work:
+    from ..measures.figures import face_figures
+    from ..restore.provenance import provenance_of
+
+    restorer, model = restorer_of(arguments, options)
+    provenance = provenance_of(model, options.blending.strength)
+    identity = read_identity(arguments, restorer, options)
+    person = read_person(arguments, restorer, identity)
+    settings: dict[str, Any] = {
+        "verb": NAME,
+        "options": plain(options),
+        **model_settings(arguments, model, provenance),
+        **{name: getattr(arguments, name) for name in ("upscale", "background", "aligned", "identity", "min_identity")},
+    }
+    if person is not None:
+        settings["person"] = person.settings
+    if within is not None:
+        settings["masks"] = masks_said(arguments)
+    return _Work(
+        process=_process(arguments, restorer, options, _strength_of(arguments, identity, person), within),
+        settings=settings,
+        restorer=restorer,
+        provenance=provenance,
+        figures=(face_figures, *(part.figures for part in (identity, person) if part is not None)),
+        group=group_for(model),
+    )
 
 
 def _who_is_meant(arguments: argparse.Namespace, options: RestoreOptions, settings: dict[str, Any]) -> Any:

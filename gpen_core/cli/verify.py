@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     from .. import __version__
     from ..weights import GPEN, verify
     from ..weights.cache import sha256_of
-    from ..weights.hub import locate
     from ..weights.load import choose_device
+    from ..weights.location import locate
     from ..weights.tensors import tensors_sha256
 
     device = choose_device(arguments.device)

@@ -192,12 +192,11 @@ def _size_of(entry: Entry) -> tuple[int, int] | None:
 def _index(root: Path | str, folder: str) -> Index:
     below = PurePosixPath(folder, INDEX)  # an object store takes `./` for a part of the name
     entry = Entry(name=INDEX, file=f"{root.rstrip('/')}/{below}" if isinstance(root, str) else root / below)
+    said = f"the index {entry.file} cannot be read"
     try:
-        with guarded(f"the index {entry.file} cannot be read"):
+        with guarded(said, error=TrainingError, passing=(FileNotFoundError,)):
             text = entry.read()
-    except PictureError as error:
-        if not isinstance(error.__cause__, FileNotFoundError):
-            raise TrainingError(str(error)) from error
+    except FileNotFoundError:
         text = None
     return Index(text, str(entry.file))
 

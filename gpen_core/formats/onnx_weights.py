@@ -77,8 +77,6 @@ def _constants(model: Any, path: Path) -> Iterator[Constant]:
 
     A tensor comes as often as it is taken: exporters keep equal ones but once.
     """
-    from onnx import numpy_helper
-
     held = {initializer.name: initializer for initializer in model.graph.initializer}
     for node in model.graph.node:
         for attribute in node.attribute:
@@ -88,24 +86,37 @@ def _constants(model: Any, path: Path) -> Iterator[Constant]:
             held[node.output[0]] = held[node.input[0]]
         if node.op_type in _NO_LAYERS:
             continue
-        settings = {a.name: a.i or a.f for a in node.attribute} if node.op_type == "Gemm" else {}
-        for place, name in enumerate(node.input):
-            tensor = held.get(name)
-            if tensor is None:
-                continue
-            try:
-                values = torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
-            except (TypeError, ValueError, KeyError) as error:
-                raise WeightsError(f"{name[:80]} in {path} is damaged ({error}); get the file again") from error
-            if not values.is_floating_point():
-                continue
-            if node.op_type == "ConvTranspose" and values.ndim == 4:
-                values = values.transpose(0, 1)
-            if values.ndim == 2 and (
-                node.op_type == "MatMul" or (node.op_type == "Gemm" and not settings.get("transB"))
-            ):
-                values = values.T
-            yield Constant(tensor.name, values, float(settings.get(("", "alpha", "beta")[min(place, 2)], 1)))
+        taken = [(place, name, held[name]) for place, name in enumerate(node.input) if name in held]
+        for place, name, tensor in taken:
+            values = _values(tensor, name, path)
+            if values.is_floating_point():
+                yield Constant(tensor.name, _as_in_torch(values, node), _multiplier(node, place))
+
+
+def _values(tensor: Any, name: str, path: Path) -> Tensor:
+    from onnx import numpy_helper
+
+    try:
+        return torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
+    except (TypeError, ValueError, KeyError) as error:
+        raise WeightsError(f"{name[:80]} in {path} is damaged ({error}); get the file again") from error
+
+
+def _as_in_torch(values: Tensor, node: Any) -> Tensor:
+    """What `node` takes, laid out as the layer that it was in torch holds it."""
+    if node.op_type == "ConvTranspose" and values.ndim == 4:
+        return values.transpose(0, 1)
+    turned = node.op_type == "MatMul" or (node.op_type == "Gemm" and not _settings(node).get("transB"))
+    return values.T if values.ndim == 2 and turned else values
+
+
+def _multiplier(node: Any, place: int) -> float:
+    """By what `node` multiplies its input number `place`: alpha the product's second, beta what is added."""
+    return float(_settings(node).get(("", "alpha", "beta")[min(place, 2)], 1)) if node.op_type == "Gemm" else 1.0
+
+
+def _settings(node: Any) -> dict[str, float]:
+    return {attribute.name: attribute.i or attribute.f for attribute in node.attribute}
 
 
 def _unseen(model: Any) -> dict[str, Tensor]:

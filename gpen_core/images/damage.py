@@ -20,14 +20,35 @@ class DamageError(PictureError):
 
 
 @contextmanager
-def guarded(said: str, *, disk: bool = False) -> Iterator[None]:
+def guarded(
+    said: str,
+    *,
+    error: type[GPENError] = PictureError,
+    remedy: str = "",
+    disk: bool = False,
+    passing: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
     """Raises DamageError, `said` and the exception's own words, for whatever is raised inside.
 
-    The package's own errors pass. disk: files are written inside, so errors of the system (no space, no permission),
-    which carry a number, pass too.
+    The package's own errors pass. error: what is raised instead, also in the place of a PictureError from inside, with
+    the remedy at its end. disk: files are written inside, so errors of the system (no space, no permission), which
+    carry a number, pass too; and so do those of the `passing` kinds.
     """
     try:
+        with _damage_told(said, disk, passing):
+            yield
+    except PictureError as trouble:
+        if issubclass(PictureError, error):
+            raise
+        raise error(f"{trouble}; {remedy}" if remedy else str(trouble)) from trouble
+
+
+@contextmanager
+def _damage_told(said: str, disk: bool, passing: tuple[type[Exception], ...]) -> Iterator[None]:
+    try:
         yield
+    except passing:
+        raise
     except GPENError:
         raise
     except MemoryError as error:

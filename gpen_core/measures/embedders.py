@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import WeightsError
 from ..faces.library import library_class
-from ..weights.hub import locate
+from ..weights.location import locate
 from ..weights.tensors import read_tensors
 from .metrics import identity_similarity
 

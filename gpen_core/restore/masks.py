@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..contracts import Occluder, Parser, parser_size
-from ..errors import InputError
+from ..errors import FaceError, InputError
 from ..faces.geometry import scale_of
 from ..faces.mask import box_mask, ellipse_mask, face_mask, region_strength, soften
 from ..faces.occlusion import contradicted, covered_by_labels
 from ..faces.types import FaceCrops
+from ..images import Picture
 from ..images.planes import resize
 from ..options import Masking, RestoreOptions
 from .run import BatchSizer, run_network
@@ -113,3 +116,25 @@ def _each_softened(planes: Tensor, sigmas: Sequence[float], margin: float) -> li
     if len(set(sigmas)) <= 1:
         return list(soften(planes, margin=margin, sigma=sigmas[0])) if sigmas else []
     return [soften(plane[None], margin=margin, sigma=sigma)[0] for plane, sigma in zip(planes, sigmas, strict=True)]
+
+
+def checked_masks(masks: Any, picture: Picture, faces: int) -> Tensor:
+    """A caller's masks of a picture as (1 or `faces`, H, W) float32 in [0, 1]: one for all faces, or one each.
+
+    Raises InputError for other shapes or numbers of them, FaceError for values outside [0, 1].
+    """
+    planes = torch.as_tensor(np.asarray(masks) if not isinstance(masks, Tensor) else masks).detach().cpu()
+    planes = planes.float() if planes.is_floating_point() or planes.dtype == torch.bool else planes.float() / 255
+    planes = planes[None] if planes.ndim == 2 else planes
+    size = (picture.height, picture.width)
+    if planes.ndim != 3 or tuple(planes.shape[1:]) != size:
+        raise InputError(
+            f"the mask has shape {tuple(planes.shape)}; the picture needs (H, W) = {size}, or one such mask per face"
+        )
+    if len(planes) not in (1, faces):
+        raise InputError(f"{len(planes)} masks came with {faces} faces; expected one for all, or one per face")
+    if not bool(((planes >= 0) & (planes <= 1)).all()):
+        raise FaceError(
+            "the mask holds values outside [0, 1], or NaN; floats are expected in [0, 1], integers in 0..255"
+        )
+    return planes

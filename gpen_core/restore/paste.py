@@ -7,24 +7,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import FaceError, InputError
-from ..faces.colour import are_grey, match_crop, match_surroundings
 from ..faces.damage import GOOD, damage
 from ..faces.geometry import moved_origin, scale_of
-from ..faces.levels import round_, smoothed
 from ..faces.own import Shares, comparable, shares_of, with_own
 from ..faces.paste import Window, compose, place, resolve_overlaps
 from ..faces.tone import LOOKED_AT, Tone, tone_of
 from ..faces.types import Detection, FaceCrops
 from ..faces.warp import warp
 from ..images import Picture, convert_like, from_srgb, to_srgb
-from ..images.planes import luma, planes_of, resize, shrunk_planes
+from ..images.planes import planes_of, resize, shrunk_planes
 from ..options import RestoreOptions
-from .masks import CropMasks
+from .finish import finished
+from .masks import CropMasks, checked_masks
 from .result import RestoredFace, RestoredPicture
 
 #: Side of the part of a large face by which its noise is judged, pixels.
@@ -57,8 +54,8 @@ class PictureWork:
         self.picture, self.aligned = picture, aligned
         self.detections = tuple(detections)
         self._given, self._canvas = given, canvas or picture
-        self._masks = None if masks is None else _checked_masks(masks, self._canvas, len(self.detections))
-        self._within = None if within is None else _checked_masks(within, self._canvas, 1)[0]
+        self._masks = None if masks is None else checked_masks(masks, self._canvas, len(self.detections))
+        self._within = None if within is None else checked_masks(within, self._canvas, 1)[0]
         self._strength_of = strength_of
         self._windows: list[Window] = []
         self._strengths: list[float] = []
@@ -91,7 +88,7 @@ class PictureWork:
                 for strength, found in zip(strengths, damage(faces.crops).tolist(), strict=True)
             ]
         tone = self._tone if options.blending.keep_tone and not self.picture.grey else None
-        final = _finished(faces, restored, masks, options, strengths, grey=self.picture.grey, tone=tone)
+        final = finished(faces, restored, masks, options, strengths, grey=self.picture.grey, tone=tone)
         for index in range(len(faces)):
             shares = self._shares(faces, final[index], index, options)
             window = self._placed(final[index], faces, masks, index, options, shares)
@@ -252,70 +249,3 @@ def _middle(picture: Picture, face: Detection | None) -> Tensor:
         middle = min(max((low + high) / 2, 0), length)
         spans.append(slice(int(max(middle - half, 0)), int(min(middle + half, length)) + 1))
     return planes_of(picture.pixels[spans[0], spans[1]]).float().div(picture.full_scale)
-
-
-def _finished(
-    faces: FaceCrops,
-    restored: Tensor,
-    masks: CropMasks,
-    options: RestoreOptions,
-    strengths: Sequence[float],
-    *,
-    grey: bool,
-    tone: Tone | None,
-) -> list[Tensor]:
-    """Restored faces, (3, T, T) each, as they are to be put back: made grey, matched in colour, smoothed, as asked.
-
-    With `options.eight_bits` each one's strength is mixed into the crop and rounded, as the reference does, at the
-    crop's size. grey: all of them lose their colour. tone: the one they take on.
-    """
-    blending = options.blending
-    if tone is not None:
-        restored = tone.of(restored)
-    restored = _without_colour(faces.crops, restored, every=grey, where_crop_is_grey=blending.keep_grey)
-    if blending.colour_match != "none":
-        crops = resize(faces.crops, restored.shape[-1], antialias=False)
-        size = restored.shape[-1]
-        whole = torch.stack([resize(mask[None, None], size, antialias=False)[0, 0] for mask in masks.masks])
-        match = match_surroundings if blending.colour_match == "surroundings" else match_crop
-        restored = match(restored, crops, whole)
-    size = faces.crops.shape[-1]
-    result = []
-    for index, face in enumerate(restored):
-        # One by one: what stays in the cache is done in a fraction of the time.
-        if faces.detections[index].size < blending.smooth_below:
-            face = smoothed(face)
-            face = round_(face) if options.eight_bits else face
-        if options.eight_bits:
-            face = resize(face[None], size, antialias=False)[0]
-            alpha = strengths[index]
-            face = round_(torch.lerp(faces.crops[index], face, alpha)) if alpha < 1 else face
-        result.append(face)
-    return result
-
-
-def _without_colour(crops: Tensor, restored: Tensor, *, every: bool, where_crop_is_grey: bool) -> Tensor:
-    if every:
-        return luma(restored).expand_as(restored)
-    if not where_crop_is_grey:
-        return restored
-    return torch.where(are_grey(crops)[:, None, None, None], luma(restored), restored)
-
-
-def _checked_masks(masks: Any, picture: Picture, faces: int) -> Tensor:
-    """(1 or N, H, W) float32 in [0, 1]."""
-    planes = torch.as_tensor(np.asarray(masks) if not isinstance(masks, Tensor) else masks).detach().cpu()
-    planes = planes.float() if planes.is_floating_point() or planes.dtype == torch.bool else planes.float() / 255
-    planes = planes[None] if planes.ndim == 2 else planes
-    size = (picture.height, picture.width)
-    if planes.ndim != 3 or tuple(planes.shape[1:]) != size:
-        raise InputError(
-            f"the mask has shape {tuple(planes.shape)}; the picture needs (H, W) = {size}, or one such mask per face"
-        )
-    if len(planes) not in (1, faces):
-        raise InputError(f"{len(planes)} masks came with {faces} faces; expected one for all, or one per face")
-    if not bool(((planes >= 0) & (planes <= 1)).all()):
-        raise FaceError(
-            "the mask holds values outside [0, 1], or NaN; floats are expected in [0, 1], integers in 0..255"
-        )
-    return planes

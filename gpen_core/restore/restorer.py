@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, groupby, islice, takewhile
+from itertools import chain, groupby
 from os import PathLike
 from typing import Any, Literal
 
@@ -21,20 +20,17 @@ from ..faces.occlusion import CONTRADICTION
 from ..faces.types import Detection, FaceCrops
 from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
-from .align import align_faces, check_aligned, size_for, take_whole, whole_face
+from .align import align_faces, check_aligned, take_whole, whole_face
 from .detect import find_faces_together
 from .masks import CropMasks, masks_for
 from .paste import PictureWork, StrengthOf, Unpasted
+from .queue import Batch, FaceQueue
 from .result import RestoredPicture
 from .run import BatchSizer, Prepare, run_faces
 
 #: Faces done, faces found so far. What it raises ends the run: that is how to cancel.
 Progress = Callable[[int, int], None]
 
-#: A picture and the number of one of its faces, still to be restored.
-_Waiting = tuple[PictureWork, int]
-#: Pictures held at a time, those without faces included, and their pixels: large ones are not gathered for a batch.
-_HELD, _HELD_PIXELS = 16, 64_000_000
 #: What several threads need first is loaded by one of them.
 _loading = threading.Lock()
 #: Where the caller gives the mask, the crop's own edge is all that is left to soften.
@@ -217,27 +213,19 @@ class FaceRestorer:
             raise InputError(f"pictures is one, {str(pictures)!r}; give a list, or `restore` what is one picture")
         if aligned:
             check_aligned(options)
-        sizers: defaultdict[int, BatchSizer] = defaultdict(partial(self._sizer, options))
-        held: deque[PictureWork] = deque()
-        waiting: deque[_Waiting] = deque()
-        found = done = 0
+        queue, done = FaceQueue(self.model, partial(self._sizer, options)), 0
         works = self._works(pictures, parts, options, aligned, strength_of)
         for work in chain(works, [None]):
             if work is not None:
-                held.append(work)
-                waiting.extend((work, index) for index in range(len(work.detections)))
-                found += len(work.detections)
-            full = work is None or len(held) >= _HELD or sum(one.pixels for one in held) > _HELD_PIXELS
-            while waiting:
-                batch, size = self._next_batch(waiting, sizers, full=full)
-                if not batch:
-                    break
-                self._do_batch(batch, size, options, sizers[size])
-                done += len(batch)
+                queue.add(work)
+            full = work is None or queue.full
+            while (batch := queue.next(full=full)) is not None:
+                self._do_batch(batch, options)
+                done += len(batch.faces)
                 if progress is not None:
-                    progress(done, found)
-                yield from _completed(held, options)
-            yield from _completed(held, options)
+                    progress(done, queue.found)
+                yield from (Unpasted(complete, options) for complete in queue.completed())
+            yield from (Unpasted(complete, options) for complete in queue.completed())
 
     def _works(
         self,
@@ -258,31 +246,11 @@ class FaceRestorer:
             how: dict[str, Any] = {"masks": masks, "within": within, "canvas": canvas}
             yield PictureWork(given, picture, faces, aligned=aligned, strength_of=strength_of, **how)
 
-    def _next_batch(
-        self, waiting: deque[_Waiting], sizers: defaultdict[int, BatchSizer], *, full: bool
-    ) -> tuple[list[_Waiting], int]:
-        """The next faces of one size, and that size: as many as one batch takes. None of them where more may come and
-        none is `full`.
-        """
-        size = self._size_of(waiting[0])
-        count = sizers[size].next(size)
-        alike = list(takewhile(lambda face: self._size_of(face) == size, islice(waiting, count)))
-        if len(alike) == len(waiting) < count and not full:
-            return [], size
-        for _ in alike:
-            waiting.popleft()
-        return alike, size
-
-    def _size_of(self, face: _Waiting) -> int:
-        work, index = face
-        return size_for(self.model, work.detections[index].size, whole=work.aligned)
-
-    def _do_batch(self, batch: Sequence[_Waiting], size: int, options: RestoreOptions, sizer: BatchSizer) -> None:
-        """Restores these faces at `size` px."""
-        began = time.perf_counter()
+    def _do_batch(self, batch: Batch, options: RestoreOptions) -> None:
+        began, (waiting, size, sizer) = time.perf_counter(), batch
         card = self.model.card
         parts: list[tuple[PictureWork, FaceCrops]] = []
-        for work, group in groupby(batch, key=lambda entry: entry[0]):
+        for work, group in groupby(waiting, key=lambda entry: entry[0]):
             detections = [work.detections[index] for _, index in group]
             cut = take_whole if work.aligned else align_faces
             parts.append((work, cut(work.picture, detections, size, card, options)))
@@ -300,7 +268,7 @@ class FaceRestorer:
             masks = masks_for(faces, outputs, parser, masked, sizer, occluder)
             work.add(faces, outputs, masks, options)
             first += len(faces)
-        sizer.took(len(batch), time.perf_counter() - began)
+        sizer.took(len(waiting), time.perf_counter() - began)
 
     def _sizer(self, options: RestoreOptions) -> BatchSizer:
         return BatchSizer(options.batch_size, device_of(self.model))
@@ -342,9 +310,3 @@ class FaceRestorer:
 
                 self.occluder = load_occluder(device=device_of(self.model))
         return self.occluder
-
-
-def _completed(held: deque[PictureWork], options: RestoreOptions) -> Iterator[Unpasted]:
-    """The first of `held`, as far as their faces are done; they are held no more."""
-    while held and held[0].complete:
-        yield Unpasted(held.popleft(), options)

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..faces.types import Detection
 from ..images import Picture
+from ..treatment import Treated
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RestoredFace:
+class RestoredFace(Treated):
     """One face of a result.
 
     crop: (3, S, S) as it was given to the network, restored: (3, T, T) as it came out, both sRGB in [0, 1]; None where

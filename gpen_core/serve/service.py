@@ -186,7 +186,7 @@ class Service:
     def _written(self, body: bytes, before: Picture, result: RestoredPicture, wish: Wish, whole: bool) -> Response:
         came = "JPEG" if before.format == "MPO" else before.format
         form = wish.format or (came if came is not None and came in FORMATS.values() else "PNG")
-        changed = any(face.strength > 0 for face in result.faces)
+        changed = any(not face.spared for face in result.faces)
         status: Status = "restored" if changed else "copied"
         notes, data = before.notes, body
         if changed or form != came or wish.quality is not None:

@@ -33,6 +33,10 @@ _OWN_PRESETS = {
     "_amf": ("speed", "balanced", "quality"),
     "_qsv": (),
 }
+#: Encoders whose presets these are; beside them and those above there is none that has presets.
+_X26 = ("libx264", "libx265")
+#: What is taken where nothing is said.
+_QUALITY, _PRESET = 18, "faster"
 #: x264's presets as others name them, in that order.
 _NVENC = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
 _QSV = ("veryfast", "veryfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -61,14 +65,21 @@ class Encoding:
 
 
 def choose_encoding(
-    info: FilmInfo, output: Path, *, codec: str | None, quality: int, preset: str, scale: int = 1
+    info: FilmInfo,
+    output: Path,
+    *,
+    codec: str | None = None,
+    quality: int | None = None,
+    preset: str | None = None,
+    scale: int = 1,
 ) -> tuple[Encoding, tuple[str, ...]]:
     """How the film `output` is encoded, and notes on what its codec cannot keep of the input.
 
-    quality: x264's constant rate factor, lower is better, which is put on the codec's own scale. Raises PictureError
-    for a suffix that is no film's, or a codec that PyAV lacks, ConfigError for a preset that the codec has not.
+    quality: x264's constant rate factor, lower is better, which is put on the codec's own scale. None: the usual codec,
+    quality or preset. Raises PictureError for a suffix that is no film's, or a codec that PyAV lacks, ConfigError for a
+    preset that the codec has not, or a quality that it does not take.
     """
-    name = choose_codec(output, codec, preset)
+    name = choose_codec(output, codec, quality=quality, preset=preset)
     formats = _formats(name)
     wanted, notes = working_format(info.pixel_format, info.width, info.height, fields=bool(info.inventory.fields)), []
     if wanted.startswith("yuv444") and not working_format(info.pixel_format, 2, 2).startswith("yuv444"):
@@ -86,7 +97,7 @@ def choose_encoding(
         raise PictureError(f"{name} does not take {wanted} pictures; choose another codec, such as libx264")
     kept = name == "libx264" and not info.orientation.turns % 2 and scale == 1
     fields = info.inventory.fields if kept else ""
-    options = list(quality_options(name, quality, preset))
+    options = list(quality_options(name, _QUALITY if quality is None else quality, preset or _PRESET))
     if fields:
         options.append(("x264-params", f"{'tff' if fields == 'top' else 'bff'}=1"))
     encoding = Encoding(
@@ -95,7 +106,7 @@ def choose_encoding(
     return encoding, tuple(notes)
 
 
-def choose_codec(output: Path, codec: str | None, preset: str) -> str:
+def choose_codec(output: Path, codec: str | None, *, quality: int | None, preset: str | None) -> str:
     """The name of what encodes the film `output`, which is `codec` where that is given.
 
     Raises PictureError and ConfigError as `choose_encoding`, before there is a film.
@@ -104,12 +115,17 @@ def choose_codec(output: Path, codec: str | None, preset: str) -> str:
         raise PictureError(f"{output}: films are written as {', '.join(CONTAINERS)}; give one of these suffixes")
     name = codec or CONTAINERS[output.suffix.lower()][1]
     _formats(name)
-    _check_preset(name, preset)
+    if preset is not None:
+        _check_preset(name, preset)
+    if quality is not None and name.startswith(_WITHOUT_QUALITY):
+        raise ConfigError(f"quality is {quality}; {name} takes none, leave it out (--crf)")
     return name
 
 
 def _check_preset(name: str, preset: str) -> None:
     kind = next((kind for kind in _OWN_PRESETS if name.endswith(kind)), "")
+    if not kind and not name.startswith(_X26):
+        raise ConfigError(f"preset is {preset!r}; {name} has none, leave it out (--preset)")
     own = _OWN_PRESETS.get(kind, ())
     known = (*own, *_PRESETS)
     if preset in known or (preset == "placebo" and not kind):

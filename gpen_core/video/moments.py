@@ -24,9 +24,9 @@ from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
 from .looking import find_in_block
-from .neighbours import Moment, between, run_of, spacing
+from .neighbours import Moment, over_time, placed
 from .sizes import usual_side
-from .smoothing import blend, mean_mask, motion_view, smooth_landmarks
+from .smoothing import motion_view
 from .tracks import Tracker
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class FrameRestoration:
             self._crop_size = size_for(self._restorer.model, side)
         first = near.index(block[0])
         for k, moment in enumerate(block, first):
-            wanted = self._placed(near, k)
+            wanted = placed(near, k, self._smoothing)
             assert moment.picture is not None
             moment.numbers = tuple(wanted)
             plain, faces = self._plain(moment.picture), list(wanted.values())
@@ -176,29 +176,6 @@ class FrameRestoration:
         parts = [self._restorer.run(part, self._options) for part in torch.split(crops, size)] if len(crops) else []
         return torch.cat(parts) if parts else self._restorer.run(crops, self._options)
 
-    def _placed(self, near: Sequence[Moment], at: int) -> dict[int, Detection]:
-        """The faces of frame `at` of `near` by track, landmarks smoothed, missed ones filled in."""
-        moment, smoothing = near[at], self._smoothing
-        if smoothing is None:
-            return dict(moment.found)
-        reach = max(smoothing.landmark_reach, smoothing.longest_gap)
-        window = near[max(0, at - reach) : at + reach + 1]
-        step = spacing(window)
-        placed: dict[int, Detection] = {}
-        for number in sorted({number for other in window for number in other.found}):
-            seen = [other for other in window if number in other.found]
-            face = moment.found.get(number) or between(seen, moment, number, smoothing.longest_gap)
-            if face is None:
-                continue
-            seen = [other for other in seen if abs(other.index - moment.index) <= smoothing.landmark_reach]
-            landmarks = face.landmarks
-            if len(seen) > 1:
-                times = torch.tensor([other.time for other in seen], dtype=torch.float64)
-                points = torch.stack([other.found[number].landmarks for other in seen])
-                landmarks = smooth_landmarks(times, points, moment.time, step, smoothing)
-            placed[number] = Detection(box=face.box, landmarks=landmarks, score=face.score)
-        return placed
-
     def _finish(self) -> list[DoneFrame]:
         number = self._done_blocks
         near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
@@ -231,7 +208,8 @@ class FrameRestoration:
         assert masks is not None
         plain = restored
         if self._smoothing is not None and len(restored):
-            restored, masks = self._over_time(near, at, self._smoothing)
+            parsed = self._restorer.parser is not None and self._options.masking.kind in ("auto", "parser")
+            restored, masks = over_time(near, at, self._smoothing, parsed=parsed)
         unrest = self.flicker.add(moment.numbers, plain, restored, faces.crops, masks.masks)
         identities = self._identities(moment, faces.crops, restored)
         seen = self._plain(moment.picture)
@@ -257,26 +235,6 @@ class FrameRestoration:
         before = resize(crops, restored.shape[-1])
         after = torch.lerp(before, restored, self._options.blending.strength)
         return dict(zip(moment.numbers, self._identity.similarity(before, after).tolist(), strict=True))
-
-    def _over_time(self, near: Sequence[Moment], at: int, smoothing: Smoothing) -> tuple[Tensor, CropMasks]:
-        moment, reach = near[at], smoothing.crop_reach
-        crops, masks = [], []
-        assert moment.masks is not None
-        parsed = self._restorer.parser is not None and self._options.masking.kind in ("auto", "parser")
-        for row, number in enumerate(moment.numbers):
-            run, centre = run_of(near, at, number, reach)
-            rows = [(other, other.numbers.index(number)) for other in run]
-            crops.append(
-                blend(
-                    [other.restored[k] for other, k in rows if other.restored is not None],
-                    [other.views[k] for other, k in rows if other.views is not None],
-                    centre,
-                    smoothing,
-                )
-            )
-            plain = [other.masks.masks[k] for other, k in rows if other.masks is not None]
-            masks.append(mean_mask(plain, centre, smoothing) if parsed else moment.masks.masks[row])
-        return torch.stack(crops), replace(moment.masks, masks=masks)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that `resume` needs to go on after the last block that was given out: tensors, and JSON values."""

@@ -1,16 +1,18 @@
-"""A frame on its way through the steps, and where a face is in the frames around it."""
+"""A frame on its way through the steps, and what its faces have of the frames around it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ..faces.types import Detection, FaceCrops
+from ..film_options import Smoothing
 from ..images import Picture
 from ..restore.masks import CropMasks
+from .smoothing import blend, mean_mask, smooth_landmarks
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,14 +35,62 @@ class Moment:
     masks: CropMasks | None = None
 
 
-def spacing(window: Sequence[Moment]) -> float:
+def placed(near: Sequence[Moment], at: int, smoothing: Smoothing | None) -> dict[int, Detection]:
+    """The faces of frame `at` of `near` by track, landmarks smoothed, missed ones filled in."""
+    moment = near[at]
+    if smoothing is None:
+        return dict(moment.found)
+    reach = max(smoothing.landmark_reach, smoothing.longest_gap)
+    window = near[max(0, at - reach) : at + reach + 1]
+    step = _spacing(window)
+    faces: dict[int, Detection] = {}
+    for number in sorted({number for other in window for number in other.found}):
+        seen = [other for other in window if number in other.found]
+        face = moment.found.get(number) or _between(seen, moment, number, smoothing.longest_gap)
+        if face is None:
+            continue
+        seen = [other for other in seen if abs(other.index - moment.index) <= smoothing.landmark_reach]
+        landmarks = face.landmarks
+        if len(seen) > 1:
+            times = torch.tensor([other.time for other in seen], dtype=torch.float64)
+            points = torch.stack([other.found[number].landmarks for other in seen])
+            landmarks = smooth_landmarks(times, points, moment.time, step, smoothing)
+        faces[number] = Detection(box=face.box, landmarks=landmarks, score=face.score)
+    return faces
+
+
+def over_time(near: Sequence[Moment], at: int, smoothing: Smoothing, *, parsed: bool) -> tuple[Tensor, CropMasks]:
+    """Restored faces (N, 3, T, T) of frame `at` of `near` and their masks, averaged with the frames around it.
+
+    parsed: a parser drew the masks, each frame's for itself; shapes need no mean.
+    """
+    moment, reach = near[at], smoothing.crop_reach
+    crops, masks = [], []
+    assert moment.masks is not None
+    for row, number in enumerate(moment.numbers):
+        run, centre = _run_of(near, at, number, reach)
+        rows = [(other, other.numbers.index(number)) for other in run]
+        crops.append(
+            blend(
+                [other.restored[k] for other, k in rows if other.restored is not None],
+                [other.views[k] for other, k in rows if other.views is not None],
+                centre,
+                smoothing,
+            )
+        )
+        plain = [other.masks.masks[k] for other, k in rows if other.masks is not None]
+        masks.append(mean_mask(plain, centre, smoothing) if parsed else moment.masks.masks[row])
+    return torch.stack(crops), replace(moment.masks, masks=masks)
+
+
+def _spacing(window: Sequence[Moment]) -> float:
     """Mean seconds between frames."""
     if len(window) < 2:
         return 1.0
     return max(1e-6, (window[-1].time - window[0].time) / (len(window) - 1))
 
 
-def between(seen: Sequence[Moment], moment: Moment, number: int, longest_gap: int) -> Detection | None:
+def _between(seen: Sequence[Moment], moment: Moment, number: int, longest_gap: int) -> Detection | None:
     """A face that was missed at `moment`, between where it was seen before and after; None where it was not."""
     before = [other for other in seen if other.index < moment.index]
     after = [other for other in seen if other.index > moment.index]
@@ -60,7 +110,7 @@ def on_the_way(before: Detection, after: Detection, share: float) -> Detection:
     )
 
 
-def run_of(near: Sequence[Moment], at: int, number: int, reach: int) -> tuple[list[Moment], int]:
+def _run_of(near: Sequence[Moment], at: int, number: int, reach: int) -> tuple[list[Moment], int]:
     """The frames around `at`, as many as `reach` both ways, in which the track is restored without a break, and where
     `at` is among them."""
     first = last = at

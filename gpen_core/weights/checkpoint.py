@@ -34,7 +34,8 @@ from .description import (
     shapes_of,
 )
 from .entry import ONNX, ZooEntry
-from .hub import CONFIG_NAME, WEIGHTS_NAME, Located
+from .hub import CONFIG_NAME, WEIGHTS_NAME
+from .location import Located
 from .tensors import RawFile, is_finite, is_pickle, read_tensors, save_tensors, tensors_sha256
 
 # A stored blur kernel is [1, 3, 3, 1]² over its sum, times the gain; files written in half precision are this far off.

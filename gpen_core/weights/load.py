@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from ..config import ModelCard, Task, Template
 from ..errors import DeviceError, InputError, OtherNetworkError, WeightsError
-from . import checkpoint, hub, zoo
+from . import checkpoint, zoo
 from .cache import sha256_of
 from .checkpoint import read_state_dict
 from .description import OTHER_RESTORERS, choose_card, decode, foreign, shapes_of
 from .entry import ONNX
-from .hub import Located, Source, locate
+from .fetching import cached
+from .location import Located, Source, locate
 from .pretrained import GPEN
 
 if TYPE_CHECKING:
@@ -93,45 +95,43 @@ def load_model(
     providers: of ONNX Runtime, for an ONNX file (`formats.onnx_model.PROVIDERS`); None: what `device` asks for.
     Raises WeightsError, HubError, DeviceError; every message names the remedy.
     """
-    target = choose_device(device)
-    if not prepare and (precision not in ("auto", "fp32") or compile or graph):
+    target, plain = choose_device(device), precision in ("auto", "fp32") and not compile and not graph
+    if not prepare and not plain:
         raise InputError(
             f"prepare=False gives plain float32 parameters; precision {precision}, compile and graph need prepare"
         )
     located = locate(zoo.DEFAULT_MODEL if source is None else source, kind="restorer", revision=revision)
+    name = located.path.name
     if prepare and located.path.suffix.lower() == ONNX:
-        if precision != "auto" or compile or graph:
+        if precision != "auto" or not plain:
             raise InputError("an ONNX file computes as it was written; leave precision at auto, compile and graph out")
         if fidelity is not None:
-            raise InputError(f"fidelity is CodeFormer's; {located.path.name} is an ONNX file, leave it out")
+            raise InputError(f"fidelity is CodeFormer's; {name} is an ONNX file, leave it out")
         return _onnx_model(located, device, providers, task)
     if providers is not None:
-        raise InputError(f"providers are ONNX Runtime's; {located.path.name} is not run by it, leave them out")
+        raise InputError(f"providers are ONNX Runtime's; {name} is not run by it, leave them out")
     try:
         model = GPEN.from_file(located, task=task, trust_pickle=trust_pickle)
     except OtherNetworkError as error:
         if not prepare or error.network not in OTHER_RESTORERS:
             raise
-        if precision not in ("auto", "fp32") or compile or graph:
+        if not plain:
             raise InputError(f"{error.network} computes in fp32; leave precision, compile and graph out") from None
         if task not in (None, "restoration"):
-            raise InputError(f"{located.path.name} is {error.network}, and not for {task}; leave task out") from None
+            raise InputError(f"{name} is {error.network}, and not for {task}; leave task out") from None
         return _other_restorer(located, fidelity, trust_pickle).to(target)
     if fidelity is not None:
-        raise InputError(f"fidelity is CodeFormer's; {located.path.name} is a GPEN network, leave it out")
+        raise InputError(f"fidelity is CodeFormer's; {name} is a GPEN network, leave it out")
     if not prepare:
         return model.to(target)
     from ..architecture.prepared import prepare as prepare_model
-
-    prepared = prepare_model(model, precision=precision, device=target, compile=compile, graph=graph)
-    entry = located.entry
-    if entry is None or entry.larger is None:
-        return prepared
     from ..architecture.sized import SizedGPEN
 
-    larger = GPEN.from_pretrained(entry.larger, task=task)
-    second = prepare_model(larger, precision=precision, device=target, compile=compile, graph=graph)
-    return SizedGPEN(prepared, second, name=entry.name)
+    fast = partial(prepare_model, precision=precision, device=target, compile=compile, graph=graph)
+    entry = located.entry
+    if entry is None or entry.larger is None:
+        return fast(model)
+    return SizedGPEN(fast(model), fast(GPEN.from_pretrained(entry.larger, task=task)), name=entry.name)
 
 
 def load_prior(path: Source, *, device: Device = "auto", trust_pickle: bool = False) -> Prior:
@@ -271,7 +271,7 @@ def _present_detector() -> Located:
     detectors = [entry for entry in zoo.MODELS if entry.kind == "detector"]
     # What was fetched was wanted; what ships is there for when nothing was.
     for entry in sorted(detectors, key=lambda e: e.bundled is not None):
-        path = hub.cached(entry)
+        path = cached(entry)
         if path is not None:
             return Located(path, entry)
     raise WeightsError(

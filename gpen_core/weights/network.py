@@ -2,60 +2,76 @@
 
 from __future__ import annotations
 
-import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import Future, wait
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from .entry import HubPlace, Place
 
-#: Seconds in which an address of a server answers, and in which any of several does; and between two looks.
-_REACHED, _ANY, _LOOK = 2.5, 5.0, 0.1
+#: Seconds in which an address of a server answers, and in which a server with several does.
+_REACHED, _ANY = 2.5, 5.0
+
+_Server = tuple[str, int]
 
 
-def unreachable(places: Iterable[Place], *, meanwhile: Callable[[], object] = bool) -> str:
-    """The hosts of these places, where none can be reached; empty where one can, or a proxy is to answer for them.
+class Servers:
+    """The servers of these places, each knocked at once, all side by side. Offline (`HF_HUB_OFFLINE`) none is asked,
+    and none answers; a proxy is left to answer for all."""
 
-    meanwhile: called several times a second; what it raises ends the wait.
-    """
+    def __init__(self, places: Iterable[Place]) -> None:
+        from huggingface_hub import constants
+
+        self._offline = constants.HF_HUB_OFFLINE
+        proxy = {"http", "https", "all"} & getproxies().keys()
+        servers = dict.fromkeys(() if self._offline or proxy else map(_server, places))
+        self._answers = {server: _asked(server) for server in servers if server is not None}
+        self._ends = time.monotonic() + _ANY
+
+    def reach(self, place: Place) -> bool:
+        """Whether the server of one of these places answers, known within seconds.
+
+        An address that names no server is left to the download, which says so.
+        """
+        if self._offline:
+            return False
+        server = _server(place)
+        answer = None if server is None else self._answers.get(server)
+        if answer is None:
+            return True
+        wait([answer], timeout=max(0.0, self._ends - time.monotonic()))
+        return answer.done() and answer.result()
+
+    def __str__(self) -> str:
+        return ", ".join(host for host, _ in self._answers)
+
+
+def _server(place: Place) -> _Server | None:
+    """Host and port; None where the address names none."""
     from huggingface_hub import constants
 
-    urls = (constants.ENDPOINT if isinstance(place, HubPlace) else place.url for place in places)
-    servers = list(dict.fromkeys(server for server in map(_server, urls) if server is not None))
-    if not servers or {"http", "https", "all"} & getproxies().keys():
-        return ""
-    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    for server in servers:
-        threading.Thread(target=_knock, args=(server, answers), daemon=True).start()
-    asked, ends = len(servers), time.monotonic() + _ANY
-    while asked and time.monotonic() < ends:
-        meanwhile()
-        try:
-            if answers.get(timeout=_LOOK):
-                return ""
-        except queue.Empty:
-            continue
-        asked -= 1
-    return ", ".join(host for host, _ in servers)
-
-
-def _server(url: str) -> tuple[str, int] | None:
-    """Host and port; None where the address names none: the download says so."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(constants.ENDPOINT if isinstance(place, HubPlace) else place.url)
         port = parts.port or (80 if parts.scheme == "http" else 443)
     except ValueError:
         return None
     return None if parts.hostname is None else (parts.hostname, port)
 
 
-def _knock(server: tuple[str, int], answers: queue.SimpleQueue[bool]) -> None:
+def _asked(server: _Server) -> Future[bool]:
+    """Whether the server answers, once that is known. A daemon asks: nobody waits for it when the program ends."""
+    answer: Future[bool] = Future()
+    threading.Thread(target=_knock, args=(server, answer), daemon=True).start()
+    return answer
+
+
+def _knock(server: _Server, answer: Future[bool]) -> None:
     try:
         socket.create_connection(server, timeout=_REACHED).close()
     except OSError:
-        answers.put(False)
+        answer.set_result(False)
     else:
-        answers.put(True)
+        answer.set_result(True)

@@ -13,8 +13,9 @@ from ..errors import HubError, WeightsError
 from ..files import replacing
 from . import checkpoint
 from .entry import UNSETTLED
-from .hub import CONFIG_NAME, README_NAME, WEIGHTS_NAME, Located, Source, explain, locate, transport_errors
+from .hub import CONFIG_NAME, README_NAME, WEIGHTS_NAME, explain, transport_errors
 from .hub_card import model_card
+from .location import Located, Source, locate
 
 
 class GPEN(Network):

@@ -28,7 +28,7 @@ from training_runs import make_faces, script_environment
 from gpen_core.batch import collect
 from gpen_core.cli.main import main
 from gpen_core.images import read_picture
-from gpen_core.weights import hub, load_model
+from gpen_core.weights import fetching, load_model
 
 pytestmark = pytest.mark.campaign
 TESTS = Path(__file__).parent.parent
@@ -131,7 +131,7 @@ def test_a_fetch_killed_at_every_file_operation_is_fetched_again(tmp_path, serve
 
     def work(folder: Path) -> None:
         constants.HF_HOME, constants.HF_HUB_CACHE = str(folder), str(folder / "hub")
-        assert hub.fetch(entry).read_bytes() == CONTENT
+        assert fetching.fetch(entry).read_bytes() == CONTENT
 
     def check(folder: Path) -> None:
         left = [path.name for path in folder.rglob("*") if path.name.endswith(".part")]

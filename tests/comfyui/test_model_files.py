@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -156,7 +158,7 @@ def test_a_parser_that_is_added_is_noticed_and_a_repository_takes_the_models_pla
 
 @pytest.mark.parametrize("name", ["GPEN_Restore", "GPEN_RestoreAdvanced", "GPEN_RestoreVideo"])
 def test_a_node_without_a_loader_notices_a_detector_that_is_added(pack: Pack, name: str) -> None:
-    ask, read = pack.nodes[name].fingerprint_inputs, pack.module("nodes.simple").model_by_name
+    ask, read = pack.nodes[name].fingerprint_inputs, pack.module("nodes.kept").model_by_name
     chosen = {"model": "gpen-open"} if name == "GPEN_Restore" else {}
     before, model = ask(**chosen), read("gpen-open")
     assert ask(**chosen) == before
@@ -166,3 +168,14 @@ def test_a_node_without_a_loader_notices_a_detector_that_is_added(pack: Pack, na
     path.write_bytes(b"weights")
     assert ask(**chosen) != before
     assert read("gpen-open") is not model
+
+
+def test_a_model_that_no_loader_gave_goes_with_the_last_node_that_may_ask_for_it(pack: Pack) -> None:
+    nodes = [pack.nodes[name]() for name in ("GPEN_Restore", "GPEN_RestoreAdvanced", "GPEN_RestoreVideo")]
+    read = pack.module("nodes.kept").model_by_name
+    gone = weakref.ref(read("gpen-open"))
+    while nodes:
+        assert gone() is not None
+        nodes.pop()
+        gc.collect()
+    assert gone() is None

@@ -114,7 +114,7 @@ def test_a_moved_slider_mixes_what_was_made_and_everything_else_makes_it_anew(
     image, mask = photograph(), torch.rand(1, 150, 180, generator=torch.Generator().manual_seed(0))
     model = stand_in_model(pack, gain=0.5)
     made: list[object] = []
-    restore = pack.module("nodes.restore")
+    restore = pack.module("nodes.restoring")
     work = restore.prepared_restorer
     monkeypatch.setattr(restore, "prepared_restorer", lambda *given, **more: made.append(1) or work(*given, **more))
 

@@ -55,13 +55,13 @@ def test_colourising_says_how_many_faces_it_coloured(
 def test_faces_that_stay_as_found_are_named(pack: Pack) -> None:
     tally = pack.module("nodes.tally").Tally(found=4)
 
-    class Face:
+    class Face(pack.module("gpen_core.treatment").Treated):  # type: ignore[misc]
         def __init__(self, strength: float, kept: float | None) -> None:
             self.strength, self.kept = strength, kept
 
     tally.count([Face(1.0, None), Face(1.0, 0.5), Face(1.0, 1.0), Face(0.0, None)])
     assert tally.words() == (
-        "3 faces, 1 left as found, larger than the model and sound (Crop to Paste Faces: restored), "
+        "3 faces, 1 left as found, larger than the model and sound (keep_detail off in Restore Faces: restored), "
         "1 not to be restored, by the options"
     )
 

@@ -314,35 +314,3 @@ def test_smoothing_over_time_restores_every_frame_and_evens_out_what_flickers(pa
     assert before.shape == after.shape == (12, 64, 64, 3)
     assert flicker(steady) < 0.8 * flicker(plain)
     assert torch.equal(steady[mask == 0], image[mask == 0])
-
-
-def test_an_option_that_came_later_is_an_optional_input_at_the_end(pack: Pack) -> None:
-    for name in ("GPEN_RestoreFaces", "GPEN_PasteFaces"):
-        part = next(part for part in pack.nodes[name].GET_SCHEMA().inputs if part.id == "grain")
-        assert part.optional
-        assert (part.options["min"], part.options["max"], part.options["default"]) == (0.0, 1.0, 0.0)
-    model, generator = stand_in_model(pack), torch.Generator().manual_seed(0)
-    image = 0.5 + 0.05 * torch.randn(1, HEIGHT, WIDTH, 3, generator=generator)
-    model.network.gain = 0.0
-    plain, grainy = (pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grain=g)[0] for g in (0.0, 1.0))
-    assert float((grainy - plain).std()) > 0.01
-    with pytest.raises(pack.module("gpen_core.errors").ConfigError, match="grain is 2; expected a number from 0 to 1"):
-        pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grain=2)
-    with pytest.raises(pack.module("gpen_core.errors").ConfigError, match="no input is called grains"):
-        pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, grains=1)
-
-
-def test_whatever_comes_over_an_options_wire_is_taken_or_refused_by_its_name(pack: Pack) -> None:
-    inputs, error = pack.module("nodes.inputs"), pack.module("gpen_core.errors").ConfigError
-    names = [part.id for part in pack.nodes["GPEN_RestoreFaces"].GET_SCHEMA().inputs if part.id in inputs.option_ids()]
-    assert {"visibility", "mask_kind", "detection_threshold", "sharpen", "grain"} <= set(names)
-    strange = [float("nan"), -7.5, 10**400, "", "none such", b"x", [1.0], {"a": 1}, object(), torch.rand(2, 2)]
-    for name in names:
-        for value in strange:
-            refused = ""
-            try:
-                inputs.options_of({name: value})
-            except error as said:
-                refused = str(said)
-            assert not refused or refused.startswith(f"{name} is "), refused
-            assert refused or value in ("", -7.5), f"{name} took {value!r}"
