@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..gpen_core.faces.types import Detection
+from ..gpen_core.report import counted
 from ..gpen_core.treatment import Treated
 
 
@@ -37,7 +38,7 @@ class Tally:
         if not self.found:
             return "no face found"
         others = self.found - self.restored - self.spared
-        parts = ["1 face" if self.restored == 1 else f"{self.restored} faces" if self.restored else "no face restored"]
+        parts = [counted(self.restored, "face") if self.restored else "no face restored"]
         if self.left:
             how = "keep_detail off in Restore Faces: restored"
             parts.append(f"{self.left} left as found, larger than the model and sound ({how})")

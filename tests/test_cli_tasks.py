@@ -100,7 +100,7 @@ def test_a_photographs_faces_are_made_anew_from_their_maps(tmp_path, capsys):
     changed = (read_picture(tmp_path / "new.png").pixels != pixels).any(2)
     assert changed.any()
     assert not changed[:, 90:].any()
-    assert "1 faces made anew" in capsys.readouterr().out
+    assert "1 face made anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "__init__": set(),
 }
 """Every room of gpen_core and what it may import of it."""
-MAY_IMPORT["page"] = {"errors", "images"}
+MAY_IMPORT["page"] = {"errors", "images", "report"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 
 

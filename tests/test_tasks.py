@@ -156,7 +156,7 @@ def test_masks_of_another_picture_and_empty_ones_are_refused():
         inpaint_face(face, model)
     away = np.zeros((96, 96), dtype=np.float32)
     away[90:, 90:] = 1
-    with pytest.raises(FaceError, match="none of the mask lies on one of the 1 faces"):
+    with pytest.raises(FaceError, match="none of the mask lies on a face that was found"):
         inpaint(pixels(96), model, mask=away, detections=[face_at(5, 5, 30)])
 
 

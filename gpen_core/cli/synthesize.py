@@ -88,6 +88,7 @@ def _parse(arguments: argparse.Namespace, items: list[Item]) -> int:
 def _into_photograph(arguments: argparse.Namespace, output: Path) -> int:
     from ..errors import FaceError
     from ..images import read_picture, write_picture
+    from ..report import counted
     from ..tasks import as_labels, edit_faces
     from ..weights import load_detector, load_parser
 
@@ -106,5 +107,5 @@ def _into_photograph(arguments: argparse.Namespace, output: Path) -> int:
 
     result = edit_faces(photograph, model, edited, **networks)
     write_picture(result.decoded, output, overwrite=arguments.overwrite)
-    print(f"{output}: {len(result.faces)} faces made anew")
+    print(f"{output}: {counted(len(result.faces), 'face')} made anew")
     return 0

@@ -19,6 +19,7 @@ from ..errors import GPENError
 from ..images import Picture, read_picture, to_srgb
 from ..images.picture import to_depth
 from ..images.writing import whole_file
+from ..report import counted
 
 __all__ = ["srgb_image", "write_page"]
 
@@ -91,8 +92,7 @@ def _concerns(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _status(row: Mapping[str, Any]) -> str:
-    count = len(row["faces"])
-    faces = f", {count} face{'' if count == 1 else 's'}" if row["status"] != "failed" else ""
+    faces = f", {counted(len(row['faces']), 'face')}" if row["status"] != "failed" else ""
     return html.escape(f"{row['status']}, {row['width']}×{row['height']}{faces}")
 
 
@@ -144,7 +144,7 @@ def _film(report: Path, place: int) -> Iterator[str]:
     film = json.loads(report.read_bytes())
     plot, warned = report.with_suffix(".svg"), ["warned"] if film["notes"] else []
     yield _opening(film["input"], place, ["film", *warned], {"worst": float(len(film["notes"]))})
-    said = f"film, {film['frames']} frames, {len(film['tracks'])} faces followed"
+    said = f"film, {counted(film['frames'], 'frame')}, {counted(len(film['tracks']), 'face')} followed"
     yield f'<h2>{html.escape(film["output"])} <span class="status">{said}</span></h2>'
     yield from _notes(film["notes"])
     if plot.exists():

@@ -95,9 +95,7 @@ def inpaint(
         np.maximum(part, (face.mask.numpy() >= 0.999).astype(np.float32), out=part)
     covered = float((marked * reached).sum() / marked.sum())
     if covered == 0:
-        raise MissedError(
-            f"none of the mask lies on one of the {len(restored.faces)} faces found; there is nothing to fill"
-        )
+        raise MissedError("none of the mask lies on a face that was found; there is nothing to fill")
     if covered < 1:
         warnings.warn(
             f"{100 * (1 - covered):.1f} % of the mask lies outside every face and stays as it is", stacklevel=2
