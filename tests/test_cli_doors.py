@@ -160,10 +160,11 @@ def test_training_on_a_device_that_there_is_not_is_refused_in_a_line(restore, ca
 
 @pytest.mark.parametrize("name", ["no-smoothing", "film-mask", *written(FilmOptions, parts=False)])
 def test_what_is_said_of_films_is_refused_where_there_is_none(restore, capsys, name):
-    values = {"no-smoothing": [], "decoder": ["cpu"], "crf": ["0"], "from": ["0"]}
-    assert restore(f"--{name}", *values.get(name, ["99"])) == 1
+    values = {"no-smoothing": [], "decoder": ["cpu"], "crf": ["0"], "from": ["0"], "detect_every": ["2"]}
+    flag = f"--{name.replace('_', '-')}"
+    assert restore(flag, *values.get(name, ["99"])) == 1
     printed = capsys.readouterr()
-    assert f"--{name} is for films, and there is none here" in printed.err
+    assert f"{flag} is for films, and there is none here" in printed.err
     assert len(printed.err.splitlines()) == 1
 
 
