@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import tarfile
-import time
 from pathlib import Path
 
 import fsspec
@@ -209,19 +208,15 @@ def test_prepare_and_shard_write_shards_with_an_index(tmp_path, monkeypatch, cap
         write_shards(make_faces(tmp_path / "more"), tmp_path / "train", shard_bytes=10**6)
 
 
-def test_seventy_thousand_entries_give_their_first_sample_soon_after_their_index_is_read(tmp_path):
+def test_seventy_thousand_entries_are_known_by_their_index_alone(tmp_path, monkeypatch):
     picture = np.zeros((16, 16, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "one.png")
     write_shards(tmp_path, tmp_path / "shards", shard_bytes=10**6)
     index = json.loads((tmp_path / "shards" / INDEX).read_text())
     shard = index["shards"]["faces-000000.tar"]
     shard["pictures"] = [[f"{n:06d}.png", *shard["pictures"][0][1:]] for n in range(70_000)]
-    text = json.dumps(index)
-    (tmp_path / "shards" / INDEX).write_text(text)
-    began = time.process_time()
-    json.loads(text)
-    reading = time.process_time() - began
+    (tmp_path / "shards" / INDEX).write_text(json.dumps(index))
+    monkeypatch.setattr(tarfile, "open", lambda *given, **named: pytest.fail("a shard is walked through"))
     faces = FaceFolder(tmp_path / "shards", 16)
-    faces.load(69_999)
-    assert time.process_time() - began < 20 * reading
+    assert np.array_equal(faces.load(69_999), picture.transpose(2, 0, 1))
     assert len(faces) == 70_000

@@ -75,5 +75,5 @@ def test_in_a_batch_a_picture_whose_mask_lies_beside_the_face_stays_and_the_othe
     pack.run("GPEN_InpaintFace", gpen_model=model, image=image, mask=mask[2:])
     pack.run("GPEN_InpaintFace", gpen_model=model, image=image * 0, mask=mask)
     assert said == ["filled in 1 of 3", "nothing to fill", "no face found"]
-    with pytest.raises(pack.module("gpen_core.errors").FaceError, match="none of the mask lies on one"):
+    with pytest.raises(pack.module("gpen_core.errors").FaceError, match="none of the mask lies on a face"):
         pack.run("GPEN_InpaintFace", gpen_model=model, image=image[1:2], mask=mask[1:2])
