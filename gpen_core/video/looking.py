@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from torch import Tensor
+
 from ..faces.types import Detection
 from ..images import Picture
 from .neighbours import on_the_way
@@ -32,11 +34,15 @@ def find_in_block(
         pairs = _same_faces(found[first], found[last])
         if pairs is None:
             continue
-        ends = (pictures[first], [before for before, _ in pairs]), (pictures[last], [after for _, after in pairs])
+        ends = (
+            _shown(pictures[first], [before for before, _ in pairs]),
+            _shown(pictures[last], [after for _, after in pairs]),
+        )
         for k in range(first + 1, last):
             share = (times[k] - times[first]) / max(1e-9, times[last] - times[first])
             faces = [on_the_way(before, after, share) for before, after in pairs]
-            if all(_show_the_same(pictures[k], faces, *end) for end in ends):
+            here = _shown(pictures[k], faces)
+            if all(_is_the_same(here, end) for end in ends):
                 found[k] = faces
     rest = [k for k in range(len(pictures)) if k not in found]
     found.update(zip(rest, find([pictures[k] for k in rest]) if rest else [], strict=True))
@@ -65,9 +71,12 @@ def _same_faces(before: Sequence[Detection], after: Sequence[Detection]) -> list
     return pairs
 
 
-def _show_the_same(here: Picture, faces: Sequence[Detection], there: Picture, others: Sequence[Detection]) -> bool:
-    """Whether two frames show one scene, and the same faces in these places."""
-    if is_another_scene(small_luma(here.pixels), small_luma(there.pixels)):
-        return False
-    pairs = zip(faces, others, strict=True)
-    return not any(is_another_face(patch_of(here.pixels, face), patch_of(there.pixels, other)) for face, other in pairs)
+def _shown(picture: Picture, faces: Sequence[Detection]) -> tuple[Tensor, list[Tensor]]:
+    """What a frame is compared by: its scene, and each of its faces."""
+    return small_luma(picture.pixels), [patch_of(picture.pixels, face) for face in faces]
+
+
+def _is_the_same(here: tuple[Tensor, list[Tensor]], there: tuple[Tensor, list[Tensor]]) -> bool:
+    """Whether two frames show one scene, and the same faces in their places."""
+    scenes, faces = (here[0], there[0]), zip(here[1], there[1], strict=True)
+    return not is_another_scene(*scenes) and not any(is_another_face(*patches) for patches in faces)
