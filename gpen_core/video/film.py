@@ -112,7 +112,9 @@ def restore_film(
                     crop_size=size,
                     detect_every=film.detect_every,
                 )
-            work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress)
+            # What makes pictures larger while they are pasted is a network itself, and wants all cores.
+            beside = larger is None
+            work = FilmWork(info, frames, film, encoding, carriage, segments, mask_source, progress, beside)
             return work.run(target, notes)
 
 

@@ -42,7 +42,7 @@ def restore_frames(
     run = FrameRestoration(restorer, options, smoothing, larger=larger)
     given: deque[Any] = deque()
 
-    def in_kind(done: Sequence[DoneFrame]) -> Iterator[RestoredPicture]:
+    def in_kind(done: Iterable[DoneFrame]) -> Iterator[RestoredPicture]:
         for frame in done:
             assert frame.result is not None
             yield replace(frame.result, picture=convert_like(frame.result.decoded, given.popleft()))
@@ -59,6 +59,6 @@ def restore_frames(
             )
         if faces is not None and larger is not None:
             faces = [[face.scaled(larger.scale, larger.scale) for face in found] for found in faces]
-        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces))
+        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces) or ())
     for rest in run.drain():
         yield from in_kind(rest)

@@ -48,8 +48,8 @@ class FrameMarking:
         self._states = [self._tracker.state()]
         self.flicker = Flicker()
 
-    def push(self, frames: Sequence[tuple[int, float, Any]]) -> list[DoneFrame]:
-        """Takes the next block: (index, time in seconds, picture) per frame; gives the one before."""
+    def push(self, frames: Sequence[tuple[int, float, Any]]) -> Iterator[DoneFrame] | None:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives the one before, if any."""
         pictures = [as_picture(frame) for _, _, frame in frames]
         find = partial(self._restorer.detect_together, selection=self._options.selection)
         found = find_in_block(find, pictures, [time for _, time, _ in frames], self._detect_every)
@@ -59,12 +59,13 @@ class FrameMarking:
             self._choose(moments)
         done, self._held = self._held, [self._marked(moment) for moment in moments]
         self._states = [self._states[-1], self._tracker.state()]
-        return done
+        return iter(done) if done else None
 
-    def drain(self) -> Iterator[list[DoneFrame]]:
+    def drain(self) -> Iterator[Iterator[DoneFrame]]:
         """The block still under way, after the last `push`."""
         self._states = self._states[-1:]
-        yield self._held
+        if self._held:
+            yield iter(self._held)
 
     @property
     def spared(self) -> tuple[int, ...]:

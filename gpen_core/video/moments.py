@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -57,7 +58,8 @@ class DoneFrame:
 
 
 class FrameRestoration:
-    """Restores frames given in order; what it gives out lags two blocks behind.
+    """Restores frames given in order; what it gives out lags two blocks behind, and is pasted as it is asked for, which
+    another thread may do, in order.
 
     smoothing: None restores every frame by itself. owned: whether the pixels that are pushed may be written to; results
     are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
@@ -100,7 +102,7 @@ class FrameRestoration:
 
     def push(
         self, frames: Sequence[tuple[int, float, Any]], detections: Sequence[Sequence[Detection]] | None = None
-    ) -> list[DoneFrame]:
+    ) -> Iterator[DoneFrame] | None:
         """Takes the next block: (index, time in seconds, picture) per frame; gives the block that is done, if any.
 
         detections: the faces of each frame, instead of the detector's.
@@ -115,9 +117,9 @@ class FrameRestoration:
         self._trackers.append(self._tracker.state())
         if self._restored_blocks < len(self._blocks) - 1:
             self._restore(self._restored_blocks)
-        return self._finish() if self._done_blocks < self._restored_blocks - 1 else []
+        return self._finish() if self._done_blocks < self._restored_blocks - 1 else None
 
-    def drain(self) -> Iterator[list[DoneFrame]]:
+    def drain(self) -> Iterator[Iterator[DoneFrame]]:
         """The blocks still under way, after the last `push`."""
         while self._restored_blocks < len(self._blocks):
             self._restore(self._restored_blocks)
@@ -176,11 +178,13 @@ class FrameRestoration:
         parts = [self._restorer.run(part, self._options) for part in torch.split(crops, size)] if len(crops) else []
         return torch.cat(parts) if parts else self._restorer.run(crops, self._options)
 
-    def _finish(self) -> list[DoneFrame]:
+    def _finish(self) -> Iterator[DoneFrame]:
         number = self._done_blocks
-        near = [m for block in self._blocks[max(0, number - 1) : number + 2] for m in block]
-        first = near.index(self._blocks[number][0])
-        done = [self._pasted(near, k) for k in range(first, first + len(self._blocks[number]))]
+        blocks = self._blocks[max(0, number - 1) : number + 2]
+        # As they are now: what is let go of here is pasted later.
+        near = [copy.copy(moment) for block in blocks for moment in block]
+        first = len(blocks[0]) if number else 0
+        done = (self._pasted(near, k) for k in range(first, first + len(self._blocks[number])))
         self._let_go(self._blocks[number])
         if number:
             # The block before has served its last neighbour.
@@ -237,7 +241,7 @@ class FrameRestoration:
         return dict(zip(moment.numbers, self._identity.similarity(before, after).tolist(), strict=True))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that `resume` needs to go on after the last block that was given out: tensors, and JSON values."""
+        """All that `resume` needs to go on after the last block given out and taken: tensors, and JSON values."""
         block = self._blocks[self._done_blocks - 1]
         tensors, values = self._trackers[self._done_blocks - 1]
         tensors, moments = dict(tensors), []

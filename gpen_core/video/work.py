@@ -1,10 +1,16 @@
-"""One run over a film: decode, restore, encode, segment by segment."""
+"""One run over a film: decode, restore, encode, segment by segment.
+
+Frames are pasted and encoded by a thread of its own, a block behind the one that looks for faces and restores them.
+"""
 
 from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +21,7 @@ from torch import Tensor
 from ..errors import PictureError
 from ..film_options import BLOCK, FilmOptions
 from ..images import Picture
+from ..threads import OneThread
 from .colours import from_rgb, put_back, to_rgb, upright
 from .encoding import Encoding
 from .figures import TrackFigures
@@ -40,14 +47,16 @@ class Frames(Protocol):
     def spared(self) -> tuple[int, ...]:
         """Tracks that are left as they are, so far."""
 
-    def push(self, frames: Sequence[tuple[int, float, Any]], /) -> list[DoneFrame]:
-        """Takes the next block: (index, time in seconds, picture) per frame; gives a block that is done, if any."""
+    def push(self, frames: Sequence[tuple[int, float, Any]], /) -> Iterator[DoneFrame] | None:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives a block that is done, if any, in
+        the order of those pushed. Its frames may be taken by another thread."""
 
-    def drain(self) -> Iterator[list[DoneFrame]]:
+    def drain(self) -> Iterator[Iterator[DoneFrame]]:
         """The blocks still under way, after the last `push`."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that `resume` needs to go on after the last block that was given out: tensors, and JSON values."""
+        """All that `resume` needs to go on after the last block that was given out, and all of it taken: tensors, and
+        JSON values."""
 
     def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], /) -> None:
         """Goes on from a `state`."""
@@ -56,7 +65,8 @@ class Frames(Protocol):
 class FilmWork:
     """One run over a film: decode, restore, encode, segment by segment; it can be taken up again after each.
 
-    masks, progress: as `restore_film` has them; the rest says how.
+    masks, progress: as `restore_film` has them; beside: whether frames are pasted, on one core, while the next ones
+    are restored, or with all cores before that; the rest says how.
     """
 
     def __init__(
@@ -69,6 +79,7 @@ class FilmWork:
         segments: Segments,
         masks: MaskSource | None,
         progress: Callable[[FilmProgress], None] | None,
+        beside: bool,
     ) -> None:
         self._info, self._film, self._encoding, self._segments = info, film, encoding, segments
         self._frames, self._carriage, self._masks, self._progress = frames, carriage, masks, progress
@@ -78,7 +89,10 @@ class FilmWork:
         self._next_pts = info.span.first_pts
         self._tracks = TrackFigures()
         self._cuts: list[int] = []
-        self._waiting: dict[int, FilmFrame] = {}
+        # Blocks that have been decoded and not given out; their order is that of the film.
+        self._waiting: deque[list[FilmFrame]] = deque()
+        self._hand, self._beside = OneThread(cores=1 if beside else None), beside
+        self._writing: Future[None] | None = None
         self._began, self._at_start = time.perf_counter(), 0
         self._seconds, self._seconds_before = {"decode": 0.0, "restore": 0.0, "encode": 0.0}, 0.0
         self._writer: SegmentWriter | None = None
@@ -94,6 +108,11 @@ class FilmWork:
             if state is None or not state[1]["ended"]:
                 self._all_frames()
         finally:
+            self._hand.shutdown()
+            if self._writing is not None:
+                # What is under way needs the writer until it ends; whether it can be written is no matter any more.
+                with suppress(Exception):
+                    self._writing.result()
             # A segment that is whole has no writer any more.
             if self._writer is not None:
                 self._writer.abandon()
@@ -124,11 +143,13 @@ class FilmWork:
         )
         timed = self._timed(frames)
         while block := list(itertools.islice(timed, BLOCK)):
-            self._restored(self._frames.push([self._opened(frame) for frame in block]))
+            self._waiting.append(block)
+            self._hand_over(self._frames.push([self._opened(frame) for frame in block]))
         if not self._waiting and not self._done:
             raise PictureError(f"{self._info.path}: none of its {self._info.frames} pictures can be decoded")
         for done in self._frames.drain():
-            self._restored(done)
+            self._hand_over(done)
+        self._wait()
         if self._writer is not None:
             self._end_segment(ended=True)
 
@@ -149,25 +170,33 @@ class FilmWork:
             yield frame
 
     def _opened(self, frame: FilmFrame) -> tuple[int, float, Picture]:
-        self._waiting[frame.index] = frame
         picture = Picture(pixels=self._pixels(frame), pixel_aspect=self._info.aspect)
         return frame.index, float(frame.pts * self._info.time_base), picture
 
     def _pixels(self, frame: FilmFrame) -> NDArray[Any]:
         return to_rgb(frame.frame, into=self._spare.pop() if self._spare else None)
 
-    def _restored(self, block: list[DoneFrame]) -> None:
-        began = time.perf_counter()
-        for done in block:
-            self._write(done)
-        if not block:
+    def _hand_over(self, block: Iterator[DoneFrame] | None) -> None:
+        """Has a block pasted and encoded, which what comes next waits for only where it must."""
+        if block is None:
             return
-        last = block[-1].index
+        self._wait()
+        sources = self._waiting.popleft()
+        self._writing = self._hand.submit(self._write_all, sources, block)
         # Blocks never straddle the end of a segment.
-        if (last + 1) % self._film.segment == 0:
-            following = self._waiting.get(last + 1)
-            self._next_pts = None if following is None else following.pts
-            self._end_segment(ended=following is None)
+        ends = (sources[-1].index + 1) % self._film.segment == 0
+        if ends or not self._beside:
+            self._wait(ends=ends)
+
+    def _wait(self, *, ends: bool = False) -> None:
+        """Until what was handed over is written, and its segment closed if it ends there; says how far the film is."""
+        if self._writing is None:
+            return
+        began, writing, self._writing = time.perf_counter(), self._writing, None
+        writing.result()
+        if ends:
+            self._next_pts = self._waiting[0][0].pts if self._waiting else None
+            self._end_segment(ended=not self._waiting)
         self._seconds["encode"] += time.perf_counter() - began
         if self._progress is not None:
             rate = (self._done - self._at_start) / max(1e-9, time.perf_counter() - self._began)
@@ -175,8 +204,11 @@ class FilmWork:
             left = max(0, wanted - self._done) / rate if rate else None
             self._progress(FilmProgress(done=self._done, frames=wanted, rate=rate, left=left))
 
-    def _write(self, done: DoneFrame) -> None:
-        source = self._waiting.pop(done.index)
+    def _write_all(self, sources: Sequence[FilmFrame], block: Iterator[DoneFrame]) -> None:
+        for source, done in zip(sources, block, strict=True):
+            self._write(source, done)
+
+    def _write(self, source: FilmFrame, done: DoneFrame) -> None:
         if self._writer is None:
             self._writer = SegmentWriter(self._segments.next_path(), self._info, self._encoding)
         self._writer.write(self._shown(source, done), source.pts)
