@@ -145,8 +145,8 @@ class Blending:
     )
     keep_detail: bool = option(
         True,
-        help="Faces larger than the model's own size keep the picture's fine structure, and are changed by as much as "
-        "they are damaged.",
+        help="Structure that is finer than the model's own size stays the picture's, and large faces are changed by as "
+        "much as they are damaged.",
     )
     keep_tone: bool = option(
         True, help="Faces of a picture without colours stay without, and those of a toned one in its tone."

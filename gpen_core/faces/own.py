@@ -1,13 +1,15 @@
-"""Faces larger than a network's own size: what it cannot know stays the picture's, as far as that is sound.
+"""What of a face stays the picture's: what the network's size cannot hold, and of a large face all that is sound.
 
-A network gives no more than its size holds, so the fine structure of a large face is the picture's own, as in
-residual super-resolution; and a face is changed by as much as it is damaged, which is told blind.
+A network gives no more than its size holds, so the structure that is finer than its crop is the picture's own, as in
+residual super-resolution: of a large face its skin and lashes, of a small one what cutting it out took away. And a
+large face is changed by as much as it is damaged, which is told blind.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -49,6 +51,8 @@ _SAME_TONE, _OTHER_TONE = 4.0, 10.0
 _BROAD = 16
 #: So much of the noise's deviation is taken out: with all of it faces of 1,100 px look as if drawn.
 _TAKEN_OUT = 0.85
+#: Side of the square of pixels in which a face's finest structure is compared before and after.
+_AROUND = 7
 #: Side of the square of pixels whose power tells structure from noise.
 _POWER_SIDE = 5
 #: Pixels of the picture to a pixel of the crop (of one of 256 px, where it is larger) up to which a face counts as no
@@ -62,12 +66,16 @@ class Shares:
 
     change: of what the network changed. tone: of its change of colour and brightness at large. own: of the picture's
     structure that is finer than the crop's. noise: its deviation there, of 1, which is taken out of that structure.
+    judged: whether it was asked how damaged the face is; a small one is the network's, whatever it looks like.
+    guided: whether that structure is kept place by place, as the network kept what is just coarser.
     """
 
     change: float
     tone: float
     own: float
     noise: float = 0.0
+    judged: bool = True
+    guided: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -75,7 +83,7 @@ class Shares:
         return self.change == self.tone == 0
 
 
-def comparable(scale: float, size: int) -> float:
+def _comparable(scale: float, size: int) -> float:
     """Pixels of the picture to a pixel of the crop as one of 256 px has them, where the crop, of `size` px, is larger:
     it may be finer than the picture, and the face is sound or not all the same.
     """
@@ -87,13 +95,14 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
 
     scale: pixels of the picture to a pixel of the crop.
     """
-    larger = _rise(comparable(scale, crop.shape[-1]), _AS_LARGE, _LARGER)
-    if not larger:
-        return Shares(change=1.0, tone=1.0, own=0.0)
     # At one size: the finer the structure, the more of it every network changes, in a sound face too.
     before, after = (resize(face[None], min(face.shape[-1], SIZE)) for face in (crop, restored))
     fine, deviation = float(changed(before, after)), noise_of(there)
-    noise = _rise(255 * deviation, _QUIET, _NOISY)
+    own, noise = 1 - _rise(fine, _AGREES, _DISAGREES), _rise(255 * deviation, _QUIET, _NOISY)
+    removed = _TAKEN_OUT * deviation * noise**0.5
+    larger = _rise(_comparable(scale, crop.shape[-1]), _AS_LARGE, _LARGER)
+    if not larger:
+        return Shares(change=1.0, tone=1.0, own=own, noise=removed, judged=False, guided=True)
     tone = (resize(restored[None], _BROAD) - resize(crop[None], _BROAD)).square().mean().sqrt()
     blind = _rise(float(told_blind(crop[None])), _WELL, _ILL) if crop.shape[-1] >= SIZE else 0.0
     damage = max(_rise(fine, _SOUND, _DAMAGED), noise, blind, _lack(crop, scale))
@@ -101,8 +110,9 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
     return Shares(
         change=change,
         tone=max(change, _rise(255 * float(tone), _SAME_TONE, _OTHER_TONE)),
-        own=larger * (1 - _rise(fine, _AGREES, _DISAGREES)),
-        noise=_TAKEN_OUT * deviation * noise**0.5,
+        own=own,
+        noise=removed,
+        guided=scale < _LARGER,
     )
 
 
@@ -154,17 +164,29 @@ def with_own(there: Tensor, low: Tensor, face: Tensor, shares: Shares) -> Tensor
     The network's change of `low` is added to what is there, so that all that is finer than the crop stays; what of it
     is not the face's own goes with the change. `face` is used up.
     """
+    guide = _kept_of(low, face) if shares.guided else None
     change = face.sub_(low)
     result = torch.add(there, change, alpha=shares.change)
-    if shares.own < 1 or shares.noise > 0:
+    if shares.own < 1 or shares.noise > 0 or guide is not None:
         finer = torch.sub(there, low, out=low)
         result.sub_(finer, alpha=shares.change)
-        result.add_(_above(finer, shares.noise), alpha=shares.change * shares.own)
+        kept = _above(finer, shares.noise)
+        result.add_(kept if guide is None else kept.mul_(guide), alpha=shares.change * shares.own)
     if shares.tone > shares.change:
         broad = F.interpolate(change[None], (_BROAD, _BROAD), mode="area")
         broad = F.interpolate(broad, change.shape[-2:], mode="bilinear", align_corners=False)[0]
         result.add_(broad, alpha=shares.tone - shares.change)
     return result.clamp_(0, 1)
+
+
+def _kept_of(low: Tensor, face: Tensor) -> Tensor:
+    """(1, h, w), 0 to 1: how much of the finest structure of `low` (3, h, w) is in `face`, too, around each pixel.
+    A weave or a grain that the network took away leaves nothing behind; eyes and hair keep what is theirs.
+    """
+    before, after = (luma(planes)[None] for planes in (low, face))
+    before, after = (planes - F.avg_pool2d(planes, 3, 1, 1, count_include_pad=False) for planes in (before, after))
+    around = partial(F.avg_pool2d, kernel_size=_AROUND, stride=1, padding=_AROUND // 2, count_include_pad=False)
+    return (around(before * after) / around(before.square()).clamp_min(1e-8))[0].clamp_(0, 1).square_()
 
 
 def _above(finer: Tensor, noise: float) -> Tensor:

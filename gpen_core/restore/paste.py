@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..faces.damage import GOOD, damage
 from ..faces.geometry import moved_origin, scale_of
-from ..faces.own import Shares, comparable, shares_of, with_own
+from ..faces.own import Shares, shares_of, with_own
 from ..faces.paste import Window, compose, place, resolve_overlaps
 from ..faces.tone import LOOKED_AT, Tone, tone_of
 from ..faces.types import Detection, FaceCrops
@@ -100,7 +100,7 @@ class PictureWork:
                 window.mask.mul_(self._within[y1:y2, x1:x2])
             self._windows.append(window)
             kept = (faces.crops[index], restored[index]) if options.keep_crops else (None, None)
-            unchanged = None if shares is None else 1 - shares.change
+            unchanged = None if shares is None or not shares.judged else 1 - shares.change
             covered = None if masks.covered is None else masks.covered[index]
             self._faces.append((faces.affines[index], faces.crops.shape[-1], *kept, unchanged, covered))
         self._strengths += strengths
@@ -112,12 +112,10 @@ class PictureWork:
         return tone_of(to_srgb(small, self.picture.icc_profile))
 
     def _shares(self, faces: FaceCrops, restored: Tensor, index: int, options: RestoreOptions) -> Shares | None:
-        """What of a face that is larger than its crop, or than 256 px, is taken from where; None where all is the
-        network's.
-        """
+        """What of a face is taken from where; None where all is the network's."""
         source, crop = self._source(faces), faces.crops[index]
         scale = source.width / crop.shape[-1] if faces.whole else 1 / scale_of(faces.affines[index])
-        if options.eight_bits or not options.blending.keep_detail or comparable(scale, crop.shape[-1]) <= 1:
+        if options.eight_bits or not options.blending.keep_detail:
             return None
         return shares_of(crop, restored, _middle(source, None if faces.whole else faces.detections[index]), scale)
 
