@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "bulk": {"errors", "files", "archives", "images", "batch", "report"},
     "batch": {"errors", "files", "contracts", "options", "images", "restore", "background", "report", "threads"},
     "video": {
+        "threads",
         "errors",
         "fields",
         "files",

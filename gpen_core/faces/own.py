@@ -162,7 +162,7 @@ def with_own(there: Tensor, low: Tensor, face: Tensor, shares: Shares) -> Tensor
     """(3, h, w): `face` (3, h, w) as it goes over `there`, the picture; `low`: the crop that the face came of, alike.
 
     The network's change of `low` is added to what is there, so that all that is finer than the crop stays; what of it
-    is not the face's own goes with the change. `face` is used up.
+    is not the face's own goes with the change. `low` and `face` are used up.
     """
     guide = _kept_of(low, face) if shares.guided else None
     change = face.sub_(low)

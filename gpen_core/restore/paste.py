@@ -155,10 +155,13 @@ class PictureWork:
         if drawn is None:
             return replace(window, face=there)
         low = from_srgb(faces.crops[index], profile)
-        if faces.whole:
+        if not faces.whole:
+            low = warp(low, moved_origin(affine, x1, y1), (y2 - y1, x2 - x1))
+        elif x2 - x1 != low.shape[-1]:
             low = resize(low[None], x2 - x1, antialias=options.antialias)[0]
         else:
-            low = warp(low, moved_origin(affine, x1, y1), (y2 - y1, x2 - x1))
+            # At their own size both may be the caller's.
+            low, window = low.clone(), replace(window, face=window.face.clone())
         return replace(window, face=with_own(there, low, window.face, shares))
 
     def result(self, options: RestoreOptions, *, in_place: bool = False) -> RestoredPicture:

@@ -109,9 +109,9 @@ def test_the_node_gives_what_the_core_gives(pack: Pack) -> None:
 
 
 def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
-    # No larger than the crop: of a larger face the one node keeps the structure, and Paste takes any crop.
+    # Without the picture's own structure, which the one node keeps: Paste takes any crop.
     model, image = stand_in_model(pack, gain=0.5, faces=[face_at(pack, 50, 40, 36)]), photograph(2)
-    whole, mask = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image)[:2]
+    whole, mask = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, keep_detail=False)[:2]
     crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
     restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
     pasted, paste_mask = pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=restored, faces=faces)
@@ -122,7 +122,7 @@ def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
 def test_what_covers_a_face_is_told_by_what_the_loader_chose(pack: Pack) -> None:
     image, side = photograph(), face_at(pack, 50, 40, 36)
     weights, core = pack.module("gpen_core.weights"), pack.module("gpen_core.restore")
-    options = pack.module("nodes.inputs").options_of({"occlusion": True})
+    options = pack.module("nodes.inputs").options_of({"occlusion": True, "keep_detail": False})
     wanted = {}
     for name in ("auto", "contradiction"):
         model = stand_in_model(pack, gain=0.5, faces=[side])
@@ -131,7 +131,8 @@ def test_what_covers_a_face_is_told_by_what_the_loader_chose(pack: Pack) -> None
         occluder = weights.load_occluder(device="cpu") if name == "auto" else name
         restorer = core.FaceRestorer(model.network, model.detector(), occluder=occluder)
         wanted[name] = torch.from_numpy(restorer.restore(image[0].numpy(), options).picture)
-        got = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, occlusion=True)[0][0]
+        how = {"occlusion": True, "keep_detail": False}
+        got = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, **how)[0][0]
         assert float((got - wanted[name]).abs().max()) <= 1e-6
         crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
         done = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
