@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.planes import luma, resize
+from ..images.planes import luma, resize, window_means
 from .damage import SIZE, diagonal_step
 from .damage import damage as told_blind
 from .sharpen import changed
@@ -95,14 +94,15 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
 
     scale: pixels of the picture to a pixel of the crop.
     """
-    # At one size: the finer the structure, the more of it every network changes, in a sound face too.
-    before, after = (resize(face[None], min(face.shape[-1], SIZE)) for face in (crop, restored))
-    fine, deviation = float(changed(before, after)), noise_of(there)
-    own, noise = 1 - _rise(fine, _AGREES, _DISAGREES), _rise(255 * deviation, _QUIET, _NOISY)
+    deviation = noise_of(there)
+    noise = _rise(255 * deviation, _QUIET, _NOISY)
     removed = _TAKEN_OUT * deviation * noise**0.5
     larger = _rise(_comparable(scale, crop.shape[-1]), _AS_LARGE, _LARGER)
     if not larger:
-        return Shares(change=1.0, tone=1.0, own=own, noise=removed, judged=False, guided=True)
+        return Shares(change=1.0, tone=1.0, own=1.0, noise=removed, judged=False, guided=True)
+    # At one size: the finer the structure, the more of it every network changes, in a sound face too.
+    before, after = (resize(face[None], min(face.shape[-1], SIZE)) for face in (crop, restored))
+    fine = float(changed(before, after))
     tone = (resize(restored[None], _BROAD) - resize(crop[None], _BROAD)).square().mean().sqrt()
     blind = _rise(float(told_blind(crop[None])), _WELL, _ILL) if crop.shape[-1] >= SIZE else 0.0
     damage = max(_rise(fine, _SOUND, _DAMAGED), noise, blind, _lack(crop, scale))
@@ -110,7 +110,7 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
     return Shares(
         change=change,
         tone=max(change, _rise(255 * float(tone), _SAME_TONE, _OTHER_TONE)),
-        own=own,
+        own=1 - _rise(fine, _AGREES, _DISAGREES),
         noise=removed,
         guided=scale < _LARGER,
     )
@@ -183,10 +183,9 @@ def _kept_of(low: Tensor, face: Tensor) -> Tensor:
     """(1, h, w), 0 to 1: how much of the finest structure of `low` (3, h, w) is in `face`, too, around each pixel.
     A weave or a grain that the network took away leaves nothing behind; eyes and hair keep what is theirs.
     """
-    before, after = (luma(planes)[None] for planes in (low, face))
-    before, after = (planes - F.avg_pool2d(planes, 3, 1, 1, count_include_pad=False) for planes in (before, after))
-    around = partial(F.avg_pool2d, kernel_size=_AROUND, stride=1, padding=_AROUND // 2, count_include_pad=False)
-    return (around(before * after) / around(before.square()).clamp_min(1e-8))[0].clamp_(0, 1).square_()
+    before, after = (planes - window_means(planes, 3) for planes in (luma(low), luma(face)))
+    power = window_means(before.square(), _AROUND).clamp_min_(1e-8)
+    return window_means(before * after, _AROUND).div_(power).clamp_(0, 1).square_()
 
 
 def _above(finer: Tensor, noise: float) -> Tensor:
