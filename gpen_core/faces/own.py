@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.planes import luma, resize, window_means
+from ..images.planes import fine_structure, luma, near_means, resize
 from .damage import SIZE, diagonal_step
 from .damage import damage as told_blind
 from .sharpen import changed
@@ -61,7 +61,7 @@ _AS_LARGE, _LARGER = 1.0, 1.25
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """What of a large face is taken from where, each 0 to 1.
+    """What of a face is taken from where, each 0 to 1.
 
     change: of what the network changed. tone: of its change of colour and brightness at large. own: of the picture's
     structure that is finer than the crop's. noise: its deviation there, of 1, which is taken out of that structure.
@@ -180,12 +180,12 @@ def with_own(there: Tensor, low: Tensor, face: Tensor, shares: Shares) -> Tensor
 
 
 def _kept_of(low: Tensor, face: Tensor) -> Tensor:
-    """(1, h, w), 0 to 1: how much of the finest structure of `low` (3, h, w) is in `face`, too, around each pixel.
-    A weave or a grain that the network took away leaves nothing behind; eyes and hair keep what is theirs.
+    """(1, h, w), 0 to 1: how much of the finest structure of `low` (3, h, w) is in `face`, too, around each pixel; its
+    square. A weave or a grain that the network took away leaves nothing behind; eyes and hair keep what is theirs.
     """
-    before, after = (planes - window_means(planes, 3) for planes in (luma(low), luma(face)))
-    power = window_means(before.square(), _AROUND).clamp_min_(1e-8)
-    return window_means(before * after, _AROUND).div_(power).clamp_(0, 1).square_()
+    before, after = (fine_structure(luma(planes)[None], 3) for planes in (low, face))
+    power = near_means(before.square(), _AROUND).clamp_min_(1e-8)
+    return near_means(before * after, _AROUND).div_(power).clamp_(0, 1).square_()[0]
 
 
 def _above(finer: Tensor, noise: float) -> Tensor:

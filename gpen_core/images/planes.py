@@ -70,6 +70,11 @@ def fine_structure(pictures: Tensor, side: int) -> Tensor:
     """The difference of each pixel of `pictures` (B, C, H, W) from the mean of side × side around it, as far as they
     lie in the picture.
     """
+    return pictures - near_means(pictures, side)
+
+
+def near_means(pictures: Tensor, side: int) -> Tensor:
+    """The mean of side × side, a few pixels, around each pixel of `pictures` (B, C, H, W), as far as they lie in it."""
     means, reach = pictures, side // 2
     for dim, before in ((-1, (reach, reach)), (-2, (0, 0, reach, reach))):
         # Shifted sums: on a CPU a pooling layer takes several times as long.
@@ -80,7 +85,7 @@ def fine_structure(pictures: Tensor, side: int) -> Tensor:
         position = torch.arange(length, device=pictures.device)
         count = (position + reach).clamp(max=length - 1) - (position - reach).clamp(min=0) + 1
         means = total / (count if dim == -1 else count[:, None])
-    return pictures - means
+    return means
 
 
 def window_means(planes: Tensor, width: int) -> Tensor:

@@ -24,7 +24,7 @@ from .finish import finished
 from .masks import CropMasks, checked_masks
 from .result import RestoredFace, RestoredPicture
 
-#: Side of the part of a large face by which its noise is judged, pixels.
+#: Side of the part of a face by which its noise is judged, pixels.
 _LOOKED_AT = 768
 #: The strength of one face by its crop (3, S, S), its result (3, T, T) and what the options say.
 StrengthOf = Callable[[Tensor, Tensor, float], float]

@@ -9,8 +9,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from concurrent.futures import Executor, Future, wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,7 +90,7 @@ class FilmWork:
         self._cuts: list[int] = []
         # Blocks that have been decoded and not given out; their order is that of the film.
         self._waiting: deque[list[FilmFrame]] = deque()
-        self._hand, self._beside = OneThread(cores=1 if beside else None), beside
+        self._beside = beside
         self._writing: Future[None] | None = None
         self._began, self._at_start = time.perf_counter(), 0
         self._seconds, self._seconds_before = {"decode": 0.0, "restore": 0.0, "encode": 0.0}, 0.0
@@ -106,13 +105,12 @@ class FilmWork:
             self._take_up(*state)
         try:
             if state is None or not state[1]["ended"]:
-                self._all_frames()
+                with OneThread(cores=1 if self._beside else None) as hand:
+                    self._all_frames(hand)
         finally:
-            self._hand.shutdown()
             if self._writing is not None:
-                # What is under way needs the writer until it ends; whether it can be written is no matter any more.
-                with suppress(Exception):
-                    self._writing.result()
+                # What is under way needs the writer until it ends.
+                wait([self._writing])
             # A segment that is whole has no writer any more.
             if self._writer is not None:
                 self._writer.abandon()
@@ -133,7 +131,7 @@ class FilmWork:
         )
         return self._segments.conclude() or report[0]
 
-    def _all_frames(self) -> None:
+    def _all_frames(self, hand: Executor) -> None:
         frames = read_frames(
             self._info,
             start=self._info.span.pictures.start + self._done,
@@ -144,11 +142,11 @@ class FilmWork:
         timed = self._timed(frames)
         while block := list(itertools.islice(timed, BLOCK)):
             self._waiting.append(block)
-            self._hand_over(self._frames.push([self._opened(frame) for frame in block]))
+            self._hand_over(self._frames.push([self._opened(frame) for frame in block]), hand)
         if not self._waiting and not self._done:
             raise PictureError(f"{self._info.path}: none of its {self._info.frames} pictures can be decoded")
         for done in self._frames.drain():
-            self._hand_over(done)
+            self._hand_over(done, hand)
         self._wait()
         if self._writer is not None:
             self._end_segment(ended=True)
@@ -176,13 +174,13 @@ class FilmWork:
     def _pixels(self, frame: FilmFrame) -> NDArray[Any]:
         return to_rgb(frame.frame, into=self._spare.pop() if self._spare else None)
 
-    def _hand_over(self, block: Iterator[DoneFrame] | None) -> None:
-        """Has a block pasted and encoded, which what comes next waits for only where it must."""
+    def _hand_over(self, block: Iterator[DoneFrame] | None, hand: Executor) -> None:
+        """Has a block pasted and encoded by `hand`, which what comes next waits for only where it must."""
         if block is None:
             return
         self._wait()
         sources = self._waiting.popleft()
-        self._writing = self._hand.submit(self._write_all, sources, block)
+        self._writing = hand.submit(self._write_all, sources, block)
         # Blocks never straddle the end of a segment.
         ends = (sources[-1].index + 1) % self._film.segment == 0
         if ends or not self._beside:
