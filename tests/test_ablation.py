@@ -45,8 +45,8 @@ def test_the_report_gives_the_spread_and_names_what_lies_below_its_input(
     rows = {}
     for name, psnr in (("above", (22.0, 24.0)), ("below", (18.0, 20.0))):
         rows[name] = [
-            {"psnr": p, "ssim": 0.5, "sharpness": 1.0, "detail": 0.1, "input_psnr": 21.0}
-            | {f"input_{f}": 0.0 for f in ("ssim", "sharpness", "detail")}
+            {"psnr": p, "ssim": 0.5, "perceptual": 0.2, "sharpness": 1.0, "detail": 0.1, "input_psnr": 21.0}
+            | {f"input_{f}": 0.0 for f in ("ssim", "perceptual", "sharpness", "detail")}
             for p in psnr
         ]
     monkeypatch.setattr(sys, "argv", ["run", "a", "b", str(tmp_path)])
@@ -54,6 +54,13 @@ def test_the_report_gives_the_spread_and_names_what_lies_below_its_input(
     text = run.table(rows, options)
     assert "| above | 2 | 23.000 ± 1.414 |" in text
     assert "Below the damaged input in PSNR: below." in text
+
+
+def test_a_run_counts_as_finished_only_at_the_images_asked_for(tmp_path: Path) -> None:
+    assert run.figures_in(tmp_path, 16) is None
+    (tmp_path / "figures.json").write_text(json.dumps({"psnr": 20.0, "images": 16}), encoding="utf-8")
+    assert run.figures_in(tmp_path, 16) == {"psnr": 20.0, "images": 16}
+    assert run.figures_in(tmp_path, 32) is None
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
 """The paper's ablation and comparison at 64 px: python -m training.ablation.run FACES/train FACES/val RUNS
 
 Every variant of `variants.py` sees the same faces, damage, batches and number of images, with three seeds; a prior that
-several share is trained once a seed. Finished runs are not repeated: a stopped command goes on. Writes docs/ablation.md
-and docs/ablation.png (a face in the public domain) from what is finished.
+several share is trained once a seed. Finished runs are not repeated: a stopped command goes on, and so does one that
+asks for more images. Writes docs/ablation.md and docs/ablation.png (a face in the public domain) from the runs that
+have seen as many images as asked for.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from .variants import PRIORS, VARIANTS, Variant
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
-FIGURES = ("psnr", "ssim", "sharpness", "detail")
+FIGURES = ("psnr", "ssim", "perceptual", "sharpness", "detail")
 # Eyes, nose and corners of the mouth of scikit-image's astronaut (NASA, public domain), pixels.
 ASTRONAUT = ((203.6, 95.1), (249.3, 102.5), (222.7, 125.1), (201.9, 139.3), (240.1, 144.8))
 
@@ -50,16 +51,23 @@ class Job:
 
     def do(self, threads: int) -> None:
         """Trains and notes the figures; nothing where that was done."""
-        figures = self.places.out / "figures.json"
-        if figures.exists():
+        images = int(self.changes["run.max_images"])
+        if figures_in(self.places.out, images) is not None:
             return
         torch.set_num_threads(threads)
         made = read_recipe(HERE / f"{self.recipe}.toml", self.changes)
         found = train(made, self.places, self.sources, Limits(), lambda *_: None, device="auto")
-        with replacing(figures) as part:
-            part.write_text(json.dumps(found), encoding="utf-8")
+        with replacing(self.places.out / "figures.json") as part:
+            part.write_text(json.dumps({**found, "images": images}), encoding="utf-8")
         sys.stdout.write(f"{self.places.out}: done\n")
         sys.stdout.flush()
+
+
+def figures_in(run: Path, images: int) -> dict[str, float] | None:
+    """The figures of a run that has seen so many images; None where it has not, or is not finished."""
+    file = run / "figures.json"
+    found: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found if found.get("images") == images else None
 
 
 def jobs_of(variants: Iterable[Variant], seed: int, options: argparse.Namespace) -> list[tuple[Job, list[Job]]]:
@@ -124,10 +132,10 @@ def picture(variants: Iterable[Variant], runs: Path) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(levels)).resize(size, Image.Resampling.NEAREST)
 
 
-def figures_of(variant: Variant, runs: Path, seeds: int) -> list[dict[str, float]]:
+def figures_of(variant: Variant, options: argparse.Namespace) -> list[dict[str, float]]:
     """The validation's figures of each finished seed."""
-    files = [runs / f"{variant.folder}-{seed}" / "figures.json" for seed in range(seeds)]
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+    folders = [options.runs / f"{variant.folder}-{seed}" for seed in range(options.seeds)]
+    return [found for folder in folders if (found := figures_in(folder, options.images)) is not None]
 
 
 def spread(values: list[float]) -> str:
@@ -154,7 +162,8 @@ def table(rows: Mapping[str, list[dict[str, float]]], options: argparse.Namespac
 At 64 px: priors that saw {options.prior_images:,} faces, then restorers that saw {options.images:,} damaged ones
 each, with the same faces, damage (`balanced`) and batches; means ± deviation over the seeds, on faces that training
 never saw. `training/ablation/variants.py` says in what each variant differs, and what of a published loss is left out
-for want of free weights.
+for want of free weights. Perceptual: the distance from the original that the face detector's backbone sees, lower is
+better; sharpness: gradients, to the original's.
 
 | variant | seeds | {" | ".join(FIGURES)} |
 |{"---|" * (len(FIGURES) + 2)}
@@ -189,7 +198,7 @@ def main() -> None:
     if not options.only_report:
         chains = [chain for seed in range(options.seeds) for chain in jobs_of(chosen, seed, options)]
         do_all(chains, options.jobs, options.threads)
-    rows = {v.name: found for v in VARIANTS if (found := figures_of(v, options.runs, options.seeds))}
+    rows = {v.name: found for v in VARIANTS if (found := figures_of(v, options))}
     options.report.mkdir(parents=True, exist_ok=True)
     (options.report / "ablation.md").write_text(table(rows, options), encoding="utf-8")
     picture([v for v in VARIANTS if v.name in rows], options.runs).save(options.report / "ablation.png")
