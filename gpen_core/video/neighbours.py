@@ -13,6 +13,13 @@ from ..film_options import Smoothing
 from ..images import Picture
 from ..restore.masks import CropMasks
 from .smoothing import blend, mean_mask, smooth_landmarks
+from .tracks import distance
+
+#: Faces whose landmarks are nearer than this share of their size lie in one place.
+_TOGETHER = 0.25
+#: Seconds from the frame before to the frame after, within which a face that is in neither is no face that came and
+#: went; films of single pictures have longer ones.
+_MOMENT = 0.2
 
 
 @dataclass(kw_only=True, eq=False)
@@ -36,20 +43,20 @@ class Moment:
 
 
 def placed(near: Sequence[Moment], at: int, smoothing: Smoothing | None) -> dict[int, Detection]:
-    """The faces of frame `at` of `near` by track, landmarks smoothed, missed ones filled in."""
+    """The faces of frame `at` of `near` by track, landmarks smoothed, missed ones filled in; what is seen in this frame
+    alone, while the scene goes on, is left out: restored it would flash.
+    """
     moment = near[at]
     if smoothing is None:
         return dict(moment.found)
     reach = max(smoothing.landmark_reach, smoothing.longest_gap)
     window = near[max(0, at - reach) : at + reach + 1]
     step = _spacing(window)
+    numbers = sorted({number for other in window for number in other.found})
+    seen_in = {number: [other for other in window if number in other.found] for number in numbers}
     faces: dict[int, Detection] = {}
-    for number in sorted({number for other in window for number in other.found}):
-        seen = [other for other in window if number in other.found]
-        face = moment.found.get(number) or _between(seen, moment, number, smoothing.longest_gap)
-        if face is None:
-            continue
-        seen = [other for other in seen if abs(other.index - moment.index) <= smoothing.landmark_reach]
+    for number, face in _there(near, at, seen_in, smoothing.longest_gap).items():
+        seen = [other for other in seen_in[number] if abs(other.index - moment.index) <= smoothing.landmark_reach]
         landmarks = face.landmarks
         if len(seen) > 1:
             times = torch.tensor([other.time for other in seen], dtype=torch.float64)
@@ -57,6 +64,39 @@ def placed(near: Sequence[Moment], at: int, smoothing: Smoothing | None) -> dict
             landmarks = smooth_landmarks(times, points, moment.time, step, smoothing)
         faces[number] = Detection(box=face.box, landmarks=landmarks, score=face.score)
     return faces
+
+
+def _there(
+    near: Sequence[Moment], at: int, seen_in: Mapping[int, Sequence[Moment]], longest_gap: int
+) -> dict[int, Detection]:
+    """The faces of frame `at` by track, in order: those found, and those missed, between where they were seen.
+
+    Where one that was missed lies over one that was found, both are one face, or one hides the other: the track that
+    is seen in more frames is kept.
+    """
+    moment, flashes = near[at], _scene_goes_on(near[max(0, at - 1) : at + 2])
+    faces = {number: face for number, face in moment.found.items() if len(seen_in[number]) > 1 or not flashes}
+    for number in sorted(seen_in.keys() - moment.found.keys()):
+        missed = _between(seen_in[number], moment, number, longest_gap)
+        if missed is None:
+            continue
+        over = [other for other, face in faces.items() if _lie_together(face, missed)]
+        if all(len(seen_in[other]) < len(seen_in[number]) for other in over):
+            faces = {other: face for other, face in faces.items() if other not in over} | {number: missed}
+    return dict(sorted(faces.items()))
+
+
+def _scene_goes_on(around: Sequence[Moment]) -> bool:
+    """Whether a frame, with the one before and the one after, is a moment of one scene; False where one is missing."""
+    if len(around) < 3:
+        return False
+    return not any(moment.cut for moment in around[1:]) and around[-1].time - around[0].time <= _MOMENT
+
+
+def _lie_together(face: Detection, other: Detection) -> bool:
+    """Whether two faces of one frame are in one place."""
+    apart = distance(face, other.landmarks)
+    return apart is not None and apart < _TOGETHER
 
 
 def over_time(near: Sequence[Moment], at: int, smoothing: Smoothing, *, parsed: bool) -> tuple[Tensor, CropMasks]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
+from ..faces.geometry import fit_similarity, template
 from ..faces.types import Detection
 from ..images.picture import FULL_SCALE
 from ..images.planes import LUMA
@@ -25,13 +26,17 @@ _FARTHEST = 0.6
 _GROWTH = 1.5
 #: A cut changes the frame, in mean absolute luma (of 1), by more than this and by this much more than usual.
 _CUT, _CUT_OVER_USUAL = 0.08, 4.0
-#: Likewise for the part of the frame around one face: another face in the same place begins another track.
-_OTHER, _OTHER_OVER_USUAL = 0.07, 4.0
+#: Likewise for a straightened face and what is around it: another face in the same place begins another track. In a
+#: film of a crowd, soft and noisy, one face changes by 0.04, 1 time in 100 by 0.12; two faces differ by 0.21, 1 in 100
+#: by less than 0.12.
+_OTHER, _OTHER_OVER_USUAL = 0.12, 4.0
 #: Size at which frames and the surroundings of faces are compared.
 _SMALL = (36, 64)
 #: A camera that is swept moves the frame by at most this much of it, (rows, columns) of `_SMALL`, from one to the next.
 _SWEPT = (8, 12)
 _PATCH = 16
+#: Pixels that are looked at for one of a patch, each way.
+_LOOKS = 3
 #: How many frames say what is usual.
 _MEMORY = 8
 
@@ -205,11 +210,12 @@ def small_luma(pixels: NDArray[Any]) -> Tensor:
 
 
 def patch_of(pixels: NDArray[Any], face: Detection) -> Tensor:
-    """(16, 16) luma in [0, 1] of a face's box, mean removed, so that a flash is no other face."""
-    height, width = pixels.shape[:2]
-    x1, y1, x2, y2 = (round(v) for v in face.box.tolist())
-    x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
-    x2, y2 = max(min(x2 + 1, width), x1 + 1), max(min(y2 + 1, height), y1 + 1)
-    step = max(1, min(x2 - x1, y2 - y1) // (_PATCH * 4))
-    patch = F.adaptive_avg_pool2d(_luma(np.ascontiguousarray(pixels[y1:y2:step, x1:x2:step]))[None], _PATCH)[0]
+    """(16, 16) luma in [0, 1] of a straightened face and what is around it, mean removed, so that a flash is no other
+    face; beyond the frame stands its edge."""
+    side = _PATCH * _LOOKS
+    (a, b, left), (c, d, top) = fit_similarity(template("ffhq", side)[None], face.landmarks)[0].tolist()
+    across, down = np.arange(side), np.arange(side)[:, None]
+    x = (a * across + b * down + left).round().clip(0, pixels.shape[1] - 1).astype(np.intp)
+    y = (c * across + d * down + top).round().clip(0, pixels.shape[0] - 1).astype(np.intp)
+    patch = F.avg_pool2d(_luma(pixels[y, x])[None], _LOOKS)[0]
     return patch - patch.mean()
