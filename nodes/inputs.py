@@ -199,6 +199,17 @@ def masking_inputs() -> list[Any]:
     return [option_input(name) for name in ("kind", "colour_match", "blend", "feather")]
 
 
+def crops_detail_input() -> Any:
+    """Whether crops go back as the one node puts them: off, as any node's change of a crop is wanted as it is."""
+    return io.Boolean.Input(
+        "keep_detail",
+        default=False,
+        optional=True,
+        tooltip="On: crops go back as Restore Faces puts them, with the picture's own fine structure, and large faces "
+        "changed by as much as they are damaged. Off: they go back as they are, whatever made them.",
+    )
+
+
 def given_faces_inputs() -> list[Any]:
     """Faces that another node has found."""
     return [

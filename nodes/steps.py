@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from ..gpen_core.contracts import input_size_for
 from ..gpen_core.errors import InputError
 from ..gpen_core.options import Blending, Masking, RestoreOptions, Selection
+from ..gpen_core.report import counted
 from ..gpen_core.restore import FaceRestorer
 from ..gpen_core.restore.align import size_for
 from . import inputs, pictures
@@ -177,8 +177,8 @@ class PasteFaces(io.ComfyNode):
                 GPENFaces.Input("faces", tooltip="Faces from Crop Faces."),
                 inputs.option_input("strength"),
                 *inputs.masking_inputs(),
-                # What any node made of a crop goes back as it is.
                 *inputs.later_inputs(Masking, Blending, without=("keep_detail",)),
+                inputs.crops_detail_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures with the crops put back."),
@@ -199,8 +199,7 @@ class PasteFaces(io.ComfyNode):
         faces.check(images)
         cut = faces.crops_or_raise()
         changed = _one_a_face(crops, faces)
-        settings = inputs.options_of(options)
-        settings = replace(settings, blending=replace(settings.blending, keep_detail=False))
+        settings = inputs.options_of({"keep_detail": False, **options})
         restorer = _pasting(gpen_model, settings, some=faces.count > 0, count=len(images))
         height, width = faces.picture_size
         out = pictures.Results(len(images), height, width, alpha=pictures.alpha_of(images))
@@ -223,7 +222,8 @@ def _one_a_face(crops: Tensor, faces: Faces) -> Tensor:
     """The crops (N, S, S, C). Raises InputError for other numbers than of the faces, or what is not square."""
     changed = pictures.check_images(crops, name="crops")
     if faces.count and len(changed) != faces.count:
-        raise InputError(f"{len(changed)} crops came for {faces.count} faces; Paste Faces needs one crop a face")
+        came = f"{counted(len(changed), 'crop')} came for {counted(faces.count, 'face')}"
+        raise InputError(f"{came}; Paste Faces needs one crop a face")
     if changed.shape[1] != changed.shape[2]:
         raise InputError(f"crops must be square, they are {changed.shape[2]}×{changed.shape[1]}")
     return changed

@@ -66,7 +66,7 @@ def test_faces_by_number_without_a_number_are_refused(pack: Pack, node: str, val
 def test_crops_of_another_number_or_shape_are_refused(pack: Pack) -> None:
     model, image = stand_in_model(pack), photograph()
     crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
-    with pytest.raises(ValueError, match="2 crops came for 1 faces"):
+    with pytest.raises(ValueError, match="2 crops came for 1 face;"):
         pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=crops.repeat(2, 1, 1, 1), faces=faces)
     with pytest.raises(ValueError, match="square"):
         pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=crops[:, 1:], faces=faces)

@@ -108,17 +108,6 @@ def test_the_node_gives_what_the_core_gives(pack: Pack) -> None:
         assert float((got - torch.from_numpy(expected)).abs().max()) <= 1e-6
 
 
-def test_the_steps_give_what_the_one_node_gives(pack: Pack) -> None:
-    # Without the picture's own structure, which the one node keeps: Paste takes any crop.
-    model, image = stand_in_model(pack, gain=0.5, faces=[face_at(pack, 50, 40, 36)]), photograph(2)
-    whole, mask = pack.run("GPEN_RestoreFaces", gpen_model=model, image=image, keep_detail=False)[:2]
-    crops, faces = pack.run("GPEN_CropFaces", gpen_model=model, image=image, faces=detected(pack, model, image))
-    restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
-    pasted, paste_mask = pack.run("GPEN_PasteFaces", gpen_model=model, image=image, crops=restored, faces=faces)
-    assert float((whole - pasted).abs().max()) <= 1e-5
-    assert float((mask - paste_mask).abs().max()) <= 1e-5
-
-
 def test_what_covers_a_face_is_told_by_what_the_loader_chose(pack: Pack) -> None:
     image, side = photograph(), face_at(pack, 50, 40, 36)
     weights, core = pack.module("gpen_core.weights"), pack.module("gpen_core.restore")

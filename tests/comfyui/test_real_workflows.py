@@ -65,7 +65,8 @@ def expected_by_python(name: str, server: Server, nodes: dict[str, Any]) -> np.n
         picture, restorer = read(source / "portrait.png"), FaceRestorer(load_model(**device), detector)
         faces = restorer.align(picture, restorer.detect(picture))
         crops = sharpened(restorer.run(faces.crops), nodes[id_of(nodes, "ImageSharpen")]["inputs"])
-        result = restorer.paste(picture, faces, crops, restorer.masks(faces, crops))
+        as_they_are = RestoreOptions(blending=Blending(keep_detail=False))
+        result = restorer.paste(picture, faces, crops, restorer.masks(faces, crops), as_they_are)
         share = np.zeros(picture.shape[:2], dtype=np.float32)
         for face in result.faces:
             x1, y1, x2, y2 = face.rectangle
