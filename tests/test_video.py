@@ -309,6 +309,10 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_film(tmp_path, monkeypatc
                 raise OSError(errno.ENOSPC, "No space left on device")
             return self.file.write(data)
 
+        def close(self):
+            self.file.close()
+            raise OSError(errno.ENOSPC, "No space left on device")  # what was buffered finds no space either
+
         def __getattr__(self, name):
             return getattr(self.file, name)
 

@@ -79,7 +79,9 @@ class SegmentWriter:
             for _ in self._stream.encode(None):
                 pass
             self._container.close()
-        self._file.close()
+        with suppress(OSError):
+            # What is still buffered finds no space either; why the segment is given up has been said.
+            self._file.close()
 
 
 class _FieldLabel:
