@@ -9,7 +9,8 @@ from small_films import HEIGHT, SIDE, WIDTH, frames_of, scene
 from task_models import face_at
 
 from gpen_core.images import as_picture
-from gpen_core.video.looking import find_in_block, looked_at
+from gpen_core.options import Selection
+from gpen_core.video.looking import find_in_block, looked_at, looked_for
 
 TIMES = [k / 25 for k in range(8)]
 
@@ -24,10 +25,10 @@ class Looks:
     def __call__(self, pictures):
         numbers = [next(k for k, own in enumerate(self.pictures) if own is picture) for picture in pictures]
         self.seen.append(numbers)
-        return [[face_at(x, y, SIDE) for x, y in self.places[k]] for k in numbers]
+        return [[face_at(x, y, SIDE, *score) for x, y, *score in self.places[k]] for k in numbers]
 
-    def find(self, every, times=TIMES):
-        return find_in_block(self, self.pictures, times, every)
+    def find(self, every, times=TIMES, least=0.0):
+        return find_in_block(self, self.pictures, times, every, least)
 
 
 def eight_bits(picture):
@@ -64,6 +65,26 @@ def test_with_one_every_frame_is_looked_at_once_and_together():
     looks = plain([[(10, 10)]] * 8)
     looks.find(1)
     assert looks.seen == [list(range(8))]
+
+
+def test_who_was_never_sure_may_come_and_go_without_more_looks():
+    places = [[(10, 10), (60, 10, 0.7)] if k in (0, 5) else [(10, 10)] for k in range(8)]
+    looks = plain(places)
+    assert [len(faces) for faces in looks.find(3, least=0.9)] == [2, 1, 1, 1, 1, 2, 1, 1]
+    assert looks.seen == [[0, 2, 5, 7]]
+
+
+def test_a_face_that_is_less_sure_in_one_look_is_the_same_face():
+    places = [[(10, 10, 0.7 if k == 5 else 0.95)] for k in range(8)]
+    looks = plain(places)
+    assert [faces[0].score for faces in looks.find(3, least=0.9)] == [0.95, 0.95, 0.95, 0.7, 0.7, 0.7, 0.7, 0.95]
+    assert looks.seen == [[0, 2, 5, 7]]
+
+
+def test_less_sure_faces_are_looked_for_only_where_faces_are_not_counted():
+    assert looked_for(Selection(threshold=0.9)).threshold == pytest.approx(0.6)
+    for counted in (Selection(largest=1), Selection(indices=(0,))):
+        assert looked_for(counted) == counted
 
 
 def test_faces_that_pass_each_other_are_not_exchanged():

@@ -45,6 +45,12 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not():
     assert list(follow(places(4))[-1][0]) == [1]
 
 
+def test_a_face_goes_on_less_sure_than_it_must_be_to_begin():
+    frame, tracker, scores = np.full((HEIGHT, WIDTH, 3), 60, dtype=np.uint8), Tracker(3), [0.7, 0.95, 0.7, 0.7, 0.95]
+    found = [list(tracker.follow(t, frame, [face_at(10, 10, 20, score)], 0.9)[0]) for t, score in enumerate(scores)]
+    assert found == [[], [0], [0], [0], [0]]
+
+
 def test_a_cut_ends_every_track():
     frames = [(scene(20, 20) * 255).astype(np.uint8)] * 5 + [(scene(20, 20, background=0.7) * 255).astype(np.uint8)] * 5
     found = follow([[(20, 20)]] * 10, frames)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from torch import Tensor
 
 from ..faces.types import Detection
 from ..images import Picture
+from ..options import Selection
 from .neighbours import on_the_way
 from .tracks import distance, is_another_face, is_another_scene, patch_of, small_luma
 
@@ -17,21 +19,33 @@ Finding = Callable[[Sequence[Picture]], Sequence[Sequence[Detection]]]
 
 #: A face may move by this share of its size from one look to the next; where one moves more, all between is looked at.
 _FARTHEST = 0.25
+#: Down to this share of the least confidence a face that has been found goes on.
+_GOES_ON = 2 / 3
+
+
+def looked_for(selection: Selection) -> Selection:
+    """What is looked for in the frames of a film: also faces of less confidence than `selection` asks, by which one
+    that was found can be followed where it turns or blurs. Not where faces are counted: they would count as well.
+    """
+    if selection.indices is not None or selection.largest is not None:
+        return selection
+    return replace(selection, threshold=selection.threshold * _GOES_ON)
 
 
 def find_in_block(
-    find: Finding, pictures: Sequence[Picture], times: Sequence[float], every: int
+    find: Finding, pictures: Sequence[Picture], times: Sequence[float], every: int, least: float = 0.0
 ) -> list[list[Detection]]:
     """The faces of each of `pictures`, consecutive frames of a film, of which `find` sees as few as it takes.
 
     It sees the first, the last, and those between so that no two are more than `every` frames apart. Where two looks
-    in a row agree about who is there, and a frame between them shows the scene and the faces of both, these are where
-    they lie on the way from one look to the next, by `times` in seconds. All other frames it sees as well.
+    in a row agree about who is there, of at least the confidence `least`, and a frame between them shows the scene and
+    the faces of both, these are where they lie on the way from one look to the next, by `times` in seconds. All other
+    frames it sees as well.
     """
     looks = looked_at(len(pictures), every)
     found = dict(zip(looks, find([pictures[k] for k in looks]), strict=True))
     for first, last in pairwise(looks):
-        pairs = _same_faces(found[first], found[last])
+        pairs = _same_faces(found[first], found[last], least)
         if pairs is None:
             continue
         ends = (
@@ -57,18 +71,20 @@ def looked_at(count: int, every: int) -> list[int]:
     return [round(step * (count - 1) / steps) for step in range(steps + 1)]
 
 
-def _same_faces(before: Sequence[Detection], after: Sequence[Detection]) -> list[tuple[Detection, Detection]] | None:
-    """Each face of one look with itself in the next; None where somebody came, went, or moved far."""
-    if len(before) != len(after):
-        return None
+def _same_faces(
+    before: Sequence[Detection], after: Sequence[Detection], least: float
+) -> list[tuple[Detection, Detection]] | None:
+    """Each face of one look with itself in the next; None where somebody came, went, or moved far. Who has less than
+    the confidence `least` need not be in both."""
     pairs, free = [], list(after)
-    for face in before:
+    for face in sorted(before, key=lambda face: face.score < least):
         near = [(apart, k) for k, other in enumerate(free) if (apart := distance(other, face.landmarks)) is not None]
         apart, nearest = min(near, default=(_FARTHEST, 0))
-        if apart >= _FARTHEST:
+        if apart < _FARTHEST:
+            pairs.append((face, free.pop(nearest)))
+        elif face.score >= least:
             return None
-        pairs.append((face, free.pop(nearest)))
-    return pairs
+    return None if any(face.score >= least for face in free) else pairs
 
 
 def _shown(picture: Picture, faces: Sequence[Detection]) -> tuple[Tensor, list[Tensor]]:

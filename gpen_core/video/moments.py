@@ -24,7 +24,7 @@ from ..restore.run import most_faces
 from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
-from .looking import find_in_block
+from .looking import find_in_block, looked_for
 from .neighbours import Moment, over_time, placed
 from .sizes import usual_side
 from .smoothing import motion_view
@@ -107,13 +107,13 @@ class FrameRestoration:
 
         detections: the faces of each frame, instead of the detector's.
         """
-        pictures = [as_picture(picture) for _, _, picture in frames]
+        pictures, least = [as_picture(picture) for _, _, picture in frames], 0.0
         if detections is None:
-            plain = [self._plain(picture) for picture in pictures]
-            find = partial(self._restorer.detect_together, selection=self._options.selection)
-            detections = find_in_block(find, plain, [time for _, time, _ in frames], self._detect_every)
+            plain, selection = [self._plain(picture) for picture in pictures], self._options.selection
+            find, least = partial(self._restorer.detect_together, selection=looked_for(selection)), selection.threshold
+            detections = find_in_block(find, plain, [time for _, time, _ in frames], self._detect_every, least)
         seen = zip(frames, pictures, detections, strict=True)
-        self._blocks.append([self._observe(frame[0], frame[1], picture, faces) for frame, picture, faces in seen])
+        self._blocks.append([self._observe(*frame[:2], picture, faces, least) for frame, picture, faces in seen])
         self._trackers.append(self._tracker.state())
         if self._restored_blocks < len(self._blocks) - 1:
             self._restore(self._restored_blocks)
@@ -128,8 +128,8 @@ class FrameRestoration:
         while self._done_blocks < len(self._blocks):
             yield self._finish()
 
-    def _observe(self, index: int, time: float, picture: Picture, faces: Sequence[Detection]) -> Moment:
-        found, cut = self._tracker.follow(index, self._plain(picture).pixels, faces)
+    def _observe(self, index: int, time: float, picture: Picture, faces: Sequence[Detection], least: float) -> Moment:
+        found, cut = self._tracker.follow(index, self._plain(picture).pixels, faces, least)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
 
     def _plain(self, picture: Picture) -> Picture:

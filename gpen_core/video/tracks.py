@@ -66,11 +66,12 @@ class Tracker:
         self._changes: list[float] = []
 
     def follow(
-        self, index: int, pixels: NDArray[Any], detections: Sequence[Detection]
+        self, index: int, pixels: NDArray[Any], detections: Sequence[Detection], least: float = 0.0
     ) -> tuple[dict[int, Detection], bool]:
         """The detections of frame `index` by track number, and whether a scene begins with it.
 
-        pixels: (H, W, 3) RGB as a Picture has them. Every detection gets a track, a new one where none continues in it.
+        pixels: (H, W, 3) RGB as a Picture has them. A detection in which no track goes on begins one, from the
+        confidence `least` on; below, it is passed over.
         """
         small, patches = small_luma(pixels), [patch_of(pixels, face) for face in detections]
         cut, sweep = self._compare(small)
@@ -97,7 +98,7 @@ class Tracker:
                 taken.add(k)
                 self._continue(number, index, detections[k], patches[k])
         for k, face in enumerate(detections):
-            if k not in taken:
+            if k not in taken and face.score >= least:
                 self._tracks[self._next] = Track(
                     landmarks=face.landmarks, last=index, velocity=torch.zeros(2), patch=patches[k]
                 )
