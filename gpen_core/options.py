@@ -111,7 +111,11 @@ class Blending:
         help="How much of the restored face is seen: 1 all of it, 0 leaves the picture as it is.",
     )
     face_strength: Mapping[int, float] = option(
-        dict, low=0, high=1, form="0=0.5,2=0", help="Strength of single faces, by their number."
+        dict,
+        low=0,
+        high=1,
+        form="0=0.5,2=0",
+        help="Strength of single faces, by their number, which is the same whichever of them are restored.",
     )
     region_strength: Mapping[Region, float] = option(
         dict,

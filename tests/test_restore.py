@@ -130,6 +130,17 @@ def test_strength_of_one_face_leaves_the_others() -> None:
     assert not result.faces[1].mask.any()
 
 
+@pytest.mark.parametrize(
+    "selection", [Selection(), Selection(indices=(1,)), Selection(indices=(1, 0)), Selection(largest=1)]
+)
+def test_a_face_keeps_its_number_whichever_are_restored(selection: Selection) -> None:
+    restorer = FaceRestorer(inverted(), lambda pictures: [[face(5, 20, 30), face(80, 20, 34)] for _ in pictures])
+    options = RestoreOptions(selection=selection, blending=Blending(face_strength={1: 0.0}))
+    result = restorer.restore(photograph(), options)
+    assert {float(one.detection.box[0]): one.strength for one in result.faces}[80.0] == 0.0
+    assert all(one.strength == 1.0 for one in result.faces if float(one.detection.box[0]) == 5.0)
+
+
 def test_strength_by_region_leaves_that_region() -> None:
     given = np.full((300, 300, 3), 100, np.uint8)
     restorer = FaceRestorer(Network(lambda x: torch.ones_like(x), 512), parser=labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -33,17 +33,17 @@ StrengthOf = Callable[[Tensor, Tensor, float], float]
 class PictureWork:
     """A picture whose faces are being restored.
 
-    given: what the caller gave, whose kind the result has. masks: (H, W) or (N, H, W) of the canvas, or None. within:
-    (H, W) of the canvas, how much of each pixel may change, or None.
-    canvas: the picture that faces are put into, where it is not the one they come from. aligned: the picture is one
-    straightened face. strength_of: decides each face's strength, given what the options say.
+    given: what the caller gave, whose kind the result has. faces: by their numbers. masks: (H, W) or (N, H, W) of the
+    canvas, or None. within: (H, W) of the canvas, how much of each pixel may change, or None. canvas: the picture that
+    faces are put into, where it is not the one they come from. aligned: the picture is one straightened face.
+    strength_of: decides each face's strength, given what the options say.
     """
 
     def __init__(
         self,
         given: Any,
         picture: Picture,
-        detections: Sequence[Detection],
+        faces: Mapping[int, Detection],
         *,
         masks: Any = None,
         within: Any = None,
@@ -52,7 +52,7 @@ class PictureWork:
         strength_of: StrengthOf | None = None,
     ) -> None:
         self.picture, self.aligned = picture, aligned
-        self.detections = tuple(detections)
+        self.detections, self._numbers = tuple(faces.values()), tuple(faces)
         self._given, self._canvas = given, canvas or picture
         self._masks = None if masks is None else checked_masks(masks, self._canvas, len(self.detections))
         self._within = None if within is None else checked_masks(within, self._canvas, 1)[0]
@@ -79,7 +79,7 @@ class PictureWork:
     def add(self, faces: FaceCrops, restored: Tensor, masks: CropMasks, options: RestoreOptions) -> None:
         """Takes the next faces: their crops, the network's results (N, 3, T, T) in [0, 1] and the masks."""
         first = len(self._windows)
-        strengths = [options.blending.strength_of(first + index) for index in range(len(faces))]
+        strengths = [options.blending.strength_of(self._numbers[first + index]) for index in range(len(faces))]
         if self._strength_of is not None:
             strengths = [self._strength_of(*face) for face in zip(faces.crops, restored, strengths, strict=True)]
         if options.blending.only_damaged:

@@ -21,7 +21,7 @@ from ..faces.types import Detection, FaceCrops
 from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
 from .align import align_faces, check_aligned, take_whole, whole_face
-from .detect import find_faces_together
+from .detect import find_faces_together, find_numbered
 from .masks import CropMasks, masks_for
 from .paste import PictureWork, StrengthOf, Unpasted
 from .queue import Batch, FaceQueue
@@ -129,7 +129,7 @@ class FaceRestorer:
         """
         options = RestoreOptions.of(options)
         canvas = None if canvas is None else as_picture(canvas)
-        work = PictureWork(picture, as_picture(picture), faces.detections, canvas=canvas)
+        work = PictureWork(picture, as_picture(picture), dict(enumerate(faces.detections)), canvas=canvas)
         work.add(faces, restored, masks, options)
         return work.result(options, in_place=in_place)
 
@@ -240,8 +240,12 @@ class FaceRestorer:
         for given in pictures:
             picture = as_picture(given)
             faces, masks, within, canvas = (next(part, None) for part in parts)
-            if faces is None:
-                faces = [whole_face(picture, self.model.card)] if aligned else self.detect(picture, options.selection)
+            if faces is not None:
+                faces = dict(enumerate(faces))
+            elif aligned:
+                faces = {0: whole_face(picture, self.model.card)}
+            else:
+                faces = find_numbered(self._loaded_detector(), picture, options.selection)
             canvas = None if canvas is None else as_picture(canvas)
             how: dict[str, Any] = {"masks": masks, "within": within, "canvas": canvas}
             yield PictureWork(given, picture, faces, aligned=aligned, strength_of=strength_of, **how)
