@@ -11,6 +11,7 @@ from torch import Tensor
 from ..contracts import Model, device_of, sizes_for
 from ..errors import DeviceError, InputError
 from ..faces import levels
+from ..faces.exposure import exposed, unexposed
 from ..faces.sharpen import sharpened
 from ..options import RestoreOptions
 
@@ -93,11 +94,14 @@ def run_faces(
 ) -> Tensor:
     """Restored faces (N, 3, T, T) in [0, 1] of one batch of crops (N, 3, S, S) in [0, 1].
 
-    prepare: what the network is shown of them, the crops themselves without it. Raises InputError where the network
-    gives another shape than it says, DeviceError where its result is not finite.
+    prepare: what the network is shown of them, the crops themselves without it. Dark and pale faces are restored as
+    usual ones are (see `exposed`), unless the options ask for what the reference does. Raises InputError where the
+    network gives another shape than it says, DeviceError where its result is not finite.
     """
     card, size = model.card, sizes_for(model, crops.shape[-1]).out_size
-    outputs = run_network(model, card.into_range(crops if prepare is None else prepare(crops)), sizer)
+    evened = card.task == "restoration" and prepare is None and not options.eight_bits
+    shown, gains = exposed(crops) if evened else (crops, None)
+    outputs = run_network(model, card.into_range(shown if prepare is None else prepare(shown)), sizer)
     if tuple(outputs.shape) != (len(crops), 3, size, size):
         raise InputError(
             f"the network gave shape {tuple(outputs.shape)}; its configuration says {(len(crops), 3, size, size)}"
@@ -105,6 +109,8 @@ def run_faces(
     if not bool(torch.isfinite(outputs.sum(dtype=torch.float32))):  # NaN and infinity survive a sum
         raise DeviceError("the network's result is not finite; load the model with precision='fp32'")
     restored = card.out_of_range(outputs).clamp_(0, 1)
+    if gains is not None:
+        restored = unexposed(restored, shown, gains, crops).clamp_(0, 1)
     amount = card.sharpen if options.sharpen is None else options.sharpen
     if amount:
         restored = sharpened(restored, crops, amount)

@@ -1,0 +1,96 @@
+"""Dark, pale and faded faces, which a network is shown like usual ones."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from small_restorers import Network
+
+from gpen_core.faces.exposure import exposed, unexposed
+from gpen_core.options import RestoreOptions
+from gpen_core.restore import FaceRestorer
+
+
+def faces(count: int = 2, size: int = 64) -> torch.Tensor:
+    """Grey pictures that span all levels, softly."""
+    noise = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(4))
+    soft = torch.nn.functional.interpolate(noise, (size, size), mode="bicubic").clamp(0, 1)
+    return soft.repeat(1, 3, 1, 1)
+
+
+DIMMED = {"dark": (0.4, 0.0), "faded": (0.4, 0.3), "pale": (0.2, 0.75), "dim": (0.25, 0.05)}
+
+
+def test_usual_faces_are_shown_as_they_are() -> None:
+    crops = faces()
+    shown, gains = exposed(crops)
+    assert shown is crops
+    assert gains is None
+
+
+@pytest.mark.parametrize("dimmed", DIMMED)
+def test_a_dark_or_pale_face_is_shown_like_the_usual_one_it_was(dimmed: str) -> None:
+    scale, offset = DIMMED[dimmed]
+    usual = faces()
+    shown, gains = exposed(scale * usual + offset)
+    assert gains is not None
+    assert float((shown - (0.08 + 0.84 * usual)).abs().mean()) < 0.04
+
+
+@pytest.mark.parametrize("dimmed", DIMMED)
+def test_what_a_network_leaves_alone_comes_back_as_it_was(dimmed: str) -> None:
+    scale, offset = DIMMED[dimmed]
+    crops = scale * faces() + offset
+    # Beyond the face's range: a wall behind it, which the stretch does not hold.
+    crops[..., :6, :6] = 1.0
+    shown, gains = exposed(crops)
+    assert gains is not None
+    torch.testing.assert_close(unexposed(shown.clone(), shown, gains, crops), crops, atol=1e-6, rtol=0)
+
+
+def test_a_network_changes_a_dark_face_in_proportion() -> None:
+    seen = []
+
+    def darker(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x - 0.1
+
+    usual = faces(1)
+    crops = torch.cat([usual, 0.25 * usual])
+    restored = FaceRestorer(Network(darker, 64)).run(crops, RestoreOptions(sharpen=0))
+    assert torch.equal(seen[0][:1], usual)
+    assert torch.equal(restored[:1], (usual - 0.1).clamp(0, 1))
+    inner = usual[0] > 0.2
+    gain = (0.25 * usual[0] - restored[1])[inner]
+    assert 0.025 < float(gain.median()) < 0.035
+
+
+def test_a_stretch_begins_softly() -> None:
+    usual, gains = faces(1), []
+    for scale in torch.linspace(0.9, 0.3, 61):
+        found = exposed(float(scale) * usual)[1]
+        gains.append(1.0 if found is None else float(found))
+    assert gains[0] == 1
+    assert gains[-1] > 2
+    assert max(b / a for a, b in pairwise(gains)) < 1.12
+
+
+def test_one_colour_is_no_reason_to_stretch_without_end() -> None:
+    shown, gains = exposed(torch.full((1, 3, 64, 64), 0.5))
+    assert gains is not None
+    assert float(gains) <= 10.5 + 1e-6
+    assert torch.isfinite(shown).all()
+
+
+def test_the_references_own_steps_show_faces_as_they_are() -> None:
+    seen = []
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x
+
+    crops = 0.25 * faces(1)
+    FaceRestorer(Network(keep, 64)).run(crops, RestoreOptions(eight_bits=True, sharpen=0))
+    assert torch.equal(seen[0], crops)
