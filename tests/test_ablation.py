@@ -73,4 +73,4 @@ def test_the_whole_comparison_runs_in_small(tmp_path: Path, monkeypatch: pytest.
     assert all(f"| {v.name} | 1 |" in text for v in variants.VARIANTS)
     figures = json.loads((tmp_path / "runs" / "GPEN-0" / "figures.json").read_text())
     assert figures["psnr"] > 0
-    assert (tmp_path / "ablation.png").stat().st_size > 1000
+    assert (tmp_path / run.PICTURE).stat().st_size > 1000

@@ -2,8 +2,8 @@
 
 Every variant of `variants.py` sees the same faces, damage, batches and number of images, with three seeds; a prior that
 several share is trained once a seed. Finished runs are not repeated: a stopped command goes on, and so does one that
-asks for more images. Writes docs/ablation.md and docs/ablation.png (a face in the public domain) from the runs that
-have seen as many images as asked for.
+asks for more images. Writes docs/ablation.md and its picture (a face in the public domain) from the runs that have seen
+as many images as asked for; conclusion.md, which says what the figures in docs/ say, is written by hand.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from .variants import PRIORS, VARIANTS, Variant
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
+PICTURE = "ablation.webp"
 FIGURES = ("psnr", "ssim", "perceptual", "sharpness", "detail")
 # Eyes, nose and corners of the mouth of scikit-image's astronaut (NASA, public domain), pixels.
 ASTRONAUT = ((203.6, 95.1), (249.3, 102.5), (222.7, 125.1), (201.9, 139.3), (240.1, 144.8))
@@ -117,7 +118,7 @@ def astronaut() -> Tensor:
 
 @torch.no_grad()
 def picture(variants: Iterable[Variant], runs: Path) -> Image.Image:
-    """A row for each of three degrees of damage: damaged, each variant, original; three times enlarged."""
+    """A row for each of three degrees of damage: damaged, each variant, original; twice enlarged."""
     clean = astronaut()
     degradation = Degradation("balanced")
     damaged = torch.cat([degradation.degrade(clean, 11, [index]) for index in (2, 4, 9)])
@@ -128,7 +129,7 @@ def picture(variants: Iterable[Variant], runs: Path) -> Image.Image:
     columns.append(clean.expand(3, -1, -1, -1))
     grid = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
     levels = (grid * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    size = (levels.shape[1] * 3, levels.shape[0] * 3)
+    size = (levels.shape[1] * 2, levels.shape[0] * 2)
     return Image.fromarray(np.ascontiguousarray(levels)).resize(size, Image.Resampling.NEAREST)
 
 
@@ -153,7 +154,7 @@ def table(rows: Mapping[str, list[dict[str, float]]], options: argparse.Namespac
     ]
     below = [name for name, found in rows.items() if statistics.fmean(f["psnr"] for f in found) <= damaged["psnr"]]
     plain = (
-        f"Below the damaged input in PSNR: {', '.join(below)}."
+        f"Below the damaged input in PSNR: {'; '.join(below)}."
         if below
         else "Every variant is above the damaged input in PSNR."
     )
@@ -172,10 +173,12 @@ better; sharpness: gradients, to the original's.
 
 {plain}
 
-![Damaged, {", ".join(rows)}, original](ablation.png)
+![Damaged, {"; ".join(rows)}; original]({PICTURE})
 
-From left to right: damaged, {", ".join(rows)}, original. Repeated by `python -m training.ablation.run
-FACES/train FACES/val RUNS --prior-images {options.prior_images} --images {options.images} --seeds {options.seeds}`.
+From left to right: damaged; {"; ".join(rows)}; original.
+
+Repeated by `python -m training.ablation.run FACES/train FACES/val RUNS --prior-images {options.prior_images}
+--images {options.images} --seeds {options.seeds}`.
 """
 
 
@@ -200,8 +203,9 @@ def main() -> None:
         do_all(chains, options.jobs, options.threads)
     rows = {v.name: found for v in VARIANTS if (found := figures_of(v, options))}
     options.report.mkdir(parents=True, exist_ok=True)
-    (options.report / "ablation.md").write_text(table(rows, options), encoding="utf-8")
-    picture([v for v in VARIANTS if v.name in rows], options.runs).save(options.report / "ablation.png")
+    said = (HERE / "conclusion.md").read_text(encoding="utf-8") if options.report == DOCS else ""
+    (options.report / "ablation.md").write_text(f"{table(rows, options)}{said}", encoding="utf-8")
+    picture([v for v in VARIANTS if v.name in rows], options.runs).save(options.report / PICTURE, quality=90)
 
 
 if __name__ == "__main__":
