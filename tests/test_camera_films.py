@@ -292,4 +292,4 @@ def test_a_face_in_wide_pixels_comes_to_the_network_as_it_is_seen(tmp_path):
         restore_film(film, tmp_path / f"{name}.mp4", FaceRestorer(Noting(name), finding))
     assert probe(tmp_path / "wide.mp4").pixel_aspect == 2
     difference = (seen["square"] - seen["wide"]).abs()
-    assert float(difference.mean()) < 0.02 < float(seen["square"].std())
+    assert float(difference.mean()) < 0.1 * float(seen["square"].std())

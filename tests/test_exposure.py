@@ -77,11 +77,12 @@ def test_a_stretch_begins_softly() -> None:
     assert max(b / a for a, b in pairwise(gains)) < 1.12
 
 
-def test_one_colour_is_no_reason_to_stretch_without_end() -> None:
-    shown, gains = exposed(torch.full((1, 3, 64, 64), 0.5))
+def test_one_colour_is_no_face_and_the_steps_of_eight_bits_are_not_stretched_without_end() -> None:
+    plain = torch.full((1, 3, 64, 64), 0.5)
+    assert exposed(plain)[1] is None
+    _, gains = exposed(plain + 0.07 * (faces(1) - 0.5))
     assert gains is not None
-    assert float(gains) <= 10.5 + 1e-6
-    assert torch.isfinite(shown).all()
+    assert 8 < float(gains) <= 10.5 + 1e-6
 
 
 def test_the_references_own_steps_show_faces_as_they_are() -> None:

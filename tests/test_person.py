@@ -107,7 +107,7 @@ def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, mo
     for name, pixels in (("crowd", crowd()), ("bob", portrait("bob"))):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     paths = [str(tmp_path / name) for name in ("crowd.png", "out.png", "m.safetensors", "bob.png")]
-    words = ["restore", paths[0], "-o", paths[1], "--model", paths[2], "--quiet", "--who", paths[3]]
+    words = ["restore", paths[0], "-o", paths[1], "--model", paths[2], "--quiet", "--no-keep-detail", "--who", paths[3]]
     assert main(words) == 1
     assert "--who needs --identity MODEL" in capsys.readouterr().err
     assert main([*words, "--identity", "net", "--alike", "0.8"]) == 0

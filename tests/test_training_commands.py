@@ -219,11 +219,13 @@ def test_the_ablation_reports_what_is_finished(tmp_path, monkeypatch):
     place = tmp_path / "runs" / "GPEN-0"
     place.mkdir(parents=True)
     small_model(GPENConfig.standard(64, narrow=0.02, style_dim=16, n_mlp=2)).save_pretrained(place)
-    names = ("psnr", "ssim", "sharpness", "detail")
-    figures = {f"{side}{name}": 1.0 + (side == "") for name in names for side in ("", "input_")}
-    (place / "figures.json").write_text(json.dumps(figures))
-    words = [tmp_path, tmp_path, tmp_path / "runs", "--only-report", "--report", tmp_path]
-    call(script("ablation/run.py"), monkeypatch, *words)
-    assert "| GPEN | 1 | 2.000 | 2.000 | 2.000 | 2.000 |" in (tmp_path / "ablation.md").read_text()
-    with Image.open(tmp_path / "ablation.png") as picture:
-        assert picture.size == (3 * 64 * 3, 3 * 64 * 3)
+    run = script("ablation/run.py")
+    figures = {f"{side}{name}": 1.0 + (side == "") for name in run.FIGURES for side in ("", "input_")}
+    (place / "figures.json").write_text(json.dumps({**figures, "images": 16}))
+    words = [tmp_path, tmp_path, tmp_path / "runs", "--only-report", "--report", tmp_path, "--images"]
+    call(run, monkeypatch, *words, "16")
+    assert "| GPEN | 1 | 2.000 | 2.000 | 2.000 | 2.000 | 2.000 |" in (tmp_path / "ablation.md").read_text()
+    with Image.open(tmp_path / run.PICTURE) as picture:
+        assert picture.size == (3 * 64 * 2, 3 * 64 * 2)
+    with pytest.raises(SystemExit, match="has seen 32 images"):
+        call(run, monkeypatch, *words, "32")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..images.planes import luma, resize
+from .ease import rise
 from .mask import ellipse_mask
 
 #: What a face of 256 px spans, from the darkest hundredth to the lightest (of luma, and of its brightest channel): of
@@ -14,8 +15,9 @@ from .mask import ellipse_mask
 _FLAT, _USUAL = 0.50, 0.70
 #: Where the darkest and the lightest hundredth of a usual face lie.
 _DARKEST, _LIGHTEST = 0.08, 0.92
-#: What spans less is stretched no further: nothing is left there but the steps of 8 bits.
-_LEAST = 0.08
+#: What spans less than the first is one colour and no face, and stays; from the second on there may be one. Nothing is
+#: stretched by more than what spans `_LEAST`: hardly more than the steps of 8 bits are left there.
+_PLAIN, _SOMETHING, _LEAST = 0.02, 0.06, 0.08
 _HUNDREDTH = 0.01
 #: Pixels a side at which a face's span is taken.
 _LOOKED_AT = 128
@@ -49,14 +51,9 @@ def _stretch(crop: Tensor) -> tuple[float, float]:
     few = max(1, round(_HUNDREDTH * face.shape[-1]))
     low = float(luma(face[..., None]).flatten().kthvalue(few).values)
     high = float(face.amax(0).kthvalue(face.shape[-1] + 1 - few).values)
-    share = 1 - _rise(high - low)
+    span = high - low
+    share = rise(span, _PLAIN, _SOMETHING) * (1 - rise(span, _FLAT, _USUAL))
     if share == 0:
         return 1.0, 0.0
-    gain = (_LIGHTEST - _DARKEST) / max(high - low, _LEAST)
+    gain = (_LIGHTEST - _DARKEST) / max(span, _LEAST)
     return 1 + share * (gain - 1), share * (_DARKEST - low * gain)
-
-
-def _rise(span: float) -> float:
-    """0 for what spans little, 1 for what a usual face does, smoothly between."""
-    t = min(max((span - _FLAT) / (_USUAL - _FLAT), 0.0), 1.0)
-    return t * t * (3 - 2 * t)

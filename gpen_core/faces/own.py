@@ -18,6 +18,7 @@ from torch import Tensor
 from ..images.planes import fine_structure, luma, near_means, resize
 from .damage import SIZE, diagonal_step
 from .damage import damage as told_blind
+from .ease import rise
 from .sharpen import changed
 
 #: By so much of its fine structure, seen at 256 px, a network changes a face that is sound (at most 0.12 of 16 faces),
@@ -95,22 +96,22 @@ def shares_of(crop: Tensor, restored: Tensor, there: Tensor, scale: float) -> Sh
     scale: pixels of the picture to a pixel of the crop.
     """
     deviation = noise_of(there)
-    noise = _rise(255 * deviation, _QUIET, _NOISY)
+    noise = rise(255 * deviation, _QUIET, _NOISY)
     removed = _TAKEN_OUT * deviation * noise**0.5
-    larger = _rise(_comparable(scale, crop.shape[-1]), _AS_LARGE, _LARGER)
+    larger = rise(_comparable(scale, crop.shape[-1]), _AS_LARGE, _LARGER)
     if not larger:
         return Shares(change=1.0, tone=1.0, own=1.0, noise=removed, judged=False, guided=True)
     # At one size: the finer the structure, the more of it every network changes, in a sound face too.
     before, after = (resize(face[None], min(face.shape[-1], SIZE)) for face in (crop, restored))
     fine = float(changed(before, after))
     tone = (resize(restored[None], _BROAD) - resize(crop[None], _BROAD)).square().mean().sqrt()
-    blind = _rise(float(told_blind(crop[None])), _WELL, _ILL) if crop.shape[-1] >= SIZE else 0.0
-    damage = max(_rise(fine, _SOUND, _DAMAGED), noise, blind, _lack(crop, scale))
+    blind = rise(float(told_blind(crop[None])), _WELL, _ILL) if crop.shape[-1] >= SIZE else 0.0
+    damage = max(rise(fine, _SOUND, _DAMAGED), noise, blind, _lack(crop, scale))
     change = 1 - larger * (1 - damage)
     return Shares(
         change=change,
-        tone=max(change, _rise(255 * float(tone), _SAME_TONE, _OTHER_TONE)),
-        own=1 - _rise(fine, _AGREES, _DISAGREES),
+        tone=max(change, rise(255 * float(tone), _SAME_TONE, _OTHER_TONE)),
+        own=1 - rise(fine, _AGREES, _DISAGREES),
         noise=removed,
         guided=scale < _LARGER,
     )
@@ -122,7 +123,7 @@ def _lack(crop: Tensor, scale: float) -> float:
 
     Also by its edges: what blur and few pixels took is not there again because noise came after it.
     """
-    pixels = {2 * SIZE: _rise(scale, _AS_LARGE, _LARGER), SIZE: 1.0}
+    pixels = {2 * SIZE: rise(scale, _AS_LARGE, _LARGER), SIZE: 1.0}
     sides = [side for side in pixels if crop.shape[-1] >= side and pixels[side]]
     if not sides:
         return 0.0
@@ -131,10 +132,10 @@ def _lack(crop: Tensor, scale: float) -> float:
     bands = [_heart(fine - resize(coarse, fine.shape[-1])) for fine, coarse in pairwise(planes)]
     lacks = [0.0]
     for side, finer, coarser in zip(sides, bands, bands[1:], strict=False):
-        lack = 1 - _rise(_edges_beside(finer, coarser), _DULL, _EDGED)
+        lack = 1 - rise(_edges_beside(finer, coarser), _DULL, _EDGED)
         if side > SIZE:
             deviations = float(finer.std() / coarser.std().clamp_min(1e-6))
-            lack = max(lack, 1 - _rise(deviations, _BLUNT, _SHARP))
+            lack = max(lack, 1 - rise(deviations, _BLUNT, _SHARP))
         lacks.append(pixels[side] * lack)
     return max(lacks)
 
@@ -201,9 +202,3 @@ def noise_of(picture: Tensor) -> float:
     """Standard deviation of the noise of `picture`'s luma (3, h, w) in [0, 1], by its mixed second difference
     (median absolute deviation): edges and smooth shading hardly count in it."""
     return float(diagonal_step(luma(picture))) / _MEDIAN if min(picture.shape[-2:]) > 1 else 0.0
-
-
-def _rise(value: float, low: float, high: float) -> float:
-    """0 up to `low`, 1 from `high` on, smoothly between."""
-    t = min(max((value - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)

@@ -202,6 +202,8 @@ def main() -> None:
         chains = [chain for seed in range(options.seeds) for chain in jobs_of(chosen, seed, options)]
         do_all(chains, options.jobs, options.threads)
     rows = {v.name: found for v in VARIANTS if (found := figures_of(v, options))}
+    if not rows:
+        raise SystemExit(f"no run in {options.runs} has seen {options.images} images; train them, or name --images")
     options.report.mkdir(parents=True, exist_ok=True)
     said = (HERE / "conclusion.md").read_text(encoding="utf-8") if options.report == DOCS else ""
     (options.report / "ablation.md").write_text(f"{table(rows, options)}{said}", encoding="utf-8")
