@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ _DARKEST, _LIGHTEST = 0.08, 0.92
 _PLAIN, _SOMETHING, _LEAST = 0.02, 0.06, 0.08
 _HUNDREDTH = 0.01
 #: Pixels a side at which a face's span is taken.
-_LOOKED_AT = 128
+_LOOKED_AT = 64
 
 
 def exposed(crops: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -46,8 +48,7 @@ def unexposed(restored: Tensor, shown: Tensor, gains: Tensor, crops: Tensor) -> 
 def _stretch(crop: Tensor) -> tuple[float, float]:
     """The factor, and what is added then, of a crop (3, S, S) in [0, 1]; (1, 0) for a usual face."""
     step = max(1, crop.shape[-1] // _LOOKED_AT)
-    inside = ellipse_mask(crop.shape[-1])[::step, ::step].to(crop.device) > 0.5
-    face = crop[:, ::step, ::step][:, inside]
+    face = crop[:, ::step, ::step][:, _inside(crop.shape[-1], step).to(crop.device)]
     few = max(1, round(_HUNDREDTH * face.shape[-1]))
     low = float(luma(face[..., None]).flatten().kthvalue(few).values)
     high = float(face.amax(0).kthvalue(face.shape[-1] + 1 - few).values)
@@ -57,3 +58,9 @@ def _stretch(crop: Tensor) -> tuple[float, float]:
         return 1.0, 0.0
     gain = (_LIGHTEST - _DARKEST) / max(span, _LEAST)
     return 1 + share * (gain - 1), share * (_DARKEST - low * gain)
+
+
+@lru_cache(maxsize=4)
+def _inside(size: int, step: int) -> Tensor:
+    """Which of every `step`-th pixel, both ways, of a crop of `size` px are the face's."""
+    return ellipse_mask(size)[::step, ::step] > 0.5
