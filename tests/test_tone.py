@@ -47,6 +47,20 @@ def coloured() -> np.ndarray:
     return picture.round().astype(np.uint8)
 
 
+def tone(picture: np.ndarray) -> object:
+    return tone_of(shrunk_planes(picture, LOOKED_AT))
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.25, 10.0), (0.12, 0.0), (0.12, 220.0)])
+def test_colours_are_told_in_the_dark_and_in_pale_pictures_too(scale: float, offset: float) -> None:
+    def in_this_light(picture: np.ndarray) -> np.ndarray:
+        return np.rint(scale * picture.astype(float) + offset).astype(np.uint8)
+
+    assert tone(in_this_light(coloured())) is None
+    assert tone(in_this_light(sepia())) is not None
+    assert tone(in_this_light(grey())) is not None
+
+
 def tinting(size: int = 64) -> Network:
     """A network that turns faces brighter and pink."""
 

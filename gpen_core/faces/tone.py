@@ -16,6 +16,9 @@ _DEGREE = 5
 #: A picture has colours of its own where its pixels' tints are further from that than this, of 255: root mean square,
 #: and at 99 % of the pixels. Sepia in JPEG comes to 1.8 and 6, the palest of 150 portraits in colour to 4.3 and 9.7.
 _APART, _FARTHEST = 2.5, 8.0
+#: In the dark, or all pale, tints lie nearer, too: where brightness spans less than this, by as much as it does; but no
+#: nearer than the steps of 8 bits and JPEG leave them.
+_SPAN, _NEAREST = 0.35, 0.4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +49,9 @@ def tone_of(small: Tensor) -> Tone | None:
     powers = torch.stack([light**k for k in range(_DEGREE + 1)], 1)
     fit = torch.linalg.lstsq(powers, tints.T, driver="gelsd").solution
     apart = 255 * (tints.T - powers @ fit).abs().amax(1)
-    if float(apart.square().mean().sqrt()) > _APART or float(apart.quantile(0.99)) > _FARTHEST:
+    darkest, lightest = light.quantile(light.new_tensor([0.01, 0.99])).tolist()
+    nearer = min(max((lightest - darkest) / _SPAN, _NEAREST), 1.0)
+    if float(apart.square().mean().sqrt()) > nearer * _APART or float(apart.quantile(0.99)) > nearer * _FARTHEST:
         return None
     return Tone(powers=fit.T, darkest=float(light.min()), lightest=float(light.max()))
 
