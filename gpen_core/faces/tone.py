@@ -49,11 +49,16 @@ def tone_of(small: Tensor) -> Tone | None:
     powers = torch.stack([light**k for k in range(_DEGREE + 1)], 1)
     fit = torch.linalg.lstsq(powers, tints.T, driver="gelsd").solution
     apart = 255 * (tints.T - powers @ fit).abs().amax(1)
-    darkest, lightest = light.quantile(light.new_tensor([0.01, 0.99])).tolist()
-    nearer = min(max((lightest - darkest) / _SPAN, _NEAREST), 1.0)
-    if float(apart.square().mean().sqrt()) > nearer * _APART or float(apart.quantile(0.99)) > nearer * _FARTHEST:
+    told = max(float(apart.square().mean().sqrt()) / _APART, float(apart.quantile(0.99)) / _FARTHEST)
+    if told > 1 or told > _nearness(light):
         return None
     return Tone(powers=fit.T, darkest=float(light.min()), lightest=float(light.max()))
+
+
+def _nearness(light: Tensor) -> float:
+    """By how much nearer tints lie in this light than in a usual one, of 1."""
+    span = float(light.quantile(0.99) - light.quantile(0.01))
+    return max(span / _SPAN, _NEAREST)
 
 
 def _at(powers: list[float], place: Tensor) -> Tensor:

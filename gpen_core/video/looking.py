@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..faces.types import Detection
 from ..images import Picture
 from ..options import Selection
+from ..restore import FaceRestorer
 from .neighbours import on_the_way
 from .tracks import distance, is_another_face, is_another_scene, patch_of, small_luma
 
@@ -30,6 +32,16 @@ def looked_for(selection: Selection) -> Selection:
     if selection.indices is not None or selection.largest is not None:
         return selection
     return replace(selection, threshold=selection.threshold * _GOES_ON)
+
+
+def find_in_film(
+    restorer: FaceRestorer, pictures: Sequence[Picture], times: Sequence[float], selection: Selection, every: int
+) -> list[list[Detection]]:
+    """What `find_in_block` gives of a restorer's detector: the faces of `selection`, and the less sure ones that may go
+    on with them.
+    """
+    find = partial(restorer.detect_together, selection=looked_for(selection))
+    return find_in_block(find, pictures, times, every, selection.threshold)
 
 
 def find_in_block(

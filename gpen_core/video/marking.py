@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -17,7 +16,7 @@ from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .choice import TrackChoice
 from .flicker import Flicker
-from .looking import find_in_block, looked_for
+from .looking import find_in_film
 from .moments import DoneFrame
 from .neighbours import Moment
 from .tracks import Tracker
@@ -51,11 +50,10 @@ class FrameMarking:
     def push(self, frames: Sequence[tuple[int, float, Any]]) -> Iterator[DoneFrame] | None:
         """Takes the next block: (index, time in seconds, picture) per frame; gives the one before, if any."""
         pictures = [as_picture(frame) for _, _, frame in frames]
-        selection = self._options.selection
-        find, least = partial(self._restorer.detect_together, selection=looked_for(selection)), selection.threshold
-        found = find_in_block(find, pictures, [time for _, time, _ in frames], self._detect_every, least)
+        selection, times = self._options.selection, [time for _, time, _ in frames]
+        found = find_in_film(self._restorer, pictures, times, selection, self._detect_every)
         seen = zip(frames, pictures, found, strict=True)
-        moments = [self._followed(*frame[:2], picture, faces, least) for frame, picture, faces in seen]
+        moments = [self._followed(*frame[:2], picture, faces) for frame, picture, faces in seen]
         if self._choice.chooses:
             self._choose(moments)
         done, self._held = self._held, [self._marked(moment) for moment in moments]
@@ -73,8 +71,8 @@ class FrameMarking:
         """Tracks that are left unmarked, so far."""
         return self._choice.spared
 
-    def _followed(self, index: int, time: float, picture: Picture, faces: Sequence[Detection], least: float) -> Moment:
-        found, cut = self._tracker.follow(index, picture.pixels, faces, least)
+    def _followed(self, index: int, time: float, picture: Picture, faces: Sequence[Detection]) -> Moment:
+        found, cut = self._tracker.follow(index, picture.pixels, faces, self._options.selection.threshold)
         return Moment(index=index, time=time, picture=picture, found=found, cut=cut)
 
     def _choose(self, moments: Sequence[Moment]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +23,7 @@ from ..restore.run import most_faces
 from .choice import TrackChoice
 from .colours import Change
 from .flicker import Flicker, Unrest
-from .looking import find_in_block, looked_for
+from .looking import find_in_film
 from .neighbours import Moment, over_time, placed
 from .sizes import usual_side
 from .smoothing import motion_view
@@ -65,7 +64,7 @@ class FrameRestoration:
     are then in them. larger: makes results larger, None where they keep their size. identity: compares each eighth
     frame's faces before and after; person: whose faces are restored; it, like `only_damaged`, decides once for a track,
     by its first frames. crop_size: of the model's input sizes, the same for all frames; None: the one for the usual
-    side of the faces in the first blocks that have any. detect_every: see `find_in_block`. With the same frames,
+    side of the faces in the first blocks that have any. detect_every: see `find_in_film`. With the same frames,
     options and blocks the results are the same, also when the work was taken up again from `state` at the end of a
     block.
     """
@@ -109,9 +108,9 @@ class FrameRestoration:
         """
         pictures, least = [as_picture(picture) for _, _, picture in frames], 0.0
         if detections is None:
-            plain, selection = [self._plain(picture) for picture in pictures], self._options.selection
-            find, least = partial(self._restorer.detect_together, selection=looked_for(selection)), selection.threshold
-            detections = find_in_block(find, plain, [time for _, time, _ in frames], self._detect_every, least)
+            plain, times = [self._plain(picture) for picture in pictures], [time for _, time, _ in frames]
+            selection, least = self._options.selection, self._options.selection.threshold
+            detections = find_in_film(self._restorer, plain, times, selection, self._detect_every)
         seen = zip(frames, pictures, detections, strict=True)
         self._blocks.append([self._observe(*frame[:2], picture, faces, least) for frame, picture, faces in seen])
         self._trackers.append(self._tracker.state())
