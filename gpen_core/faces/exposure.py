@@ -1,38 +1,51 @@
-"""Faces too dark, too pale or too faded for a network: shown to it like usual ones, and taken back."""
+"""Faces too dark, pale or faded, or in coloured light, for a network: shown to it like usual ones, and taken back."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ..images.planes import luma, resize
+from ..images.planes import resize
 from .ease import rise
 from .mask import ellipse_mask
 
-#: What a face of 256 px spans, from the darkest hundredth to the lightest (of luma, and of its brightest channel): of
-#: 1,150 faces that a network learned from 0.84, of 1 in 100 less than 0.59; half exposed (a stop in linear light) 0.62,
-#: by two stops 0.44. Up to the first a face is stretched wholly, from the second on it stays as it is.
-_FLAT, _USUAL = 0.50, 0.70
-#: Where the darkest and the lightest hundredth of a usual face lie.
-_DARKEST, _LIGHTEST = 0.08, 0.92
-#: What spans less than the first is one colour and no face, and stays; from the second on there may be one. Nothing is
-#: stretched by more than what spans `_LEAST`: hardly more than the steps of 8 bits are left there.
+#: Red, green and blue of a usual face, the median of 1,150 that a network learned from: how far it is from the darkest
+#: hundredth of its pixels to the lightest, and to their mean. A veil over the darkest is taken off down to `_DARKEST`.
+_SPAN, _MEAN, _DARKEST = (0.81, 0.74, 0.70), (0.450, 0.349, 0.304), 0.11
+#: How far a face spans beside that, of 1: of 1 in 100 less than 0.64; half exposed (a stop in linear light) 0.73, by
+#: two stops 0.52. Up to the first a face is stretched wholly, from the second on it keeps its contrast.
+_FLAT, _USUAL = 0.55, 0.75
+#: How much redder and bluer than that such faces are, beside green and in logarithms: one standard deviation to either
+#: side. A face keeps its colours up to `_NATURAL` times that; from `_CAST` on it is brought to where 1 lies.
+_RED, _LESS_BLUE, _MORE_BLUE = 0.11, 0.093, 0.070
+_NATURAL, _CAST = 2.0, 3.0
+#: What spans less than the first is one colour and no face, and stays; from the second on there may be one. No channel
+#: is taken to span less than `_LEAST`: hardly more than the steps of 8 bits are left there.
 _PLAIN, _SOMETHING, _LEAST = 0.02, 0.06, 0.08
+#: Nor is a channel's mean taken to be fainter than this beside its darkest: under one colour of light there is nothing
+#: in the others but noise.
+_FAINT = 0.025
+#: A face whose channels are no further apart than the first is grey, which networks know; from the second on it is not.
+_GREY, _COLOURED = 0.01, 0.03
 _HUNDREDTH = 0.01
-#: Pixels a side at which a face's span is taken.
+#: Pixels a side at which a face is looked at.
 _LOOKED_AT = 64
+#: What the channels of a usual face are multiplied by, and given.
+_NOTHING = (1.0,) * 3 + (0.0,) * 3
 
 
 def exposed(crops: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Crops (N, 3, S, S) in [0, 1] as bright and as contrasty as usual faces, and by how much (N, 1, 1, 1) each was
-    stretched; the crops themselves and None where all are usual ones.
+    """Crops (N, 3, S, S) in [0, 1] as bright, as contrasty and in as natural a light as usual faces, and by how much
+    (N, 3, 1, 1) each channel was stretched; the crops themselves and None where all are usual ones.
     """
-    ranges = [_stretch(crop) for crop in crops]
-    if all(gain == 1 for gain, _ in ranges):
+    changes = [_change(_face_of(crop)) for crop in crops]
+    if all(change == _NOTHING for change in changes):
         return crops, None
-    gains, offsets = crops.new_tensor(ranges).T[..., None, None, None]
+    change = crops.new_tensor(changes)[..., None, None]
+    gains, offsets = change[:, :3], change[:, 3:]
     return (crops * gains + offsets).clamp_(0, 1), gains
 
 
@@ -42,22 +55,47 @@ def unexposed(restored: Tensor, shown: Tensor, gains: Tensor, crops: Tensor) -> 
     restored, to the bit.
     """
     before, given = (resize(faces, restored.shape[-1]) for faces in (shown, crops))
-    return torch.where(gains == 1, restored, given + (restored - before) / gains)
+    return torch.where((gains == 1).all(1, keepdim=True), restored, given + (restored - before) / gains)
 
 
-def _stretch(crop: Tensor) -> tuple[float, float]:
-    """The factor, and what is added then, of a crop (3, S, S) in [0, 1]; (1, 0) for a usual face."""
+def _face_of(crop: Tensor) -> Tensor:
+    """Pixels (3, P) of the face in a crop (3, S, S)."""
     step = max(1, crop.shape[-1] // _LOOKED_AT)
-    face = crop[:, ::step, ::step][:, _inside(crop.shape[-1], step).to(crop.device)]
+    return crop[:, ::step, ::step][:, _inside(crop.shape[-1], step).to(crop.device)]
+
+
+def _change(face: Tensor) -> tuple[float, ...]:
+    """The factors of the three channels, and what each is given then, of a face's pixels (3, P) in [0, 1]."""
     few = max(1, round(_HUNDREDTH * face.shape[-1]))
-    low = float(luma(face[..., None]).flatten().kthvalue(few).values)
-    high = float(face.amax(0).kthvalue(face.shape[-1] + 1 - few).values)
-    span = high - low
-    share = rise(span, _PLAIN, _SOMETHING) * (1 - rise(span, _FLAT, _USUAL))
+    darkest = face.kthvalue(few).values.tolist()
+    lightest = face.kthvalue(face.shape[-1] + 1 - few).values.tolist()
+    spans = [light - dark for light, dark in zip(lightest, darkest, strict=True)]
+    contrast = sum(_log_ratio(span, usual, _LEAST) for span, usual in zip(spans, _SPAN, strict=True)) / 3
+    tints = [
+        _log_ratio(mean - dark, usual, _FAINT)
+        for mean, dark, usual in zip(face.mean(1).tolist(), darkest, _MEAN, strict=True)
+    ]
+    there = rise(max(spans), _PLAIN, _SOMETHING)
+    coloured = rise(float((face.amax(0) - face.amin(0)).mean()), _GREY, _COLOURED)
+    flat, cast = there * (1 - rise(math.exp(contrast), _FLAT, _USUAL)), there * coloured * _cast(*tints)
+    share = max(flat, cast)
     if share == 0:
-        return 1.0, 0.0
-    gain = (_LIGHTEST - _DARKEST) / max(span, _LEAST)
-    return 1 + share * (gain - 1), share * (_DARKEST - low * gain)
+        return _NOTHING
+    shared = sum(tints) / 3
+    factors = [math.exp(-flat * contrast - cast * (tint - shared)) for tint in tints]
+    offsets = [share * min(0.0, _DARKEST - dark * f) for dark, f in zip(darkest, factors, strict=True)]
+    return (*factors, *offsets)
+
+
+def _cast(red: float, green: float, blue: float) -> float:
+    """How much of its colour a face is to lose, of 1; its channels in logarithms beside a usual face's."""
+    redder, bluer = red - green, blue - green
+    away = math.hypot(redder / _RED, bluer / (_MORE_BLUE if bluer > 0 else _LESS_BLUE))
+    return rise(away, _NATURAL, _CAST) * (1 - 1 / max(away, 1))
+
+
+def _log_ratio(value: float, usual: float, least: float) -> float:
+    return math.log(max(value, least) / usual)
 
 
 @lru_cache(maxsize=4)
