@@ -81,6 +81,9 @@ def to_rgb(frame: Any, *, into: NDArray[Any] | None = None) -> NDArray[Any]:
     into: an array that an earlier call gave for a frame of the same film, to be written over.
     """
     deep = frame.format.components[0].bits > 8
+    if not deep and not is_rgb(frame.format.name):
+        # Straight from 4:2:0 and 4:2:2 of 8 bits, FFmpeg's fast conversion is a whole level too dark.
+        frame = convert(frame, "yuv444p")
     converted = convert(frame, "rgb48le" if deep else "rgb24")
     plane, kind = converted.planes[0], np.uint16 if deep else np.uint8
     rows = np.frombuffer(plane, dtype=kind).reshape(frame.height, -1)
