@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from damaged_pictures import ORIENTATION, encoded, exif, png_with
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 from small_pictures import noise, smooth
 
 from gpen_core.errors import PictureError
@@ -205,3 +205,71 @@ def test_an_orientation_of_any_type_is_applied_once(tmp_path, kind, count):
     for suffix in (".jpg", ".png", ".webp", ".tif"):
         write_picture(picture, tmp_path / f"b{suffix}", provenance=Provenance(model="m"))
         assert read_picture(tmp_path / f"b{suffix}").pixels.shape == picture.pixels.shape
+
+
+def photograph_with_preview(stored: np.ndarray, orientation: int, kind: int) -> tuple[bytes, bytes]:
+    """A JPEG whose EXIF tells its width and height (as numbers of this TIFF kind) and holds a small preview, and that
+    preview.
+    """
+    small = io.BytesIO()
+    Image.fromarray(stored[::4, ::4]).save(small, "JPEG")
+    preview = small.getvalue()
+
+    def entries(*lines: tuple[int, int, int], following: int = 0) -> bytes:
+        fields = (struct.pack("<HHL4s", tag, k, 1, struct.pack("<H" if k == 3 else "<L", n)) for tag, k, n in lines)
+        return struct.pack("<H", len(lines)) + b"".join(fields) + struct.pack("<L", following)
+
+    own, second = 8 + 30, 8 + 30 + 30
+    block = b"II*\0" + struct.pack("<L", 8) + entries((274, 3, orientation), (34665, 4, own), following=second)
+    block += entries((40962, kind, stored.shape[1]), (40963, kind, stored.shape[0]))
+    block += entries((513, 4, second + 30), (514, 4, len(preview))) + preview
+    whole = io.BytesIO()
+    Image.fromarray(stored).save(whole, "JPEG", exif=b"Exif\0\0" + block)
+    return whole.getvalue(), preview
+
+
+@pytest.mark.parametrize("kind", [3, 4])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_a_result_has_no_preview_of_what_the_photograph_was_and_its_own_size(tmp_path, suffix, kind):
+    data, preview = photograph_with_preview(smooth(48, 64), 6, kind)
+    (tmp_path / "lying.jpg").write_bytes(data)
+    with Image.open(tmp_path / "lying.jpg") as before:
+        assert before.getexif().get_ifd(ExifTags.IFD.IFD1)[514] == len(preview)
+    write_picture(read_picture(tmp_path / "lying.jpg"), tmp_path / f"a{suffix}", provenance=Provenance(model="m"))
+    with Image.open(tmp_path / f"a{suffix}") as after:
+        tags = after.getexif()
+        assert after.size == (48, 64)
+        assert tags.get(274, 1) == 1
+        assert tags.get_ifd(ExifTags.IFD.IFD1) == {}
+        assert (tags.get_ifd(34665)[40962], tags.get_ifd(34665)[40963]) == (48, 64)
+
+
+PHONE = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" hdrgm:Version="1.0" dc:title="hers"%b>%b</rdf:Description></rdf:RDF></x:xmpmeta>"""
+FILM = b' GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" Camera:MicroVideoOffset="4711"'
+DIRECTORY = b"""<Container:Directory><rdf:Seq>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Mime="image/jpeg" Item:Semantic="Primary"/></rdf:li>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="GainMap" Item:Length="4711"/></rdf:li>
+<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="Depth" Item:Length="815"/></rdf:li>
+</rdf:Seq></Container:Directory>"""
+
+
+def test_what_a_phone_put_behind_its_photograph_is_named_and_xmp_claims_it_no_more(tmp_path):
+    data = encoded("JPEG", xmp=PHONE % (FILM, DIRECTORY)) + b"\xff\xd8 a map of light, then a film"
+    (tmp_path / "a.jpg").write_bytes(data)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.xmp == (PHONE % (b"", b"")).replace(b' hdrgm:Version="1.0"', b"")
+    assert picture.notes == ("what stood behind the photograph in its file was left out (GainMap, Depth, MotionPhoto)",)
+
+
+def test_xmp_that_goes_on_elsewhere_or_lists_something_else_is_told_apart(tmp_path):
+    guid = b' xmpNote:HasExtendedXMP="0123456789ABCDEF0123456789ABCDEF"'
+    (tmp_path / "long.jpg").write_bytes(encoded("JPEG", xmp=PHONE % (guid, b"")))
+    picture = read_picture(tmp_path / "long.jpg")
+    assert picture.xmp is not None
+    assert b"HasExtendedXMP" not in picture.xmp
+    assert any("further blocks" in note for note in picture.notes)
+    other = b"<mine:Directory>of people</mine:Directory><mine:Directory>"
+    plain = PHONE.replace(b' hdrgm:Version="1.0"', b"") % (b"", other)
+    (tmp_path / "other.jpg").write_bytes(encoded("JPEG", xmp=plain))
+    assert (read_picture(tmp_path / "other.jpg").xmp, read_picture(tmp_path / "other.jpg").notes) == (plain, ())

@@ -17,7 +17,7 @@ from .bare import png_chunk
 from .damage import DamageError, guarded
 from .deep import heif_of
 from .directory import DirectoryError, read_directory
-from .metadata import ORIENTATION, PHOTOSHOP, PREFIX, Provenance, with_provenance
+from .metadata import ORIENTATION, PHOTOSHOP, PREFIX, Provenance, of_another_picture, with_provenance
 from .opening import load, open_image
 from .png16 import write_png16
 from .source_type import with_source_type
@@ -82,12 +82,12 @@ def _exif(picture: Picture, file_format: str, provenance: Provenance | None, not
     if file_format not in _WITH_EXIF:
         return None
     exif = picture.exif
-    if provenance is not None:
-        try:
-            exif = with_provenance(exif, provenance)
-        except DirectoryError as damage:
-            notes.append(f"its EXIF cannot be read and was dropped ({damage})")
-            exif = with_provenance(None, provenance)
+    try:
+        exif = None if exif is None else of_another_picture(exif, picture.width, picture.height)
+        exif = exif if provenance is None else with_provenance(exif, provenance)
+    except DirectoryError as damage:
+        notes.append(f"its EXIF cannot be read and was dropped ({damage})")
+        exif = None if provenance is None else with_provenance(None, provenance)
     if exif is not None and file_format in ("AVIF", "HEIF"):
         # which Pillow re-encodes to take the orientation out, and fails where any value is damaged
         exif = read_directory(exif).changed({ORIENTATION: None})

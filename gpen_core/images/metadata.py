@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from .damage import DamageError, guarded
 from .directory import DirectoryError, read_directory
 
 ORIENTATION = 0x0112
+#: Where EXIF's own directory stands, and the photograph's width and height in it.
+_EXIF_DIRECTORY, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
 #: IFD0's "name and version of the software used to post-process the picture" (Exif's TIFF/EP tag 11): free in camera
 #: files, so the camera's own Software tag stays.
 PROCESSING_SOFTWARE = 0x000B
@@ -79,6 +82,31 @@ def with_provenance(exif: bytes | None, provenance: Provenance) -> bytes:
     """
     line = str(provenance).encode("ascii", "replace")
     return read_directory(_EMPTY if exif is None else exif).changed({PROCESSING_SOFTWARE: line})
+
+
+def of_another_picture(exif: bytes, width: int, height: int) -> bytes:
+    """The EXIF block of a photograph, for a picture of this size made of it: without the small preview, which shows the
+    photograph as it was and lay, and with this width and height where it tells any.
+
+    Raises DirectoryError for a block that is none.
+    """
+    directory = read_directory(exif)
+    if directory.after:
+        exif = replace(directory, after=0).changed({})
+    place = directory.numbers(_EXIF_DIRECTORY) if directory.entries.get(_EXIF_DIRECTORY, (0,))[0] == 4 else ()
+    if directory.big or len(place) != 1:
+        return exif
+    # the head points to EXIF's own directory while that is written to
+    head, at = exif[:8], struct.pack(directory.order + "L", place[0])
+    for tag, number in ((_WIDTH, width), (_HEIGHT, height)):
+        try:
+            held = read_directory(exif[:4] + at + exif[8:])
+        except DirectoryError:
+            break
+        kind, count, _ = held.entries.get(tag, (0, 0, b""))
+        if count == 1 and (kind == 4 or (kind == 3 and number < 1 << 16)):
+            exif = head + held.reset(tag, number)[8:]
+    return exif
 
 
 def read_exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:

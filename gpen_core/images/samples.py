@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from ..errors import PictureError
+from .appended import without_appended
 from .colour import cmyk_to_srgb
 from .damage import DamageError, guarded
 from .metadata import read_exif, read_other_notes, upright, without_orientation
@@ -44,7 +45,7 @@ def picture_from_pil(
         stored = _with_keyed_alpha(stored, image.info.get("transparency"))
     exif, orientation = read_exif(image, notes)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    xmp = xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
+    xmp = without_appended(xmp.encode(errors="replace") if isinstance(xmp, str) else xmp, notes)
     if turn:
         stored = upright(stored, orientation)
         exif, xmp = without_orientation(exif, xmp)
