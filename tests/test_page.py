@@ -127,6 +127,15 @@ def test_a_result_in_the_place_of_its_input_has_no_before(tmp_path):
     assert 'alt="before"' not in text
 
 
+def test_a_figure_that_is_no_number_keeps_no_picture_from_the_page(tmp_path):
+    faces = [face(0, seam=1.25, identity=None), face(1, seam=None, colour_shift=None), face(2, seam=1.5)]
+    rows = [row("a.png", None, faces), row("b.png", None, [face(0, seam=None)])]
+    write_page(tmp_path / "p.html", report_of(tmp_path, rows))
+    first, second = re.findall(r"<article.*?>", (tmp_path / "p.html").read_text())
+    assert 'data-seam="1.5000"' in first
+    assert "data-seam" not in second
+
+
 def test_two_hundred_faces_take_less_than_thirty_megabytes(tmp_path):
     rows = [
         row(

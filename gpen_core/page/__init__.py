@@ -80,12 +80,17 @@ def _opening(name: str, place: int, kinds: Sequence[str], concerns: Mapping[str,
 def _concerns(row: Mapping[str, Any]) -> dict[str, float]:
     """By what pictures are put in order; figures that no face has are left out."""
     faces = row["faces"]
+    identity, seam, shift = (
+        # null: taken, and no number, as the seam of a mask that is soft all over
+        [float(face[name]) for face in faces if face.get(name) is not None]
+        for name in ("identity", "seam", "colour_shift")
+    )
     taken = {
-        "identity": min((face["identity"] for face in faces if "identity" in face), default=None),
-        "seam": max((face["seam"] for face in faces if "seam" in face), default=None),
-        "shift": max((face["colour_shift"] for face in faces if "colour_shift" in face), default=None),
+        "identity": min(identity, default=None),
+        "seam": max(seam, default=None),
+        "shift": max(shift, default=None),
     }
-    found = {key: float(value) for key, value in taken.items() if value is not None}
+    found = {key: value for key, value in taken.items() if value is not None}
     warnings = sum(len(face.get("warnings", ())) for face in faces)
     worst = 1000.0 * (row["status"] == "failed") + 10 * warnings + max(0.0, found.get("seam", 0.0) - 1)
     return {**found, "worst": worst + 10 * (1 - found.get("identity", 1.0))}
