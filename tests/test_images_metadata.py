@@ -273,3 +273,37 @@ def test_xmp_that_goes_on_elsewhere_or_lists_something_else_is_told_apart(tmp_pa
     plain = PHONE.replace(b' hdrgm:Version="1.0"', b"") % (b"", other)
     (tmp_path / "other.jpg").write_bytes(encoded("JPEG", xmp=plain))
     assert (read_picture(tmp_path / "other.jpg").xmp, read_picture(tmp_path / "other.jpg").notes) == (plain, ())
+
+
+def resource(number: int, content: bytes, name: bytes = b"") -> bytes:
+    """One of Photoshop's resources."""
+    said = bytes([len(name)]) + name + b"\0" * (1 - len(name) % 2)
+    return (
+        b"8BIM"
+        + struct.pack(">H", number)
+        + said
+        + struct.pack(">L", len(content))
+        + content
+        + b"\0" * (len(content) % 2)
+    )
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_photoshop_s_preview_of_what_the_picture_was_is_left_out(tmp_path, suffix):
+    preview = resource(0x040C, b"\xff\xd8 how it looked \xff\xd9")
+    others = (
+        resource(0x0404, b"\x1c\x02\x78\0\x05hello"),
+        resource(0x07D0, b"a path", name=b"odd"),
+        b"8BIM\x04\x0ccut short",
+    )
+    Picture(pixels=smooth(48, 64), iptc=b"".join((others[0], preview, *others[1:]))).save(tmp_path / f"a{suffix}")
+    assert read_picture(tmp_path / f"a{suffix}").iptc == b"".join(others)
+    assert read_picture(tmp_path / f"a{suffix}").notes == ()
+
+
+def test_credentials_of_a_photograph_are_named_when_they_are_left_out(tmp_path):
+    box = struct.pack(">L4sL4s", 60, b"jumb", 52, b"jumd") + b"c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\x03c2pa\0"
+    content = b"JP\0\x01\0\0\0\x01" + box
+    data = encoded("JPEG")
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xeb" + struct.pack(">H", 2 + len(content)) + content + data[2:])
+    assert [note for note in read_picture(tmp_path / "a.jpg").notes if "C2PA" in note]

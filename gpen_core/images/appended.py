@@ -1,4 +1,5 @@
-"""What phones put behind a photograph in its file (a map of light, a film), and what the XMP says of it.
+"""What a file says of another one than the result will be: what phones put behind a photograph (a map of light, a
+film), the rest of an XMP, editors' previews, credentials.
 
 Results hold the photograph alone: an XMP that went on speaking of the rest would have viewers look for it.
 """
@@ -6,6 +7,8 @@ Results hold the photograph alone: an XMP that went on speaking of the rest woul
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Iterable
 
 #: An attribute's value, or an element's content up to its end.
 _VALUE = rb"""=(?:"[^<>"]*"|'[^<>']*')"""
@@ -21,6 +24,9 @@ _SEMANTIC = re.compile(rb""":Semantic(?:=["']|>)(\w+)""")
 #: The rest of an XMP too long for one marker, in others that are not read.
 _EXTENDED = re.compile(rb"\s\w+:HasExtendedXMP" + _VALUE)
 _EXTENDED_ELEMENT = re.compile(rb"<(\w+:HasExtendedXMP)>[^<>]*</\1\s*>")
+
+#: Photoshop's previews, of version 4 and of later ones.
+_PREVIEWS = (b"\x04\x09", b"\x04\x0c")
 
 
 def without_appended(xmp: bytes | None, notes: list[str]) -> bytes | None:
@@ -62,3 +68,27 @@ def _without_directory(xmp: bytes) -> tuple[bytes, list[str]]:
         return xmp, []
     others = [name.decode() for name in dict.fromkeys(names) if name != b"Primary"]
     return xmp[: begin.start()] + xmp[end + len(close) :], others
+
+
+def without_previews(resources: bytes) -> bytes:
+    """Photoshop's resources without the small previews among them, which show the picture as it was; all else, and all
+    from where they make no sense, stays byte for byte.
+    """
+    kept, at = [], 0
+    while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
+        # a number, a name of even length with its own in front, a size, and as many bytes, made even
+        name = (resources[at + 6] // 2 + 1) * 2
+        (size,) = struct.unpack_from(">L", resources[at + 6 + name : at + 10 + name].ljust(4, b"\xff"))
+        end = at + 10 + name + size + size % 2
+        if end > len(resources) + size % 2:
+            break
+        if resources[at + 4 : at + 6] not in _PREVIEWS:
+            kept.append(resources[at:end])
+        at = end
+    return b"".join((*kept, resources[at:]))
+
+
+def note_credentials(segments: Iterable[tuple[str, bytes]], notes: list[str]) -> None:
+    """A note where a JPEG's `segments` hold content credentials (C2PA, in JUMBF boxes), which are of its very bytes."""
+    if any(name == "APP11" and b"jumb" in content[:32] and b"c2pa" in content[:256] for name, content in segments):
+        notes.append("its content credentials (C2PA) were left out: they vouch for the file as it was")

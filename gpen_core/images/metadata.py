@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .appended import without_previews
 from .bare import PNG_COLOUR, PNG_MAGIC, png_chunks
 from .damage import DamageError, guarded
 from .directory import DirectoryError, read_directory
@@ -201,11 +202,11 @@ def _iptc(image: Image.Image) -> bytes | None:
     segments = getattr(image, "applist", ())
     if segments:
         parts = [content for name, content in segments if name == "APP13" and content.startswith(PHOTOSHOP)]
-        return b"".join(part[len(PHOTOSHOP) :] for part in parts) or None
+        return without_previews(b"".join(part[len(PHOTOSHOP) :] for part in parts)) or None
     tags = getattr(image, "tag_v2", {})
     held = tags.get(34377) if image.format == "TIFF" else None
     held = held[0] if isinstance(held, tuple) and len(held) == 1 else held
-    return held if isinstance(held, bytes) and held else None
+    return without_previews(held) or None if isinstance(held, bytes) else None
 
 
 def _texts(image: Image.Image) -> dict[str, str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from ..errors import PictureError
-from .appended import without_appended
+from .appended import note_credentials, without_appended
 from .colour import cmyk_to_srgb
 from .damage import DamageError, guarded
 from .metadata import read_exif, read_other_notes, upright, without_orientation
@@ -46,6 +46,7 @@ def picture_from_pil(
     exif, orientation = read_exif(image, notes)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     xmp = without_appended(xmp.encode(errors="replace") if isinstance(xmp, str) else xmp, notes)
+    note_credentials(getattr(image, "applist", ()), notes)
     if turn:
         stored = upright(stored, orientation)
         exif, xmp = without_orientation(exif, xmp)
