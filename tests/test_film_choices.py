@@ -125,6 +125,13 @@ def test_a_decoder_that_this_machine_has_not_is_refused_before_anything_is_writt
     assert not (tmp_path / "out.mp4").exists()
 
 
+def test_a_film_in_a_codec_that_cuda_does_not_know_is_refused_in_words(tmp_path):
+    film = write_film(tmp_path / "in.mkv", frames_of([STILL] * 8), codec="ffv1")
+    with pytest.raises(DeviceError, match=r"in\.mkv cannot be decoded by CUDA .*--decoder"):
+        restore_film(film, tmp_path / "out.mkv", restorer(), film=FilmOptions(decoder="cuda", **FAST))
+    assert not (tmp_path / "out.mkv").exists()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here, whose decoder it needs")
 def test_films_are_the_same_whatever_decodes_them(tmp_path):

@@ -162,7 +162,8 @@ def _open_on_cuda(path: Path) -> Any:
 
         acceleration = HWAccel(device_type="cuda", allow_software_fallback=False)
         return av.open(str(path), metadata_errors="replace", hwaccel=acceleration)
-    except (ImportError, NotImplementedError, av.FFmpegError) as error:
+    except (ImportError, NotImplementedError, RuntimeError, av.FFmpegError) as error:
+        # a RuntimeError: of films in codecs that no such decoder knows, as ProRes and FFV1
         raise DeviceError(
             f"{path} cannot be decoded by CUDA on this machine ({getattr(error, 'strerror', None) or error}); leave "
             "`decoder` (--decoder) at cpu"
