@@ -32,6 +32,8 @@ def finished(
     crop's size. grey: all of them lose their colour. tone: the one they take on.
     """
     blending = options.blending
+    if not len(restored):  # as of a film's frame without a face
+        return []
     if tone is not None:
         restored = tone.of(restored)
     restored = _without_colour(faces.crops, restored, every=grey, where_crop_is_grey=blending.keep_grey)

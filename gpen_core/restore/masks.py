@@ -64,7 +64,8 @@ def masks_for(
     if kind == "parser" or regions:
         if parser is None:
             raise InputError("a mask or strength by region needs a parser; give FaceRestorer one, or another mask kind")
-        parsed = run_network(parser, resize(restored, parser_size(parser), antialias=False), sizer)
+        if len(restored):
+            parsed = run_network(parser, resize(restored, parser_size(parser), antialias=False), sizer)
     if parsed is not None and kind == "parser":
         plain = face_mask(parsed)
     else:
