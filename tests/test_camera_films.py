@@ -255,6 +255,16 @@ def test_each_encoder_gets_its_own_scale_of_quality_and_none_one_that_it_ignores
     assert int(better) > int(worse)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_film_becomes_av1_whose_decoder_is_called_otherwise_than_its_encoder(tmp_path, suffix):
+    if "libsvtav1" not in av.codecs_available:
+        pytest.skip("this PyAV has no libsvtav1")
+    film = write_film(tmp_path / "in.mkv", frames_of(PLACES))
+    restore(film, tmp_path / f"out{suffix}", codec="libsvtav1", segment=8, preset="13")
+    assert "av1" in probe(tmp_path / f"out{suffix}").codec
+    assert len(decoded(tmp_path / f"out{suffix}")[0]) == len(PLACES)
+
+
 def in_good_light(left: int, top: int) -> list[np.ndarray]:
     """Ten frames with a face of black, white and all between: it comes to the network as it is."""
     frames = frames_of([(left, top)] * 10)

@@ -148,7 +148,7 @@ def _refused(info: FilmInfo, container: str, black: bytes, carriage: Carriage) -
             open_film(info.path) as source,
             av.open(io.BytesIO(), "w", format=container) as target,
         ):
-            pictures = target.add_stream_from_template(first.streams.video[0])
+            pictures = target.add_stream_from_template(first.streams.video[0], opaque=True)
             carried = carry(source, target, carriage)
             target.start_encoding()
             for packet in first.demux(video=0):

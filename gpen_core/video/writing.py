@@ -177,7 +177,7 @@ def join(
             ) as target,
         ):
             target.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in _OF_THE_FILE})
-            pictures = target.add_stream_from_template(first.streams.video[0])
+            pictures = target.add_stream_from_template(first.streams.video[0], opaque=True)
             pictures.time_base, pictures.codec_context.framerate = info.time_base, info.rate.limit_denominator(65535)
             describe(pictures, picture_stream(source, info.path))
             carried = carry(source, target, carriage)
