@@ -105,6 +105,15 @@ def test_any_damage_gives_a_picture_or_one_line(tmp_path, suffix, harm):
     assert all("\n" not in line and len(line) < 500 for line in said)
 
 
+def test_what_is_cut_short_within_its_metadata_is_told_as_damaged(tmp_path):
+    whole = encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + bytes(40_000))
+    (tmp_path / "cut.jpg").write_bytes(whole[:9_000])
+    with pytest.raises(PictureError, match="damaged or cut short before its first pixels"):
+        read_picture(tmp_path / "cut.jpg")
+    with pytest.raises(PictureError, match="nothing of it can be decoded"):
+        read_picture(tmp_path / "cut.jpg", allow_truncated=True)
+
+
 def test_what_gives_no_pixel_at_all_is_refused_also_when_what_decodes_is_wanted(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded("PNG")[:45])
     with pytest.raises(PictureError, match="nothing of it can be decoded"):

@@ -19,11 +19,15 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", 
 _WITH_PAGES = ("GIF", "WEBP", "TIFF", "AVIF", "PNG")
 
 
+class ForeignError(PictureError):
+    """Bytes that begin like no format that is read."""
+
+
 def open_image(source: bytes | IO[bytes], path: Path, page: int = 0) -> ImageFile.ImageFile:
     """The undecoded image. Pillow's own `open` is avoided: its limit on pixels is a setting of the whole process.
 
     source: a file's bytes, or the file open, of which no more is read than is needed.
-    Raises PictureError for what is no picture, or not one of so many pages; DamageError.
+    Raises ForeignError for what is no picture, PictureError for not so many pages; DamageError.
     """
     Image.init()
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -47,7 +51,7 @@ def open_image(source: bytes | IO[bytes], path: Path, page: int = 0) -> ImageFil
     if is_jpeg_xl(head):
         with guarded(f"{path} is damaged or cut short before its first pixels"):
             return open_jpeg_xl(stream, path)
-    raise PictureError(
+    raise ForeignError(
         f"{path} is not a picture (it starts with {head[:8]!r}); "
         "expected JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIF, GIF, PPM, JPEG 2000 or JPEG XL"
     )

@@ -23,7 +23,7 @@ from .deep_tiff import find_deep_tiff
 from .directory import TIFF_MAGIC, count_directories, read_directory
 from .jpeg_xl import is_jpeg_xl, size_of_jpeg_xl
 from .memory import refuse_what_does_not_fit
-from .opening import load, load_forgivingly, open_image, pages_of
+from .opening import ForeignError, load, load_forgivingly, open_image, pages_of
 from .picture import Picture
 from .raw import RAW_SUFFIXES, develop, open_raw, size_of_raw
 from .samples import picture_from_pil
@@ -127,7 +127,7 @@ def decode_picture(
     for form in bare_forms(data):
         try:
             picture = _picture(form, path, page, max_pixels)
-        except DamageError:
+        except (DamageError, ForeignError):  # nothing is left of one that is cut short within its metadata
             continue
         return replace(picture, notes=(*picture.notes, f"its metadata is damaged and was dropped ({first})"))
     if not allow_truncated:
@@ -135,7 +135,7 @@ def decode_picture(
     for form in (data, *bare_forms(data)):
         try:
             picture = _picture(_closed(form), path, page, max_pixels, forgiving=True)
-        except DamageError:
+        except (DamageError, ForeignError):
             continue
         if not picture.pixels.any():  # a canvas on which nothing was drawn
             continue
