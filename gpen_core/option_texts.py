@@ -59,6 +59,14 @@ def read(entry: Option, text: str) -> Any:
     return text if entry.kind is str else _number(entry.kind, text, text)
 
 
+def read_named(name: str, entry: Option, text: str) -> Any:
+    """As `read`, for a value that comes without its flag: a ConfigError names the option, and what was expected."""
+    try:
+        return read(entry, text)
+    except ConfigError as error:
+        raise ConfigError(f"{name} is {text!r}; expected {entry.expected}") from error
+
+
 def with_values(options: Options, values: Mapping[str, Any], *, shown: Callable[[str], str] = str) -> Options:
     """`options` with these values, by their names as text, in them and in their parts; other names are passed over.
 
@@ -83,7 +91,7 @@ def with_texts(options: Options, texts: Mapping[str, str]) -> Options:
             near = nearest(name, known)
             said = f"did you mean {near}?" if near else f"there are {', '.join(sorted(known))}"
             raise ConfigError(f"there is no option {name}; {said}")
-    return with_values(options, {name: read(known[name], text) for name, text in texts.items()})
+    return with_values(options, {name: read_named(name, known[name], text) for name, text in texts.items()})
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -31,8 +31,11 @@ def service() -> Iterator[Running]:
     [
         ("strenth=1", "there is no option strenth; did you mean strength?"),
         ("strength=2", "strength is 2.0; expected a number from 0 to 1"),
-        ("strength=much", "'much' is not a number"),
-        ("faces=0,x", "'x' in '0,x' is not a number"),
+        ("strength=much", "strength is 'much'; expected a number from 0 to 1"),
+        ("strength=", "strength is ''; expected a number from 0 to 1"),
+        ("faces=0,x", "faces is '0,x'; expected whole numbers of at least 0"),
+        ("face_strength=0=x", "face_strength is '0=x'; expected numbers from 0 to 1, each for the number of a face"),
+        ("strength=0.5&format=png&strength=0.7", "strength is said 2 times; say it once"),
         ("mask=elipse", "did you mean ellipse?"),
         ("only_damaged=maybe", "only_damaged is 'maybe'; expected true or false"),
         ("format=jpq", "format is 'jpq'; did you mean jpg?"),

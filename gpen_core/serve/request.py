@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -34,9 +34,12 @@ class Wish:
     quality: int | None = None
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Wish:
+    def of(cls, query: QueryParams) -> Wish:
         """What an address says after its question mark. Raises ConfigError."""
-        said = dict(query)
+        said: dict[str, Any] = dict(query)
+        for name in said:
+            if (times := len(query.getlist(name))) > 1:
+                raise ConfigError(f"{name} is said {times} times; say it once")
         name, quality, aligned = said.pop("format", None), said.pop("quality", None), said.pop("aligned", "false")
         if name is not None and name not in _FORMATS:
             near = nearest(name, _FORMATS)
