@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
-import importlib
 import json
 import socket
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,12 +18,16 @@ import torch
 from PIL import Image
 from small_restorers import face, inverted
 
-from gpen_core import FaceRestorer, RestoreOptions
+from gpen_core import Detection, FaceRestorer, RestoreOptions
 from gpen_core.app import create_app
-from gpen_core.app.studio import Cancelled, Choice, Look, Studio, everything_in
+from gpen_core.app.look import Choice, Look
+from gpen_core.app.studio import Cancelled, Studio, everything_in
+from gpen_core.app.visitors import Visitors
 from gpen_core.cli.main import main
+from gpen_core.contracts import Detector
 from gpen_core.errors import InputError, MissingPackageError, PictureError
 from gpen_core.images.metadata import Provenance
+from gpen_core.options import Blending, Selection
 
 TWO = [face(10, 15, 40), face(70, 15, 40)]
 
@@ -31,9 +35,15 @@ TWO = [face(10, 15, 40), face(70, 15, 40)]
 @pytest.fixture
 def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
     made = Studio(max_pixels=1_000_000)
-    restorer = FaceRestorer(inverted(), lambda pictures: [list(TWO) for _ in pictures])
-    monkeypatch.setattr(made, "restorer", lambda model: (restorer, Provenance(model=model)))
+    use(made, lambda pictures: [list(TWO) for _ in pictures], monkeypatch)
     return made
+
+
+def use(studio: Studio, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives it networks."""
+    restorer = FaceRestorer(inverted(), detector)
+    monkeypatch.setattr(studio, "detector", lambda: detector)
+    monkeypatch.setattr(studio, "restorer", lambda model: (restorer, Provenance(model=model)))
 
 
 def upload(folder: Path, name: str, seed: int = 0) -> Path:
@@ -52,12 +62,16 @@ def restore(studio: Studio, paths: list[Path], folder: Path, **more):
     return result, steps
 
 
+def numbered(*faces: Detection) -> dict[int, Detection]:
+    return dict(enumerate(faces))
+
+
 def changed(before: Path, after: Path) -> np.ndarray:
     return (np.asarray(Image.open(before)) != np.asarray(Image.open(after))).any(2)
 
 
 def test_a_click_finds_the_smallest_face_under_it_and_marks_it():
-    look = Look(path=Path("a"), image=Image.new("RGB", (60, 45)), scale=2.0, faces=(*TWO, face(0, 0, 90)))
+    look = Look(path=Path("a"), image=Image.new("RGB", (60, 45)), scale=2.0, faces=numbered(*TWO, face(0, 0, 90)))
     assert [look.face_at(x, y) for x, y in ((10, 20), (40, 20), (30, 40), (58, 44))] == [0, 1, 2, None]
     assert look.marked().tobytes() != look.marked({1}).tobytes()
 
@@ -65,7 +79,7 @@ def test_a_click_finds_the_smallest_face_under_it_and_marks_it():
 def test_a_large_picture_is_shown_small_and_its_faces_where_they_are(studio, tmp_path):
     path = tmp_path / "large.png"
     Image.new("RGB", (3200, 300)).save(path)
-    look = studio.look(path, "it", RestoreOptions())
+    look = studio.look(path, Selection())
     assert (look.image.size, look.scale) == ((1600, 150), 2.0)
     assert look.face_at(45, 15) == 1
 
@@ -78,10 +92,10 @@ def test_looking_has_one_core_and_restoring_a_thread_that_stays(tmp_path, two_co
         return [list(TWO) for _ in pictures]
 
     made, mine = Studio(max_pixels=1_000_000), contextvars.ContextVar("mine", default="nobody's")
-    monkeypatch.setattr(made, "restorer", lambda model: (FaceRestorer(inverted(), detector), Provenance(model=model)))
+    use(made, detector, monkeypatch)
     mine.set("this page's")
     path, told = upload(tmp_path, "a.png"), []
-    made.look(path, "it", RestoreOptions())
+    made.look(path, Selection())
     for name in ("one", "two"):
         restore(made, [path], tmp_path / name, progress=lambda done, words: told.append(mine.get()))
     (looked, alone), (first, cores), second = seen
@@ -93,8 +107,8 @@ def test_looking_has_one_core_and_restoring_a_thread_that_stays(tmp_path, two_co
 
 def test_a_face_that_was_left_out_stays_to_the_bit(studio, tmp_path):
     path = upload(tmp_path, "a.png")
-    look = studio.look(path, "it", RestoreOptions())
-    result, steps = restore(studio, [path], tmp_path / "out", choice=Choice(look=look, left_out=frozenset({0})))
+    look = studio.look(path, Selection())
+    result, steps = restore(studio, [path], tmp_path / "out", choices=[Choice(look=look, left_out=frozenset({0}))])
     ((before, after),) = result.pairs
     differs = changed(before, after)
     assert (before, steps[-1], result.said) == (path, 1.0, "1 of 1 picture, 1 face")
@@ -104,13 +118,39 @@ def test_a_face_that_was_left_out_stays_to_the_bit(studio, tmp_path):
 
 def test_only_what_was_painted_changes(studio, tmp_path):
     path = upload(tmp_path, "a.png")
-    look = studio.look(path, "it", RestoreOptions())
+    look = studio.look(path, Selection())
     painted = np.zeros((90, 120), np.float32)
     painted[:40] = 1
-    result, _ = restore(studio, [path], tmp_path / "out", choice=Choice(look=look, painted=painted))
+    result, _ = restore(studio, [path], tmp_path / "out", choices=[Choice(look=look, painted=painted)])
     differs = changed(*result.pairs[0])
     assert differs[:40].any()
     assert not differs[41:].any()
+
+
+def test_faces_are_left_out_of_several_pictures_also_where_they_are_then_counted_otherwise(studio, tmp_path):
+    paths = [upload(tmp_path, f"{seed}.png", seed) for seed in range(3)]
+    first, last = (studio.look(paths[at], Selection(order="left")) for at in (0, 2))
+    choices = [Choice(look=first, left_out=frozenset({0})), Choice(look=last, left_out=frozenset({0, 1}))]
+    by_size = RestoreOptions(selection=Selection(order="score"), blending=Blending(face_strength={1: 0.5}))
+    result, _ = restore(studio, paths, tmp_path / "out", choices=choices, options=by_size)
+    left, right = (slice(0, 60), slice(60, 120))
+    seen = [(differs[:, left].any(), differs[:, right].any()) for differs in (changed(*pair) for pair in result.pairs)]
+    assert seen == [(False, True), (True, True), (False, False)]
+    assert result.said == "3 of 3 pictures, 3 faces, 1 without a face"
+
+
+def test_a_choice_follows_its_face_to_where_it_is_found_anew():
+    choice = Choice(look=Look(path=Path("a"), image=Image.new("RGB", (9, 9)), scale=1, faces=numbered(*TWO)))
+    moved = {3: face(68, 17, 42), 4: face(12, 14, 38), 5: face(40, 45, 8)}
+    assert replace(choice, left_out=frozenset({0})).left_out_of(moved) == {4}
+    assert replace(choice, left_out=frozenset({0, 1})).left_out_of(moved) == {3, 4}
+
+
+def test_what_is_said_of_an_upload_names_it_as_it_was_given(studio, tmp_path):
+    path = upload(tmp_path, "a.png")
+    path.write_bytes(b"no picture")
+    result, _ = restore(studio, [path, upload(tmp_path, "b.png", 1)], tmp_path / "out")
+    assert result.said.splitlines()[1].startswith("a.png is not a picture")
 
 
 def test_pictures_of_one_name_and_broken_ones_do_not_get_into_each_others_way(studio, tmp_path):
@@ -141,19 +181,54 @@ def test_a_film_that_the_system_refuses_is_named_and_the_next_goes_on(studio, tm
     assert result.said.splitlines() == ["first.mp4: [Errno 13] Permission denied", "second.mp4 holds no frames"]
 
 
-def test_a_page_that_is_gone_leaves_nothing_behind(monkeypatch):
-    for name in ("gpen_core.app.page", "gpen_core.app.controls"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "gradio", ModuleType("gradio"))
-    visitors = importlib.import_module("gpen_core.app.page")._Visitors()
-    gone, here = (SimpleNamespace(session_hash=name) for name in ("gone", "here"))
-    (folder, stop), (other, goes_on) = visitors.begin(gone), visitors.begin(here)
-    visitors.forget(gone)
-    assert (stop.is_set(), folder.exists()) == (True, False)
-    assert (goes_on.is_set(), other.exists()) == (False, True)
-    assert list(visitors._stops) == ["here"]
-    again, fresh = visitors.begin(gone)
-    assert (fresh.is_set(), again.exists()) == (False, True)
+def test_a_page_that_is_gone_leaves_nothing_behind():
+    visitors = Visitors()
+    with visitors.working("here") as (other, goes_on), visitors.working("gone") as (folder, stop):
+        visitors.forget("gone")
+        assert (stop.is_set(), folder.exists()) == (True, False)
+        assert (goes_on.is_set(), other.exists()) == (False, True)
+        assert list(visitors._stops) == ["here"]
+    with visitors.working("gone") as (again, fresh):
+        assert (fresh.is_set(), again.exists()) == (False, True)
+    assert list(visitors._stops) == []
+    visitors._root.cleanup()
+
+
+def fails(visitors: Visitors) -> Path:
+    """The folder of a run that is cancelled."""
+    folders = []
+    with contextlib.suppress(Cancelled), visitors.working("page") as (folder, _):
+        (folder / "half.png").touch()
+        folders.append(folder)
+        raise Cancelled("enough")
+    return folders[0]
+
+
+def test_what_was_made_stays_until_something_else_is():
+    visitors = Visitors()
+    with visitors.working("page") as (first, _):
+        (first / "result.png").touch()
+    failed = fails(visitors)
+    assert (first.exists(), failed.exists()) == (True, False)
+    with visitors.working("page") as (second, _):
+        assert (first / "result.png").exists()
+    assert (first.exists(), second.exists()) == (False, True)
+    visitors._root.cleanup()
+
+
+def test_a_page_that_waits_for_its_turn_can_be_stopped():
+    visitors = Visitors()
+    assert not visitors.stop("page")
+    visitors.ask("page")
+    waiting = visitors._stops["page"]
+    assert visitors.stop("page")
+    assert waiting.is_set()
+    visitors.ask("page")
+    with visitors.working("page") as (_, stop):
+        assert not stop.is_set()
+        visitors.ask("page")
+        assert stop.is_set()
+    assert visitors.stop("page")
     visitors._root.cleanup()
 
 
@@ -194,8 +269,8 @@ def test_of_a_folder_pictures_and_films_are_taken(tmp_path):
 
 def test_without_gradio_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    for name in [name for name in sys.modules if name in ("gpen_core.app.page", "gpen_core.app.controls")]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in ("gpen_core.app.events", "gpen_core.app.page", "gpen_core.app.controls"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(MissingPackageError, match=r"install gpen\[app\]"):
         create_app()
 

@@ -153,6 +153,64 @@ def test_what_cannot_be_read_is_said_on_the_page(visit: Visit, tmp_path: Path) -
     playwright.expect(visit.page.get_by_text("damaged or cut short").first).to_be_visible()
 
 
+def test_each_picture_keeps_its_choice_beside_one_that_cannot_be_read(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "a-broken.jpg").write_bytes(EXAMPLE.read_bytes()[:600])
+    for name in ("b.jpg", "c.jpg"):
+        shutil.copy(TWO_FACES, tmp_path / name)
+    page, faces = visit.page, visit.page.locator("#faces")
+    visit.drop(*(tmp_path / name for name in ("a-broken.jpg", "b.jpg", "c.jpg")))
+    playwright.expect(page.get_by_text("a-broken.jpg is damaged").first).to_be_visible()
+    for turn, name in ((1, "b.jpg"), (2, "c.jpg")):
+        page.click("#which input")
+        page.get_by_role("option").nth(turn).click()
+        playwright.expect(page.locator("#which input")).to_have_value(name)
+        playwright.expect(faces).to_contain_text("2 faces")
+        page.wait_for_timeout(1500)
+        visit.click_on("#faces img", 0.25, 0.45)
+        page.wait_for_timeout(1500)
+    said = visit.run().splitlines()
+    assert said[0] == "2 of 3 pictures, 2 faces"
+    assert said[1].startswith("a-broken.jpg is damaged or cut short")
+
+
+def test_a_run_that_fails_leaves_the_results_of_the_last(visit: Visit, tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(EXAMPLE, tmp_path / name)
+    page = visit.page
+    visit.drop(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    page.wait_for_selector("#faces img")
+    visit.run()
+    page.locator("#option-sharpen input, #option-sharpen textarea").first.fill("much")
+    page.click("#restore")
+    playwright.expect(page.get_by_text("sharpen is 'much'; expected a number from 0 to 20").first).to_be_visible()
+    page.click("#result input")
+    page.get_by_role("option").nth(1).click()
+    page.wait_for_timeout(3000)
+    assert page.get_by_text("no such file").count() == 0
+
+
+def test_whoever_waits_for_a_turn_can_leave_the_queue(visit: Visit, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.jpg" for number in range(30)]
+    for file in files:
+        file.write_bytes(EXAMPLE.read_bytes())
+    visit.drop(*files)
+    visit.page.wait_for_selector("#faces img")
+    visit.page.click("#restore")
+    visit.page.get_by_text("of 30 pictures").first.wait_for()
+    other = Visit(visit.page.context.browser.new_page(), visit.page.url)
+    other.drop(EXAMPLE)
+    other.page.wait_for_selector("#faces img")
+    other.page.click("#restore")
+    other.page.get_by_text("queue: ").first.wait_for()
+    other.page.click("#cancel")
+    playwright.expect(other.page.get_by_text("cancelled; what was done").first).to_be_visible()
+    visit.page.click("#cancel")
+    playwright.expect(visit.page.get_by_text("cancelled; what was done").first).to_be_visible()
+    visit.drop(EXAMPLE)
+    assert visit.run().startswith("31 of 31 pictures")
+    assert other.page.locator("#said textarea").input_value() == ""
+
+
 def test_a_run_is_cancelled(visit: Visit, tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.jpg" for number in range(30)]
     for file in files:

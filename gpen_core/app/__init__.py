@@ -29,7 +29,7 @@ def create_app(
     be named as well: not where strangers come. Raises MissingPackageError without the extra `app`.
     """
     try:
-        from .page import build
+        from .events import build
     except ImportError as error:
         raise MissingPackageError(f"the app needs {error.name}; install gpen[app]") from error
     from ..weights.zoo import DEFAULT_MODEL, MODELS

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ..fields import Option
-from ..option_texts import read, with_values, written
+from ..option_texts import read_named, with_values, written
 from ..options import RestoreOptions
 
 #: What stands for None among choices.
@@ -25,9 +25,10 @@ def offered() -> dict[str, Option]:
 
 def control(name: str, entry: Option) -> Any:
     """A component of Gradio's for one option."""
-    info = f"{entry.help} Empty: {entry.none}." if entry.none else entry.help
+    chosen = bool(entry.choices) and entry.container is None
+    info = f"{entry.help} {_AUTO if chosen else 'Empty'}: {entry.none}." if entry.none else entry.help
     about = {"label": name.replace("_", " "), "info": info, "elem_id": f"option-{name}", "interactive": True}
-    if entry.choices and entry.container is None:
+    if chosen:
         choices = [_AUTO, *entry.choices] if entry.optional else list(entry.choices)
         return gr.Dropdown(choices, value=_AUTO if entry.optional else entry.default, **about)
     if entry.container is None and entry.kind is bool:
@@ -46,5 +47,5 @@ def options_of(values: Mapping[str, Any]) -> RestoreOptions:
         entry = known[name]
         if value is None or (isinstance(value, str) and (not value.strip() or (entry.optional and value == _AUTO))):
             continue
-        said[name] = read(entry, value) if isinstance(value, str) else value
+        said[name] = read_named(name, entry, value) if isinstance(value, str) else value
     return with_values(RestoreOptions(), said)

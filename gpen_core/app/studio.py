@@ -4,98 +4,46 @@ from __future__ import annotations
 
 import threading
 import zipfile
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ..batch import BatchOptions, Item, Process, run_batch
 from ..batch.kinds import is_film
 from ..batch.naming import result_names
 from ..errors import GPENError, InputError
-from ..faces.types import Detection
 from ..images import READABLE_SUFFIXES, Picture, read_picture
 from ..images.damage import in_words
 from ..images.metadata import Provenance
 from ..measures.figures import face_figures
-from ..options import RestoreOptions
+from ..options import RestoreOptions, Selection
 from ..page import srgb_image, write_page
 from ..report import PictureReport, counted
-from ..restore import FaceRestorer
+from ..restore import FaceRestorer, RestoredPicture
+from ..restore.detect import find_numbered
 from ..restore.provenance import provenance_of
 from ..tasks import check_task
 from ..threads import OneThread
 from ..weights import load_detector, load_model
+from .look import Choice, Look
+
+if TYPE_CHECKING:
+    from ..contracts import Detector
 
 #: How far a run is, 0 to 1, and in words. What it raises ends the run.
 Progress = Callable[[float, str], None]
 
 #: Pictures are shown no larger.
 _SIDE = 1600
-_CHOSEN, _LEFT_OUT = (255, 176, 0), (128, 128, 128)
 #: More results than this come as one archive.
 _SINGLE = 3
 
 
 class Cancelled(GPENError):
     """The user has changed their mind."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Look:
-    """A picture as it is shown, and its faces. scale: pixels of the picture for one that is shown."""
-
-    path: Path
-    image: Image.Image
-    scale: float
-    faces: tuple[Detection, ...]
-
-    def face_at(self, x: float, y: float) -> int | None:
-        """The number of the smallest face whose box holds this point of what is shown."""
-        found = []
-        for index, face in enumerate(self.faces):
-            left, top, right, bottom = (float(v) / self.scale for v in face.box)
-            if left <= x <= right and top <= y <= bottom:
-                found.append(((right - left) * (bottom - top), index))
-        return min(found)[1] if found else None
-
-    def marked(self, left_out: Collection[int] = ()) -> Image.Image:
-        """What is shown, with a box around each face; those left out are crossed."""
-        image = self.image.copy()
-        pen, line = ImageDraw.Draw(image), max(2, round(min(image.size) / 200))
-        for index, face in enumerate(self.faces):
-            left, top, right, bottom = (float(v) / self.scale for v in face.box)
-            box = (left, top, max(left, right), max(top, bottom))
-            pen.rectangle(box, outline=_LEFT_OUT if index in left_out else _CHOSEN, width=line)
-            if index in left_out:
-                pen.line(box, fill=_LEFT_OUT, width=line)
-        return image
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What was chosen in one picture: faces by clicking, and what was painted, (H, W) in [0, 1] as shown."""
-
-    look: Look
-    left_out: frozenset[int] = frozenset()
-    painted: NDArray[np.float32] | None = field(default=None, repr=False)
-
-    def faces(self) -> list[Detection] | None:
-        """Those to restore; None: all that are found."""
-        if not self.left_out:
-            return None
-        return [face for index, face in enumerate(self.look.faces) if index not in self.left_out]
-
-    def within(self, picture: Picture) -> NDArray[np.float32] | None:
-        """How much of each pixel may change."""
-        if self.painted is None:
-            return None
-        mask = Image.fromarray(self.painted).resize((picture.width, picture.height), Image.Resampling.BILINEAR)
-        return np.asarray(mask, np.float32).clip(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +64,10 @@ class Studio:
 
     def __init__(self, *, device: str = "auto", max_pixels: int) -> None:
         self._device, self._max_pixels = device, max_pixels
-        self._lock = threading.Lock()
+        self._lock, self._finding = threading.Lock(), threading.Lock()
         self._restoring, self._looking = OneThread(), OneThread(cores=1)
         self._loaded: tuple[str, FaceRestorer, Provenance] | None = None
+        self._detector: Detector | None = None
 
     def restorer(self, model: str) -> tuple[FaceRestorer, Provenance]:
         """The restorer with this model; the one before is let go."""
@@ -127,19 +76,25 @@ class Studio:
                 self._loaded = None
                 network = load_model(model, device=self._device)
                 check_task(network, "restoration")
-                restorer = FaceRestorer(network, load_detector(device=self._device))
+                restorer = FaceRestorer(network, self.detector())
                 self._loaded = model, restorer, provenance_of(network, 1.0)
             return self._loaded[1:]
 
-    def look(self, path: Path, model: str, options: RestoreOptions) -> Look:
-        """A picture and the faces that would be restored. Raises PictureError for what is none."""
-        return self._looking.submit(self._looked, path, model, options).result()
+    def detector(self) -> Detector:
+        """What finds faces, whichever model restores them."""
+        with self._finding:
+            self._detector = self._detector or load_detector(device=self._device)
+            return self._detector
 
-    def _looked(self, path: Path, model: str, options: RestoreOptions) -> Look:
+    def look(self, path: Path, selection: Selection) -> Look:
+        """A picture and the faces that would be restored. Raises PictureError for what is none."""
+        return self._looking.submit(self._looked, path, selection).result()
+
+    def _looked(self, path: Path, selection: Selection) -> Look:
         picture = read_picture(path, max_pixels=self._max_pixels)
-        faces = self.restorer(model)[0].detect(picture, options.selection)
+        faces = find_numbered(self.detector(), picture, selection)
         image = shown(picture)
-        return Look(path=path, image=image, scale=picture.width / image.width, faces=tuple(faces))
+        return Look(path=path, image=image, scale=picture.width / image.width, faces=faces, selection=selection)
 
     def pair(self, before: Path, after: Path) -> tuple[Image.Image, Image.Image]:
         """Both as they are shown, of one size."""
@@ -156,17 +111,17 @@ class Studio:
         *,
         model: str,
         options: RestoreOptions,
-        choice: Choice | None = None,
+        choices: Sequence[Choice] = (),
         progress: Progress,
     ) -> Results:
-        """Restores pictures and films into `folder`, with report.json and report.html. choice: of one of the pictures.
+        """Restores pictures and films into `folder`, with report.json and report.html. choices: in some of them.
 
         A picture or film that cannot be restored is named, and the others go on. Raises InputError where there is
         nothing to do, Cancelled or whatever else `progress` raises, and GPENError for a model that cannot be had.
         """
         if not paths:
             raise InputError("nothing to restore; drop a picture, several, a folder or a film first")
-        return self._restoring.submit(self._restored, paths, folder, model, options, choice, progress).result()
+        return self._restoring.submit(self._restored, paths, folder, model, options, choices, progress).result()
 
     def _restored(
         self,
@@ -174,7 +129,7 @@ class Studio:
         folder: Path,
         model: str,
         options: RestoreOptions,
-        choice: Choice | None,
+        choices: Sequence[Choice],
         progress: Progress,
     ) -> Results:
         progress(0.0, "loading the model")
@@ -194,7 +149,11 @@ class Studio:
             figures=(face_figures,),
             max_pixels=self._max_pixels,
         )
-        pairs = _pictures(pictures, batch, _process(restorer, options, choice), progress, said) if pictures else []
+        pairs = (
+            _pictures(pictures, batch, _process(restorer, self.detector(), options, choices), progress, said)
+            if pictures
+            else []
+        )
         made = _films(films, restorer, options, progress, said)
         report = batch.report if pictures else None
         write_page(folder / "report.html", report, [item.target.with_suffix(".report.json") for item in films])
@@ -212,16 +171,18 @@ def shown(picture: Picture) -> Image.Image:
     return srgb_image(picture.pixels, picture, size)
 
 
-def _process(restorer: FaceRestorer, options: RestoreOptions, choice: Choice | None) -> Process:
-    """Restores all faces, and those that were chosen of the picture that `choice` is about."""
+def _process(restorer: FaceRestorer, detector: Detector, options: RestoreOptions, choices: Sequence[Choice]) -> Process:
+    """Restores all faces, and those that were chosen of the pictures that `choices` are about."""
+    chosen = {choice.look.path: choice for choice in choices}
 
-    def restored(pictures: Sequence[Picture]) -> Sequence[Any]:
-        chosen = [choice if choice is not None and choice.look.path == picture.path else None for picture in pictures]
-        detections = [None if one is None else one.faces() for one in chosen]
-        within = [None if one is None else one.within(picture) for one, picture in zip(chosen, pictures, strict=True)]
-        return list(restorer.restore_many(pictures, options, detections=detections, within=within))
+    def one(picture: Picture) -> RestoredPicture:
+        choice = None if picture.path is None else chosen.get(picture.path)
+        if choice is None:
+            return restorer.restore(picture, options)
+        asked = replace(options, selection=choice.among(detector, picture, options.selection))
+        return restorer.restore(picture, asked, within=choice.within(picture))
 
-    return restored
+    return lambda pictures: [one(picture) for picture in pictures]
 
 
 def _pictures(
@@ -235,7 +196,7 @@ def _pictures(
         nonlocal done
         done += 1
         if report.output is None:
-            said.append(report.failure)
+            said.append(named(report.failure, [Path(report.input)]))
         else:
             pairs.append((Path(report.input), Path(report.output)))
         progress(done / len(items), f"{done} of {len(items)} pictures")
@@ -270,7 +231,7 @@ def _films(
         except Cancelled:
             raise
         except GPENError as error:
-            said.append(str(error))
+            said.append(named(str(error), [item.source]))
         except OSError as error:
             said.append(f"{item.source.name}: {in_words(error)}")
         else:
@@ -279,6 +240,13 @@ def _films(
             )
             made.append(item.target)
     return made
+
+
+def named(said: str, paths: Iterable[Path]) -> str:
+    """What is said of files, by the names that they were given with; where they lie here is nobody's matter."""
+    for path in paths:
+        said = said.replace(str(path), path.name)
+    return said
 
 
 def _archive(path: Path, folder: Path, files: Sequence[Path]) -> Path:
