@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _EXCLUSIVELY = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK
 #: Bytes that a name may have on nearly every file system.
 LONGEST_NAME = 255
+
+
+def refuse_missing(inputs: Sequence[str | Path]) -> None:
+    """Raises InputError for the first that is no file, folder or pattern; asked before anything is loaded for them."""
+    for given in inputs:
+        if not os.path.exists(given) and not glob.has_magic(str(given)):
+            raise InputError(f"{given}: no such file or folder")
 
 
 @contextmanager

@@ -186,6 +186,10 @@ def test_convert_makes_a_file_that_describes_itself(tmp_path: Path, capsys: pyte
     assert found.card.template == "ffhq"
     assert main(words) == 1
     assert "--overwrite" in one_line(capsys.readouterr().err.strip().splitlines()[-1])
+    assert main(["convert", str(source), "-o", str(tmp_path / "same.safetensors"), *words[3:]]) == 0
+    assert main(["convert", str(source), "--task", "inpainting"]) == 1
+    assert "name the file to write once" in one_line(capsys.readouterr().err.strip().splitlines()[-1])
+    assert main([*words, "-o", str(target)]) == 1
     assert main([*words, "--overwrite", "--half"]) == 0
     assert torch.equal(
         checkpoint.read(target).state_dict()["ecd0.0.0.weight"], small_model().state_dict()["ecd0.0.0.weight"].half()
@@ -255,7 +259,7 @@ def test_a_name_of_two_networks_is_refused_where_one_is_needed(
         "convert": ["gpen-open", "a.safetensors"],
         "publish": ["gpen-open", "me/mine", "--folder", "a"],
         "export": ["gpen-open", "-o", "a.onnx"],
-        "personal": ["a.jpg", "-o", "a", "--model", "gpen-open"],
+        "personal": [".", "-o", "a", "--model", "gpen-open"],
     }[verb]
     words = [str(tmp_path / word) if word.startswith("a") else word for word in said]
     assert main([verb, *words]) == 1

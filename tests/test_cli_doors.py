@@ -1,7 +1,10 @@
 """What the command refuses before it begins: places that hold something else, empty words, numbers out of range."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -202,3 +205,30 @@ def test_every_number_that_is_no_field_of_options_has_its_range():
 def test_a_number_that_makes_no_sense_is_refused_at_the_door(words, said, capsys):
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("restore nowhere.jpg -o out", "nowhere.jpg: no such file or folder"),
+        ("detect nowhere.jpg -o out", "nowhere.jpg: no such file or folder"),
+        ("colorize nowhere.jpg -o out", "nowhere.jpg: no such file or folder"),
+        ("inpaint nowhere.jpg -o out", "nowhere.jpg: no such file or folder"),
+        ("synthesize nowhere.png -o out", "nowhere.png: no such file or folder"),
+        ("personal nowhere -o out", "nowhere: no such file or folder"),
+        ("info nowhere.pth", "there is no file nowhere.pth"),
+        ("verify nowhere.pth", "there is no file nowhere.pth"),
+        ("convert nowhere.pth new.safetensors", "there is no file nowhere.pth"),
+        ("publish nowhere.pth me/mine", "there is no file nowhere.pth"),
+        ("export nowhere.pth -o new.onnx", "there is no file nowhere.pth"),
+        ("restore . -o out --strenght 1", "there is no option --strenght; did you mean --strength?"),
+    ],
+)
+def test_what_is_not_there_is_said_before_torch_is_loaded(words, said, tmp_path):
+    code = "import sys; sys.modules['torch'] = None; from gpen_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    command = [sys.executable, "-c", code, *words.split()]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1

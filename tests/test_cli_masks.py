@@ -70,12 +70,14 @@ def test_each_picture_of_a_folder_has_the_mask_that_is_called_like_it(tmp_path, 
         (("--mask-folder", "nowhere"), "nowhere is not a folder of masks"),
         (("--mask", "small.png"), "the mask is 9×9, the picture 80×60"),
         (("--mask", "small.png", "--mask-folder", "."), "leave one out"),
+        (("--mask", "words.txt"), "gpen restore: words.txt is not a picture"),
     ],
 )
 def test_masks_that_contradict_themselves_or_the_picture_are_refused(tmp_path, model, words, said, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photograph(tmp_path / "a.png", 1)
     paint(tmp_path / "small.png", size=(9, 9))
+    (tmp_path / "words.txt").write_text("no picture")
     assert gpen("restore", "a.png", "-o", "b.png", "--model", model, "--quiet", *words) == 1
     assert said in capsys.readouterr().err
 

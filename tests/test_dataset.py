@@ -168,6 +168,12 @@ def test_gpen_degrade_asks_where_to_write(tmp_path, capsys):
     assert "--sheet" in capsys.readouterr().err
 
 
+def test_gpen_degrade_does_not_write_a_sheet_under_the_name_of_another_format(tmp_path, capsys):
+    assert main(["degrade", str(make_faces(tmp_path / "faces", 1)), "--sheet", str(tmp_path / "sheet.jpg")]) == 1
+    assert "expected a name that ends in .png" in capsys.readouterr().err
+    assert not (tmp_path / "sheet.jpg").exists()
+
+
 _FAULTS = """
 import resource, sys
 import torch

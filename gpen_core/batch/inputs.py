@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import InputError
+from ..files import refuse_missing
 from ..images.reading import READABLE_SUFFIXES, claims_of
 from ..images.writing import FORMATS, refuse_same_file
 from .kinds import FILM_SUFFIXES, is_picture
@@ -170,13 +171,12 @@ def _expand(
     elif path.exists():
         if named or wanted(path):
             yield path, Path(path.name)
-    elif glob.has_magic(str(given)):
+    else:
+        refuse_missing([given])
         for name in sorted(glob.glob(str(given), recursive=True)):
             found = Path(name)
             if found.is_file() and wanted(found):
                 yield found, Path(found.name)
-    else:
-        raise InputError(f"{given}: no such file or folder")
 
 
 def _say_what_is_passed_over(error: OSError) -> None:

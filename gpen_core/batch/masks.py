@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..images import READABLE_SUFFIXES, Picture
+from ..images import READABLE_SUFFIXES, Picture, read_picture
 from ..images.mask import as_mask
 
 #: A picture to how much of each of its pixels may change, (H, W) in [0, 1].
@@ -20,9 +20,11 @@ def painted_masks(file: Path | None = None, folder: Path | None = None, *, inver
     """One mask for every picture, or of each picture the one in `folder` that is called like it, whatever its suffix.
 
     White is what may change; invert: what may not. A picture in a folder of its own has its mask in a folder of that
-    name, or beside all others. Raises InputError for two masks of one name, and, when asked, for a picture without a
-    mask or of another size.
+    name, or beside all others. Raises PictureError for a file that is no picture, InputError for two masks of one name,
+    and, when asked, for a picture without a mask or of another size.
     """
+    if file is not None:
+        read_picture(file)
     by_name = {} if folder is None else _by_name(folder)
 
     def mask_of(picture: Picture) -> NDArray[np.float32]:

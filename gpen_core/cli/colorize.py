@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..files import refuse_missing
 from .face_arguments import load_for
 from .task_run import add_task, run_task
 
@@ -17,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    refuse_missing(arguments.inputs)
     from ..tasks import colorize
 
     return run_task(arguments, NAME, load_for(arguments, "colorization"), colorize)

@@ -14,7 +14,8 @@ EXAMPLE = "gpen convert GPEN-BFR-512.pth gpen-bfr-512.safetensors"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="a path, a name in the zoo, or owner/repo[/file] on the Hub")
-    parser.add_argument("target", metavar="OUT", type=Path, help="the .safetensors file to write")
+    parser.add_argument("target", metavar="OUT", nargs="?", type=Path, help="the .safetensors file to write")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="the same, as other verbs have it")
     parser.add_argument("--task", help="what the weights are for: overrides the card")
     parser.add_argument("--name", help="the name in the card")
     parser.add_argument("--licence", "--license", help="the licence in the card")
@@ -27,16 +28,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..errors import WeightsError
+    from ..errors import InputError, WeightsError
     from ..files import sweep
-    from ..weights import GPEN, checkpoint
-    from ..weights.description import choose_card
     from ..weights.location import locate_one
 
-    if arguments.target.exists() and not arguments.overwrite:
-        raise WeightsError(f"{arguments.target} is there already; give another name, or --overwrite")
-    sweep(arguments.target.parent)
-    located = locate_one(arguments.source)
+    if (arguments.target is None) == (arguments.output is None):
+        raise InputError("name the file to write once: gpen convert IN OUT, or gpen convert IN -o OUT")
+    target: Path = arguments.target or arguments.output
+    if target.exists() and not arguments.overwrite:
+        raise WeightsError(f"{target} is there already; give another name, or --overwrite")
+    sweep(target.parent)
+    located = locate_one(arguments.source)  # before torch is loaded
+    from ..weights import GPEN, checkpoint
+    from ..weights.description import choose_card
+
     with warnings.catch_warnings():
         if arguments.task is not None:
             # What the warning asks for has been said.
@@ -49,6 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     given = {field: getattr(arguments, field) for field in fields if getattr(arguments, field) is not None}
     card = replace(card, **given)
     state_dict = {name: tensor.half() if arguments.half else tensor for name, tensor in model.state_dict().items()}
-    sha256 = checkpoint.write(arguments.target, state_dict, config, card)
-    print(f"{arguments.target}: {card.name}, {card.task}, {config.in_size} px, tensors {sha256[:12]}…")
+    sha256 = checkpoint.write(target, state_dict, config, card)
+    print(f"{target}: {card.name}, {card.task}, {config.in_size} px, tensors {sha256[:12]}…")
     return 0

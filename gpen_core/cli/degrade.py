@@ -33,16 +33,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import torch
+    from ..errors import ConfigError, InputError
 
-    from ..data import PRESETS, Degradation, FaceFolder
-    from ..errors import ConfigError
-    from ..trainer.validation import save_picture
-
+    if arguments.sheet is not None and arguments.sheet.suffix.lower() != ".png":
+        raise InputError(f"{arguments.sheet} is to be a contact sheet; expected a name that ends in .png")
     if arguments.out is None and arguments.sheet is None:
         raise ConfigError(
             "nothing to write: give --out DIR for the pictures, --sheet FILE for a contact sheet, or both"
         )
+    import torch
+
+    from ..data import PRESETS, Degradation, FaceFolder
+    from ..trainer.validation import save_picture
+
     names = list(PRESETS) if arguments.preset == ["all"] else arguments.preset
     presets = {name: Degradation(name) for name in names}
     faces = FaceFolder(arguments.faces, arguments.size, upscale=True)

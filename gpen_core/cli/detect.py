@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..fields import plain
+from ..files import refuse_missing
 from .face_arguments import add_networks, add_selection, find_process, finding_more, options_from
 from .file_arguments import add_files, items_of, run_pictures
 
@@ -21,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    refuse_missing(arguments.inputs)
     selection = options_from(arguments).selection
     items, process = items_of(arguments), find_process(arguments, selection)
     settings = {"verb": NAME, "selection": plain(selection)}

@@ -35,10 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..errors import InputError, WeightsError
     from ..files import replacing, sweep
-    from ..weights import GPEN
-    from ..weights.description import Header, encode
     from ..weights.location import locate_one
-    from ..weights.tensors import tensors_sha256
 
     target: Path = arguments.output
     if target.suffix.lower() != _SUFFIXES[arguments.to]:
@@ -48,7 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     if target.exists() and not arguments.overwrite:
         raise WeightsError(f"{target} is there already; give another name, or --overwrite")
     sweep(target.parent)
-    model = GPEN.from_file(locate_one(arguments.source), task=arguments.task, trust_pickle=arguments.trust_pickle)
+    located = locate_one(arguments.source)  # before torch is loaded
+    from ..weights import GPEN
+    from ..weights.description import Header, encode
+    from ..weights.tensors import tensors_sha256
+
+    model = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle)
     sha256 = tensors_sha256(model.state_dict())
     metadata = encode(Header(model.config, model.card, sha256))
     with replacing(target) as temporary:

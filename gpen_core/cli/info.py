@@ -24,6 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..weights.location import locate
+
+    located = locate(arguments.source)  # before torch is loaded
     from ..architecture import prior_config
     from ..errors import WeightsError
     from ..formats.onnx_model import summary
@@ -32,10 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..weights.checkpoint import read_prior
     from ..weights.description import shapes_of
     from ..weights.entry import ONNX
-    from ..weights.location import locate
     from ..weights.tensors import read_tensors, tensors_sha256
 
-    located = locate(arguments.source)
     if located.path.suffix.lower() == ONNX and not arguments.json:
         print(f"{located.path}: {summary(located.path)}")  # also of what turns out to be no GPEN network
     found: GPEN | Prior

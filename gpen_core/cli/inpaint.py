@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from ..files import refuse_missing
 from .face_arguments import load_for
 from .task_run import add_task, run_task
 
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    refuse_missing(arguments.inputs)
     from ..images import read_picture
     from ..tasks import inpaint
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import refuse_missing
 from .flags import ranged
 from .identity_arguments import add_person, read_identity, read_person
 from .train import add_max_minutes, train_visibly
@@ -48,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where the model helps or --keep was given, else 1."""
+    refuse_missing(arguments.inputs)
     from .. import personal as own
     from ..batch import collect
     from ..errors import ChangedRunError, FaceError, InputError

@@ -30,10 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..weights import GPEN
     from ..weights.location import locate_one
 
-    model = GPEN.from_file(locate_one(arguments.source, kind="restorer"), task=arguments.task)
+    located = locate_one(arguments.source, kind="restorer")  # before torch is loaded
+    from ..weights import GPEN
+
+    model = GPEN.from_file(located, task=arguments.task)
     if told := _told(arguments):
         model.card = replace(model.card, details={**model.card.details, **told})
     if arguments.folder is not None:

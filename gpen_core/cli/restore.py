@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..fields import plain
+from ..files import refuse_missing
 from .face_arguments import (
     add_blending,
     add_networks,
@@ -86,6 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    refuse_missing(arguments.inputs)
     from ..video.inputs import collect_films
 
     within = read_masks(arguments)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import refuse_missing
 from .face_arguments import add_networks, load_for
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    refuse_missing(arguments.inputs)
     from ..batch import collect
 
     output = Path(arguments.output)

@@ -20,17 +20,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0, or 1 when a form is further off than it promises; prints the certificate."""
+    from ..weights.location import locate
+
+    located = locate(arguments.source)  # before torch is loaded
     import torch
 
     from .. import __version__
     from ..weights import GPEN, verify
     from ..weights.cache import sha256_of
     from ..weights.load import choose_device
-    from ..weights.location import locate
     from ..weights.tensors import tensors_sha256
 
     device = choose_device(arguments.device)
-    located = locate(arguments.source)
     model = GPEN.from_file(located, task=arguments.task, trust_pickle=arguments.trust_pickle).eval()
     content = tensors_sha256(model.state_dict())
     found = verify.deviations(model, precisions=arguments.precision, device=device)
