@@ -49,6 +49,18 @@ def test_what_an_address_asks_wrongly_is_named(service, query, said):
     assert said in answer.said["error"]
 
 
+def test_what_is_asked_of_a_wrong_address_is_told_where_to_go(service):
+    lost, wrong = service.ask("/restored", body=encoded()), service.ask("/restore")
+    assert (lost.status, wrong.status) == (404, 405)
+    assert lost.said["error"].startswith("there is nothing at /restored; POST a picture to /restore")
+    assert wrong.said["error"].startswith("GET is not for /restore; POST a picture")
+
+
+def test_what_may_be_asked_is_told_without_a_token():
+    with running(token=TOKEN) as guarded:
+        assert [guarded.ask(path).status for path in ("/health", "/openapi.json", "/metrics")] == [200, 200, 401]
+
+
 def encoded_of(width: int, height: int) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (width, height)).save(file, "PNG")

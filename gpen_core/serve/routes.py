@@ -14,6 +14,11 @@ from .. import __version__
 from .request import parameters
 from .service import Service
 
+#: What the server itself refuses, in words.
+_ELSEWHERE = {
+    404: "there is nothing at {path}; POST a picture to /restore, or GET /health, /metrics or /openapi.json",
+    405: "{method} is not for {path}; POST a picture to /restore, GET /health and /metrics",
+}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _ABOUT = {
     "requestBody": {"required": True, "content": {"image/*": _BINARY}},
@@ -57,9 +62,9 @@ def application(service: Service) -> FastAPI:
         return service.counts()
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
-        return JSONResponse(
-            {"error": error.detail}, error.status_code, {**(error.headers or {}), "Connection": "close"}
-        )
+    async def refused(request: Request, error: HTTPException) -> Response:
+        said = _ELSEWHERE.get(error.status_code, "{detail}")
+        said = said.format(path=request.url.path, method=request.method, detail=error.detail)
+        return JSONResponse({"error": said}, error.status_code, {**(error.headers or {}), "Connection": "close"})
 
     return app
