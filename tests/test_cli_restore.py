@@ -274,8 +274,9 @@ def test_the_last_line_counts_pictures_without_a_face_and_says_what_might_find_o
         (("--strength", "7"), "--strength is 7.0; expected a number from 0 to 1"),
     ],
 )
-def test_a_misspelt_option_gets_the_nearest_name_in_one_line(words, said, capsys):
-    assert gpen("restore", "a.png", "-o", "b.png", *words) in (1, 2)
+def test_a_misspelt_option_gets_the_nearest_name_in_one_line(words, said, tmp_path, capsys):
+    photograph(tmp_path / "a.png", 1)
+    assert gpen("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", *words) in (1, 2)
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == 1

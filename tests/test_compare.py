@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_batches import SKIN
 from small_models import small_model
 
 from gpen_core.cli.main import main
@@ -60,7 +61,10 @@ def test_an_onnx_file_restores_like_the_network_it_was_made_from(tmp_path):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "half.onnx")
-    faces = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    faces = (
+        torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+        * torch.from_numpy(SKIN).float()[:, None, None]
+    )
     restored = load_restorer(str(tmp_path / "half.onnx"))(faces)
     torch.testing.assert_close(restored, ((faces * 2 - 1) / 2 + 1) / 2)
     with pytest.raises(WeightsError, match="there is no file"):

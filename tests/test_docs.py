@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from documents import DOCUMENTS, ROOT, as_gpen, blocks, commands, inline
@@ -89,7 +89,9 @@ def asked(url: str) -> None:
 
     parts = urlsplit(url)
     assert parts.path in ("/restore", "/health", "/metrics")
-    Wish.of(dict(parse_qsl(parts.query)))
+    from starlette.datastructures import QueryParams
+
+    Wish.of(QueryParams(parts.query))
 
 
 def flags_that_there_are() -> set[str]:

@@ -26,7 +26,8 @@ from gpen_core.weights import GPEN, checkpoint
 from gpen_core.weights.location import locate
 
 OPEN = locate("gpen-open-256").path
-RED, BLUE = (200, 40, 40), (40, 40, 200)
+#: Red as skin is.
+RED, BLUE = (200, 155, 132), (40, 40, 200)
 
 
 def faces_by_colour(pictures):
@@ -48,6 +49,7 @@ def photograph(path: Path, *people: tuple[int, int, int]) -> Path:
     for colour in people:
         x = 10 if colour == RED else 130
         pixels[10:100, x - 5 : x + 90] = colour
+        pixels[55:70, x + 20 : x + 60], pixels[75:82, x + 20 : x + 60] = 5, 250
     Image.fromarray(pixels).save(path)
     return path
 

@@ -10,6 +10,7 @@ import torch
 from other_restorers import CALLS, SLOW, made
 from PIL import Image
 from safetensors.torch import save_file
+from small_batches import SKIN
 
 from gpen_core import FaceRestorer, RestoreOptions, load_model, load_parser
 from gpen_core.cli.main import main
@@ -57,6 +58,7 @@ def test_another_restorer_is_a_model_and_gives_what_its_network_gives(
 def test_it_restores_a_photograph_and_the_crop_is_what_it_made(restorer: tuple[str, torch.nn.Module, Path]) -> None:
     kind, network, path = restorer
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    picture = (picture * SKIN).astype(np.uint8)
     result = FaceRestorer(load_model(path, device="cpu"), find).restore(picture, RestoreOptions())
     (face,) = result.faces
     with torch.no_grad():

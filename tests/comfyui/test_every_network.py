@@ -9,6 +9,7 @@ import pytest
 import torch
 from nodes_under_test import Pack
 from PIL import Image
+from small_batches import SKIN
 
 from gpen_core import GPEN, GPENConfig, ModelCard
 from gpen_core.architecture import COMPARATORS, PRIORS
@@ -28,6 +29,7 @@ def test_one_file_restores_alike_from_python_a_node_and_the_shell(name: str, pac
 
     network = GPEN.from_pretrained(drawn.save_pretrained(tmp_path / "folder")).eval()
     levels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    levels = (levels * SKIN).astype(np.uint8)
     face = torch.from_numpy(levels).float()[None] / 255
     with torch.no_grad():
         wanted = ((network(face.permute(0, 3, 1, 2) * 2 - 1) + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)

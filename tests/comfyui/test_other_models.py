@@ -12,6 +12,7 @@ from face_stand_ins import photograph
 from nodes_under_test import Pack
 from other_restorers import CALLS, SLOW, made
 from real_graphs import example, frames_of, write_film
+from small_batches import SKIN
 
 
 def inverting(path: Path, size: int) -> None:
@@ -34,7 +35,7 @@ def test_an_onnx_file_of_another_pack_is_found_loaded_and_run(pack: Pack) -> Non
     (model,) = pack.run("GPEN_LoadModel", model="inverting.onnx", precision="auto", detector="auto", parser="none")
     assert model.network.form == "onnx CPU"
     assert (model.config.in_size, model.card.template) == (64, "arcface")
-    crops = photograph()[:, :64, :64].contiguous()
+    crops = photograph()[:, :64, :64] * torch.from_numpy(SKIN).float()
     restored = pack.run("GPEN_RestoreCrops", gpen_model=model, crops=crops)[0]
     torch.testing.assert_close(restored, 1 - crops, rtol=0, atol=1e-5)
 
