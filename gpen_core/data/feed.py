@@ -16,6 +16,8 @@ from .degradation import Degradation
 from .maps import MappedFaces
 from .order import Order
 
+# Pictures that a worker damages together: more leave its cache, fewer are more calls.
+_AT_ONCE = 2
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
@@ -90,9 +92,14 @@ class Feed(Dataset[Batch]):
         )
 
     def _damage(self, raw: Batch) -> Batch:
-        pictures = raw.damaged.float() / 255
+        pictures = raw.damaged
         positions = list(range(raw.position, raw.position + len(pictures)))
-        damaged, clean = self._degradation.pairs(pictures, self._seed, positions)
+        few = len(pictures) if self._on_device else _AT_ONCE
+        parts = [
+            self._degradation.pairs(pictures[i : i + few].float() / 255, self._seed, positions[i : i + few])
+            for i in range(0, len(pictures), few)
+        ]
+        damaged, clean = (torch.cat(pairs) for pairs in zip(*parts, strict=True))
         return Batch(damaged * 2 - 1, clean * 2 - 1, raw.position)
 
     def batches(self, plan: Iterator[list[int]], *, workers: int = 0, pin: bool = False) -> Iterator[Batch]:
