@@ -50,7 +50,7 @@ def exposed(crops: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def unexposed(restored: Tensor, shown: Tensor, gains: Tensor, crops: Tensor) -> Tensor:
-    """Restored faces (N, 3, T, T) as dark or pale as their `crops` were: by what the network changed of what it was
+    """Restored faces (N, 3, T, T) in the light that their `crops` were in: by what the network changed of what it was
     `shown`, so that what lies beyond a face's range, such as a bright wall, stays. What `exposed` left alone is as
     restored, to the bit.
     """
@@ -81,8 +81,8 @@ def _change(face: Tensor) -> tuple[float, ...]:
     share = max(flat, cast)
     if share == 0:
         return _NOTHING
-    shared = sum(tints) / 3
-    factors = [math.exp(-flat * contrast - cast * (tint - shared)) for tint in tints]
+    tint_of_all = sum(tints) / 3
+    factors = [math.exp(-flat * contrast - cast * (tint - tint_of_all)) for tint in tints]
     offsets = [share * min(0.0, _DARKEST - dark * f) for dark, f in zip(darkest, factors, strict=True)]
     return (*factors, *offsets)
 
