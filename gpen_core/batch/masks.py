@@ -23,13 +23,12 @@ def painted_masks(file: Path | None = None, folder: Path | None = None, *, inver
     name, or beside all others. Raises PictureError for a file that is no picture, InputError for two masks of one name,
     and, when asked, for a picture without a mask or of another size.
     """
-    if file is not None:
-        read_picture(file)
+    drawn = None if file is None else read_picture(file)
     by_name = {} if folder is None else _by_name(folder)
 
     def mask_of(picture: Picture) -> NDArray[np.float32]:
-        path = file if file is not None else _called_like(picture.path, by_name, folder)
-        mask = as_mask(path, (picture.height, picture.width))
+        given = _called_like(picture.path, by_name, folder) if drawn is None else drawn
+        mask = as_mask(given, (picture.height, picture.width))
         return 1 - mask if invert else mask
 
     return mask_of

@@ -94,7 +94,7 @@ def run_faces(
 ) -> Tensor:
     """Restored faces (N, 3, T, T) in [0, 1] of one batch of crops (N, 3, S, S) in [0, 1].
 
-    prepare: what the network is shown of them, the crops themselves without it. Dark and pale faces are restored as
+    prepare: what the network is shown of them, the crops themselves without it. Faces in bad light are restored as
     usual ones are (see `exposed`), unless the options ask for what the reference does. Raises InputError where the
     network gives another shape than it says, DeviceError where its result is not finite.
     """
