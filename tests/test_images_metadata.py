@@ -12,7 +12,7 @@ from small_pictures import noise, smooth
 
 from gpen_core.errors import PictureError
 from gpen_core.images import Picture, read_picture, write_picture
-from gpen_core.images.metadata import Provenance
+from gpen_core.images.metadata import Provenance, of_another_picture
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/></x:xmpmeta>'
 #: Photoshop's resource 0x0404, IPTC: one record, the caption "hello".
@@ -236,12 +236,22 @@ def test_a_result_has_no_preview_of_what_the_photograph_was_and_its_own_size(tmp
     with Image.open(tmp_path / "lying.jpg") as before:
         assert before.getexif().get_ifd(ExifTags.IFD.IFD1)[514] == len(preview)
     write_picture(read_picture(tmp_path / "lying.jpg"), tmp_path / f"a{suffix}", provenance=Provenance(model="m"))
+    assert preview[-40:] not in (tmp_path / f"a{suffix}").read_bytes()
     with Image.open(tmp_path / f"a{suffix}") as after:
         tags = after.getexif()
         assert after.size == (48, 64)
         assert tags.get(274, 1) == 1
         assert tags.get_ifd(ExifTags.IFD.IFD1) == {}
         assert (tags.get_ifd(34665)[40962], tags.get_ifd(34665)[40963]) == (48, 64)
+
+
+def test_what_stands_behind_a_preview_stays_where_it_is():
+    before = b"II*\0" + struct.pack("<LHL", 8, 0, 14)  # nothing, then a directory at 14
+    second = struct.pack("<HHHLLHHLLL", 2, 513, 4, 1, 44, 514, 4, 1, 6, 0)
+    exif = of_another_picture(before + second + b"a face" + b"the maker's own", 64, 48)
+    assert exif[44:65] == bytes(6) + b"the maker's own"
+    exif = of_another_picture(before + second + b"the maker's own", 64, 48)
+    assert b"the ma" not in exif
 
 
 PHONE = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -301,9 +311,26 @@ def test_photoshop_s_preview_of_what_the_picture_was_is_left_out(tmp_path, suffi
     assert read_picture(tmp_path / f"a{suffix}").notes == ()
 
 
-def test_credentials_of_a_photograph_are_named_when_they_are_left_out(tmp_path):
-    box = struct.pack(">L4sL4s", 60, b"jumb", 52, b"jumd") + b"c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\x03c2pa\0"
-    content = b"JP\0\x01\0\0\0\x01" + box
-    data = encoded("JPEG")
-    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xeb" + struct.pack(">H", 2 + len(content)) + content + data[2:])
-    assert [note for note in read_picture(tmp_path / "a.jpg").notes if "C2PA" in note]
+#: Content credentials, as JUMBF's box of boxes begins.
+CREDENTIALS = struct.pack(">L4sL4s", 60, b"jumb", 52, b"jumd") + b"c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\x03c2pa\0"
+
+
+def with_credentials(kind: str, box: bytes) -> bytes:
+    data = encoded(kind)
+    if kind == "JPEG":
+        content = b"JP\0\x01\0\0\0\x01" + box
+        return data[:2] + b"\xff\xeb" + struct.pack(">H", 2 + len(content)) + content + data[2:]
+    if kind == "PNG":
+        return png_with((b"caBX", box))
+    if kind == "WEBP":
+        return data[:4] + struct.pack("<L", len(data) + len(box)) + data[8:] + b"C2PA" + struct.pack("<L", len(box)) + box
+    kind_of_box = b"uuid\xd8\xfe\xc3\xd6\x1b\x0e\x48\x3c\x92\x97\x58\x28\x87\x7e\xc4\x81"
+    return data + struct.pack(">L", 4 + len(kind_of_box) + len(box)) + kind_of_box + box
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_credentials_of_a_photograph_are_named_when_they_are_left_out(tmp_path, kind):
+    (tmp_path / "a").write_bytes(with_credentials(kind, CREDENTIALS))
+    assert [note for note in read_picture(tmp_path / "a").notes if "C2PA" in note]
+    (tmp_path / "a").write_bytes(with_credentials(kind, CREDENTIALS.replace(b"c2pa", b"mine")))
+    assert read_picture(tmp_path / "a").notes == ()

@@ -25,6 +25,9 @@ _SEMANTIC = re.compile(rb""":Semantic(?:=["']|>)(\w+)""")
 _EXTENDED = re.compile(rb"\s\w+:HasExtendedXMP" + _VALUE)
 _EXTENDED_ELEMENT = re.compile(rb"<(\w+:HasExtendedXMP)>[^<>]*</\1\s*>")
 
+#: How C2PA's box of boxes (JUMBF's) describes itself, in whatever format it stands (C2PA 2.1, A.3).
+_CREDENTIALS = b"jumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"
+
 #: Photoshop's previews, of version 4 and of later ones.
 _PREVIEWS = (b"\x04\x09", b"\x04\x0c")
 
@@ -88,7 +91,7 @@ def without_previews(resources: bytes) -> bytes:
     return b"".join((*kept, resources[at:]))
 
 
-def note_credentials(segments: Iterable[tuple[str, bytes]], notes: list[str]) -> None:
-    """A note where a JPEG's `segments` hold content credentials (C2PA, in JUMBF boxes), which are of its very bytes."""
-    if any(name == "APP11" and b"jumb" in content[:32] and b"c2pa" in content[:256] for name, content in segments):
+def note_credentials(parts: Iterable[bytes], notes: list[str]) -> None:
+    """A note where these parts of a file hold content credentials (C2PA), which vouch for its very bytes."""
+    if any(_CREDENTIALS in part for part in parts):
         notes.append("its content credentials (C2PA) were left out: they vouch for the file as it was")

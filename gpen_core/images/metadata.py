@@ -20,6 +20,8 @@ from .directory import DirectoryError, read_directory
 ORIENTATION = 0x0112
 #: Where EXIF's own directory stands, and the photograph's width and height in it.
 _EXIF_DIRECTORY, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
+#: Where a preview stands and how long it is: as a JPEG, and as strips of plain samples.
+_PREVIEW = ((0x0201, 0x0202), (0x0111, 0x0117))
 #: IFD0's "name and version of the software used to post-process the picture" (Exif's TIFF/EP tag 11): free in camera
 #: files, so the camera's own Software tag stays.
 PROCESSING_SOFTWARE = 0x000B
@@ -93,7 +95,7 @@ def of_another_picture(exif: bytes, width: int, height: int) -> bytes:
     """
     directory = read_directory(exif)
     if directory.after:
-        exif = replace(directory, after=0).changed({})
+        exif = replace(directory, data=_without_preview(exif, directory.after), after=0).changed({})
     place = directory.numbers(_EXIF_DIRECTORY) if directory.entries.get(_EXIF_DIRECTORY, (0,))[0] == 4 else ()
     if directory.big or len(place) != 1:
         return exif
@@ -107,6 +109,25 @@ def of_another_picture(exif: bytes, width: int, height: int) -> bytes:
         kind, count, _ = held.entries.get(tag, (0, 0, b""))
         if count == 1 and (kind == 4 or (kind == 3 and number < 1 << 16)):
             exif = head + held.reset(tag, number)[8:]
+    return exif
+
+
+def _without_preview(exif: bytes, directory: int) -> bytes:
+    """The EXIF block without the bytes of the preview that its second directory, at this offset, points to: cut off
+    where they end the block, otherwise zeros. Those before the directory stay; no camera writes them there.
+    """
+    try:
+        preview = read_directory(exif, 1)
+        ranges = [
+            (start, start + size)
+            for at, length in _PREVIEW
+            for start, size in zip(preview.numbers(at), preview.numbers(length), strict=False)
+        ]
+    except DirectoryError:
+        return exif
+    for start, end in ranges:
+        if directory < start < end:
+            exif = exif[:start] + (bytes(end - start) + exif[end:] if end < len(exif) else b"")
     return exif
 
 

@@ -46,7 +46,7 @@ def picture_from_pil(
     exif, orientation = read_exif(image, notes)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     xmp = without_appended(xmp.encode(errors="replace") if isinstance(xmp, str) else xmp, notes)
-    note_credentials(getattr(image, "applist", ()), notes)
+    note_credentials((source, *(content for _, content in getattr(image, "applist", ()))), notes)
     if turn:
         stored = upright(stored, orientation)
         exif, xmp = without_orientation(exif, xmp)
