@@ -213,6 +213,12 @@ def test_publish_can_write_to_a_folder_instead(
 
 
 def test_doctor_tells_versions_devices_and_caches(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "gpen-open"]) == 0
+    assert "gpen-open-512 for larger faces" in capsys.readouterr().out
+    assert main(["info", "gpen-open", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["larger"] == "gpen-open-512"
+    assert main(["models", "fetch", "gpen-open"]) == 0
+    assert [Path(line).stem for line in capsys.readouterr().out.split()] == ["gpen-open-256", "gpen-open-512"]
     main(["doctor", "--json"])
     findings = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert findings["torch"]["value"] == torch.__version__.split("+")[0] or findings["torch"]["state"] == "ok"
@@ -251,7 +257,7 @@ def test_an_interrupt_that_a_launcher_passes_on_is_the_same_one_and_a_later_one_
         stop(signal.SIGINT, None)
 
 
-@pytest.mark.parametrize("verb", ["convert", "publish", "export", "personal"])
+@pytest.mark.parametrize("verb", ["convert", "publish", "export", "personal", "verify"])
 def test_a_name_of_two_networks_is_refused_where_one_is_needed(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +266,7 @@ def test_a_name_of_two_networks_is_refused_where_one_is_needed(
         "publish": ["gpen-open", "me/mine", "--folder", "a"],
         "export": ["gpen-open", "-o", "a.onnx"],
         "personal": [".", "-o", "a", "--model", "gpen-open"],
+        "verify": ["gpen-open"],
     }[verb]
     words = [str(tmp_path / word) if word.startswith("a") else word for word in said]
     assert main([verb, *words]) == 1
@@ -271,6 +278,12 @@ def test_a_name_of_two_networks_is_refused_where_one_is_needed(
 def test_both_networks_of_a_name_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "gpen-open"]) == 0
     assert "gpen-open takes gpen-open-512 for larger faces" in capsys.readouterr().out
+    assert main(["info", "gpen-open"]) == 0
+    assert "gpen-open-512 for larger faces" in capsys.readouterr().out
+    assert main(["info", "gpen-open", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["larger"] == "gpen-open-512"
+    assert main(["models", "fetch", "gpen-open"]) == 0
+    assert [Path(line).stem for line in capsys.readouterr().out.split()] == ["gpen-open-256", "gpen-open-512"]
     main(["doctor", "--json"])
     findings = {row["what"]: row["value"] for row in json.loads(capsys.readouterr().out)}
     assert findings["gpen-open"].endswith("and gpen-open-512 for larger faces")

@@ -323,7 +323,9 @@ def with_credentials(kind: str, box: bytes) -> bytes:
     if kind == "PNG":
         return png_with((b"caBX", box))
     if kind == "WEBP":
-        return data[:4] + struct.pack("<L", len(data) + len(box)) + data[8:] + b"C2PA" + struct.pack("<L", len(box)) + box
+        return (
+            data[:4] + struct.pack("<L", len(data) + len(box)) + data[8:] + b"C2PA" + struct.pack("<L", len(box)) + box
+        )
     kind_of_box = b"uuid\xd8\xfe\xc3\xd6\x1b\x0e\x48\x3c\x92\x97\x58\x28\x87\x7e\xc4\x81"
     return data + struct.pack(">L", 4 + len(kind_of_box) + len(box)) + kind_of_box + box
 

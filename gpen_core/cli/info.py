@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = read_prior(located.path, trust_pickle=arguments.trust_pickle)
     path, size, config = located.path, located.path.stat().st_size, found.config
     card = found.card if isinstance(found, GPEN) else None
+    larger = None if located.entry is None else located.entry.larger
     stated = None if card is None else card.details.get("sha256")
     # What a header states is of the tensors as they are stored, perhaps in half precision.
     held = read_tensors(path).tensors if stated else found.state_dict()
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         facts = {"path": str(path), "bytes": size, "sha256": sha256_of(path), "tensors_sha256": content}
         facts |= {"parameters": parameters, "config": config.to_dict(), "card": card and card.to_dict()}
+        facts["larger"] = larger
         told = {name: fact for name, fact in facts.items() if fact is not None}
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return 0
@@ -76,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
             ("licence", card.licence),
             ("origin", card.origin),
         ]
+        if larger:
+            rows.append(("and", f"{larger} for larger faces, under the same name: gpen info {larger}"))
     else:
         rows += [
             ("network", f"the prior {config.prior} alone, {config.out_size} px, {parameters:,} parameters"),

@@ -31,8 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         if len(names) == 1:
             print("gpen models fetch: name at least one model; `gpen models` lists them", file=sys.stderr)
             return 2
-        entries = [zoo.find(name) for name in names[1:]]
-        for entry in entries:
+        for entry in [network for name in names[1:] for network in _networks(zoo.find(name))]:
             print(f"{entry.name} (licence: {entry.licence})", file=sys.stderr)
             path = fetching.fetch(entry)
             print(json.dumps({"name": entry.name, "path": str(path)}) if arguments.json else path)
@@ -59,6 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
         if row["larger"]:
             print(f"+ {row['name']} takes {row['larger']} for larger faces, beside the file shown")
     return 0
+
+
+def _networks(entry: ZooEntry) -> list[ZooEntry]:
+    """The entry, and the one that takes larger faces under its name."""
+    from ..weights import zoo
+
+    return [entry] if entry.larger is None else [entry, zoo.find(entry.larger)]
 
 
 def _row(entry: ZooEntry, path: Path | None) -> dict[str, Any]:

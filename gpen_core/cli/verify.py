@@ -20,9 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0, or 1 when a form is further off than it promises; prints the certificate."""
-    from ..weights.location import locate
+    from ..weights.location import locate_one
 
-    located = locate(arguments.source)  # before torch is loaded
+    located = locate_one(arguments.source)  # before torch is loaded
     import torch
 
     from .. import __version__
