@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import io
 import json
 import socket
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_pictures import smooth
 from small_restorers import face, inverted
 
 from gpen_core import Detection, FaceRestorer, RestoreOptions
@@ -151,6 +153,19 @@ def test_what_is_said_of_an_upload_names_it_as_it_was_given(studio, tmp_path):
     path.write_bytes(b"no picture")
     result, _ = restore(studio, [path, upload(tmp_path, "b.png", 1)], tmp_path / "out")
     assert result.said.splitlines()[1].startswith("a.png is not a picture")
+
+
+def test_what_can_be_decoded_of_a_damaged_picture_is_restored_and_said(studio, tmp_path):
+    whole = io.BytesIO()
+    Image.fromarray(smooth(120, 160)).save(whole, "JPEG", quality=95)
+    for name, size in (("a.jpg", len(whole.getvalue()) // 2), ("b.jpg", None)):
+        (tmp_path / name).write_bytes(whole.getvalue()[:size])
+    result, _ = restore(studio, [tmp_path / "a.jpg", tmp_path / "b.jpg"], tmp_path / "out")
+    assert result.said.splitlines() == [
+        "2 of 2 pictures, 4 faces",
+        "1 picture: the file is damaged or cut short; what could be decoded was used",
+    ]
+    assert studio.look(tmp_path / "a.jpg", Selection()).image.size == (160, 120)
 
 
 def test_pictures_of_one_name_and_broken_ones_do_not_get_into_each_others_way(studio, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..batch import BatchOptions, Item, Process, run_batch
 from ..batch.kinds import is_film
 from ..batch.naming import result_names
 from ..errors import GPENError, InputError
+from ..film_options import FilmOptions
 from ..images import READABLE_SUFFIXES, Picture, read_picture
 from ..images.damage import in_words
 from ..images.metadata import Provenance
@@ -91,7 +93,7 @@ class Studio:
         return self._looking.submit(self._looked, path, selection).result()
 
     def _looked(self, path: Path, selection: Selection) -> Look:
-        picture = read_picture(path, max_pixels=self._max_pixels)
+        picture = self._read(path)
         faces = find_numbered(self.detector(), picture, selection)
         image = shown(picture)
         return Look(path=path, image=image, scale=picture.width / image.width, faces=faces, selection=selection)
@@ -101,8 +103,12 @@ class Studio:
         return self._looking.submit(self._pair, before, after).result()
 
     def _pair(self, before: Path, after: Path) -> tuple[Image.Image, Image.Image]:
-        first, second = (shown(read_picture(path, max_pixels=self._max_pixels)) for path in (before, after))
+        first, second = (shown(self._read(path)) for path in (before, after))
         return first.resize(second.size), second
+
+    def _read(self, path: Path) -> Picture:
+        """A picture, or what can be decoded of a damaged one: who looks sees what is missing."""
+        return read_picture(path, max_pixels=self._max_pixels, allow_truncated=True)
 
     def restore(
         self,
@@ -148,6 +154,7 @@ class Studio:
             provenance=replace(provenance, strength=options.blending.strength),
             figures=(face_figures,),
             max_pixels=self._max_pixels,
+            allow_truncated=True,
         )
         pairs = (
             _pictures(pictures, batch, _process(restorer, self.detector(), options, choices), progress, said)
@@ -191,10 +198,12 @@ def _pictures(
     """Before and after of those that were done; what became of them is added to `said`."""
     pairs: list[tuple[Path, Path]] = []
     done = 0
+    notes: Counter[str] = Counter()
 
     def finished(report: PictureReport) -> None:
         nonlocal done
         done += 1
+        notes.update(report.notes)
         if report.output is None:
             said.append(named(report.failure, [Path(report.input)]))
         else:
@@ -203,6 +212,7 @@ def _pictures(
 
     summary = run_batch(items, process, batch, finished=finished)
     faceless = f", {summary.faceless} without a face" if summary.faceless else ""
+    said += [note if count == len(items) else f"{counted(count, 'picture')}: {note}" for note, count in notes.items()]
     said.insert(0, f"{summary.done} of {counted(len(items), 'picture')}, {counted(summary.faces, 'face')}{faceless}")
     return pairs
 
@@ -225,6 +235,7 @@ def _films(
                 item.target,
                 restorer,
                 options,
+                film=FilmOptions(allow_truncated=True),
                 report=item.target.with_suffix(".report.json"),
                 progress=moved,
             )
@@ -238,6 +249,7 @@ def _films(
             said.append(
                 f"{item.source.name}: {counted(film.frames, 'frame')}, {counted(len(film.tracks), 'face')} followed"
             )
+            said += [f"{item.source.name}: {note}" for note in film.notes]
             made.append(item.target)
     return made
 
