@@ -11,8 +11,8 @@ import contextvars
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -76,6 +76,18 @@ def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int)
                 yield begun.popleft().result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def one_ahead(items: Iterable[T], hand: Executor) -> Generator[T]:
+    """The items in order, each of which `hand`, of one thread, makes while the one before is worked on."""
+    iterator, end = iter(items), object()
+    coming: Future[Any] = hand.submit(next, iterator, end)
+    try:
+        while (item := coming.result()) is not end:
+            coming = hand.submit(next, iterator, end)
+            yield item
+    finally:
+        wait([coming])
 
 
 class OneThread(Executor):

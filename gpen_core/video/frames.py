@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..faces.types import Detection
 from ..film_options import BLOCK, Smoothing
-from ..images import convert_like
+from ..images import as_picture, convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
 from .moments import DoneFrame, FrameRestoration
@@ -59,6 +59,8 @@ def restore_frames(
             )
         if faces is not None and larger is not None:
             faces = [[face.scaled(larger.scale, larger.scale) for face in found] for found in faces]
-        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces) or ())
+        pictures = [(index, index / rate, as_picture(frame)) for index, frame in block]
+        done = run.push(pictures, run.find(pictures)) if faces is None else run.push(pictures, faces, least=0.0)
+        yield from in_kind(done or ())
     for rest in run.drain():
         yield from in_kind(rest)

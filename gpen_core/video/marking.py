@@ -10,7 +10,7 @@ from torch import Tensor
 from ..batch.preview import draw_faces
 from ..faces.types import Detection
 from ..film_options import Smoothing
-from ..images import Picture, as_picture
+from ..images import Picture
 from ..images.picture import to_depth
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
@@ -47,13 +47,18 @@ class FrameMarking:
         self._states = [self._tracker.state()]
         self.flicker = Flicker()
 
-    def push(self, frames: Sequence[tuple[int, float, Any]]) -> Iterator[DoneFrame] | None:
-        """Takes the next block: (index, time in seconds, picture) per frame; gives the one before, if any."""
-        pictures = [as_picture(frame) for _, _, frame in frames]
-        selection, times = self._options.selection, [time for _, time, _ in frames]
-        found = find_in_film(self._restorer, pictures, times, selection, self._detect_every)
-        seen = zip(frames, pictures, found, strict=True)
-        moments = [self._followed(*frame[:2], picture, faces) for frame, picture, faces in seen]
+    def find(self, frames: Sequence[tuple[int, float, Picture]]) -> list[list[Detection]]:
+        """The faces of each frame of a block that is going to be pushed; another thread may look ahead."""
+        pictures, times = [picture for _, _, picture in frames], [time for _, time, _ in frames]
+        return find_in_film(self._restorer, pictures, times, self._options.selection, self._detect_every)
+
+    def push(
+        self, frames: Sequence[tuple[int, float, Picture]], detections: Sequence[Sequence[Detection]]
+    ) -> Iterator[DoneFrame] | None:
+        """Takes the next block: (index, time in seconds, picture) per frame, and its faces; gives the one before, if
+        any.
+        """
+        moments = [self._followed(*frame, faces) for frame, faces in zip(frames, detections, strict=True)]
         if self._choice.chooses:
             self._choose(moments)
         done, self._held = self._held, [self._marked(moment) for moment in moments]
