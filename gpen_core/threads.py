@@ -34,6 +34,12 @@ def use_cores(count: int) -> None:
         torch.set_num_threads(count)
 
 
+def _let_threads_begin_with(cores: int) -> None:
+    """Threads made from now on compute with what was set last, by any thread; the one that asks has so many already."""
+    if each_has_its_cores():
+        torch.set_num_threads(cores)
+
+
 def lanes_on(device: torch.device, most: int) -> int:
     """As many lanes as a CPU has cores to share out, `most` at most; one on an accelerator, which wants batches."""
     if device.type != "cpu" or not each_has_its_cores():
@@ -51,8 +57,7 @@ class ThreadsBeside(ThreadPoolExecutor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Ends the threads once they have done what they were given."""
         super().shutdown(wait, cancel_futures=cancel_futures)
-        if each_has_its_cores():
-            torch.set_num_threads(self._cores)  # Threads made from now on begin with what was set last, by any thread.
+        _let_threads_begin_with(self._cores)
 
 
 def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int) -> Iterator[T]:
@@ -97,7 +102,8 @@ class OneThread(Executor):
     """
 
     def __init__(self, cores: int | None = None) -> None:
-        self.cores = torch.get_num_threads() if cores is None else cores
+        self._before = torch.get_num_threads()
+        self.cores = self._before if cores is None else cores
         self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="restore", daemon=True).start()
 
@@ -110,6 +116,7 @@ class OneThread(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Ends the thread once it has done what it was given; nobody waits for that."""
         self._asked.put(None)
+        _let_threads_begin_with(self._before)
 
     def _work(self) -> None:
         use_cores(self.cores)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +17,10 @@ from small_restorers import face, inverted, labels, photograph
 import gpen_core.weights
 from gpen_core import FaceRestorer, Masking, RestoreOptions, load_detector
 from gpen_core.batch import BatchOptions, Item, run_batch
+from gpen_core.errors import InputError
 from gpen_core.images import as_picture, read_picture
 from gpen_core.images.writing import encode_picture
-from gpen_core.threads import OneThread, ThreadsBeside, side_by_side
+from gpen_core.threads import OneThread, ThreadsBeside, one_ahead, side_by_side
 
 EXAMPLE = Path(__file__).parent.parent / "gpen_core" / "examples" / "sent-around.jpg"
 
@@ -39,6 +42,9 @@ def test_threads_beside_compute_alone_and_leave_no_trace(two_cores):
 
 def test_one_thread_computes_with_as_many_cores_as_its_maker_or_as_it_is_told(two_cores):
     assert [OneThread(cores).submit(torch.get_num_threads).result() for cores in (None, 1)] == [2, 1]
+    with OneThread(1) as one:
+        assert one.submit(torch.get_num_threads).result() == 1
+    assert (torch.get_num_threads(), cores_of_a_new_thread()) == (2, 2)
 
 
 def test_one_thread_ends_once_it_is_told_and_has_done_what_it_was_given():
@@ -125,3 +131,24 @@ def test_the_shipped_detector_finds_the_same_to_the_bit_on_any_number_of_cores(t
         (one,) = FaceRestorer(SimpleNamespace(), detector).detect(read_picture(EXAMPLE))
         found.append((one.box.tolist(), one.landmarks.tolist(), one.score))
     assert found[0] == found[1]
+
+
+def test_one_item_is_made_while_the_one_before_is_worked_on():
+    made: list[int] = []
+
+    def items():
+        for number in range(3):
+            made.append(number)
+            yield number
+        raise InputError("no more")
+
+    with OneThread() as hand, closing(one_ahead(items(), hand)) as ahead:
+        assert next(ahead) == 0
+        assert next(ahead) == 1
+        hand.submit(int).result()
+        assert made == [0, 1, 2]
+        assert next(ahead) == 2
+        with pytest.raises(InputError, match="no more"):
+            next(ahead)
+    with OneThread() as hand, closing(one_ahead(itertools.count(), hand)) as ahead:
+        assert next(ahead) == 0

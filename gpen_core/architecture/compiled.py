@@ -90,6 +90,7 @@ class Graphed:
                 self._function(given)
         torch.cuda.current_stream(x.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Another thread may use the device meanwhile, to look for faces.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             result = self._function(given)
         return graph, given, result
