@@ -40,6 +40,11 @@ def _let_threads_begin_with(cores: int) -> None:
         torch.set_num_threads(cores)
 
 
+def scouts_cores() -> int:
+    """With how many cores to look ahead for faces beside a network that has all: more than one only where many are."""
+    return max(1, torch.get_num_threads() // 4)
+
+
 def lanes_on(device: torch.device, most: int) -> int:
     """As many lanes as a CPU has cores to share out, `most` at most; one on an accelerator, which wants batches."""
     if device.type != "cpu" or not each_has_its_cores():
@@ -60,6 +65,17 @@ class ThreadsBeside(ThreadPoolExecutor):
         _let_threads_begin_with(self._cores)
 
 
+def with_modes_of_this_thread(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, for another thread: torch's modes, of inference and of gradients, are a thread's own."""
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            return function(*args, **kwargs)
+
+    return called
+
+
 def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int) -> Iterator[T]:
     """What `function` gives of each argument, in order, in `count` threads that share the cores of the one that asks;
     a few are held at a time.
@@ -73,7 +89,7 @@ def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int)
         try:
             begun: deque[Future[T]] = deque()
             for argument in arguments:
-                begun.append(threads.submit(function, argument))
+                begun.append(threads.submit(with_modes_of_this_thread(function), argument))
                 del argument
                 if len(begun) > count:
                     yield begun.popleft().result()
@@ -95,6 +111,21 @@ def one_ahead(items: Iterable[T], hand: Executor) -> Generator[T]:
         wait([coming])
 
 
+def one_behind(calls: Iterable[Callable[[], T]], hand: Executor) -> Generator[T]:
+    """What each of `calls` gives, in order; `hand` makes it while the next of them is come by."""
+    begun: Future[T] | None = None
+    try:
+        for call in calls:
+            before, begun = begun, hand.submit(call)
+            if before is not None:
+                yield before.result()
+        if begun is not None:
+            yield begun.result()
+    finally:
+        if begun is not None:
+            wait([begun])
+
+
 class OneThread(Executor):
     """Runs what it is given in one thread, in that order; what still runs does not keep the process from ending.
 
@@ -108,8 +139,9 @@ class OneThread(Executor):
         threading.Thread(target=self._work, name="restore", daemon=True).start()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """The future of what `fn` gives or raises; it sees the context variables of whoever asks."""
+        """The future of what `fn` gives or raises; it sees the context variables and torch's modes of whoever asks."""
         future: Future[T] = Future()
+        fn = with_modes_of_this_thread(fn)
         self._asked.put((future, partial(contextvars.copy_context().run, fn, *args, **kwargs)))
         return future
 

@@ -152,3 +152,16 @@ def test_one_item_is_made_while_the_one_before_is_worked_on():
             next(ahead)
     with OneThread() as hand, closing(one_ahead(itertools.count(), hand)) as ahead:
         assert next(ahead) == 0
+
+
+def test_torch_s_modes_of_who_asks_hold_in_other_threads():
+    def modes(_: object = None) -> tuple[bool, bool]:
+        return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    with torch.inference_mode(), OneThread() as one:
+        assert one.submit(modes).result() == (True, False)
+        assert list(side_by_side(modes, range(2), 2)) == [(True, False)] * 2
+    with torch.no_grad(), OneThread() as one:
+        assert one.submit(modes).result() == (False, False)
+        assert list(side_by_side(modes, range(2), 2)) == [(False, False)] * 2
+    assert list(side_by_side(modes, range(2), 2)) == [(False, True)] * 2

@@ -17,7 +17,7 @@ from ..restore import FaceRestorer
 from .choice import TrackChoice
 from .flicker import Flicker
 from .looking import find_in_film
-from .moments import DoneFrame
+from .moments import DoneFrame, Opened
 from .neighbours import Moment
 from .tracks import Tracker
 
@@ -47,14 +47,12 @@ class FrameMarking:
         self._states = [self._tracker.state()]
         self.flicker = Flicker()
 
-    def find(self, frames: Sequence[tuple[int, float, Picture]]) -> list[list[Detection]]:
+    def find(self, frames: Sequence[Opened]) -> list[list[Detection]]:
         """The faces of each frame of a block that is going to be pushed; another thread may look ahead."""
         pictures, times = [picture for _, _, picture in frames], [time for _, time, _ in frames]
         return find_in_film(self._restorer, pictures, times, self._options.selection, self._detect_every)
 
-    def push(
-        self, frames: Sequence[tuple[int, float, Picture]], detections: Sequence[Sequence[Detection]]
-    ) -> Iterator[DoneFrame] | None:
+    def push(self, frames: Sequence[Opened], detections: Sequence[Sequence[Detection]]) -> Iterator[DoneFrame] | None:
         """Takes the next block: (index, time in seconds, picture) per frame, and its faces; gives the one before, if
         any.
         """

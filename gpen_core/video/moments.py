@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from ..measures.person import Person
 
 
+#: A frame that came: index, time in seconds, picture.
+Opened = tuple[int, float, Picture]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DoneFrame:
     """A frame's result. picture: with its faces restored; faces: these, in the order of `numbers`, their tracks;
@@ -99,14 +103,14 @@ class FrameRestoration:
         """Tracks that are left as they are, so far."""
         return self._choice.spared
 
-    def find(self, frames: Sequence[tuple[int, float, Picture]]) -> list[list[Detection]]:
+    def find(self, frames: Sequence[Opened]) -> list[list[Detection]]:
         """The faces of each frame of a block that is going to be pushed; another thread may look ahead."""
         plain, times = [self._plain(picture) for _, _, picture in frames], [time for _, time, _ in frames]
         return find_in_film(self._restorer, plain, times, self._options.selection, self._detect_every)
 
     def push(
         self,
-        frames: Sequence[tuple[int, float, Picture]],
+        frames: Sequence[Opened],
         detections: Sequence[Sequence[Detection]],
         least: float | None = None,
     ) -> Iterator[DoneFrame] | None:

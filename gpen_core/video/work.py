@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,25 +23,19 @@ from ..errors import PictureError
 from ..faces.types import Detection
 from ..film_options import BLOCK, FilmOptions
 from ..images import Picture
-from ..threads import OneThread, one_ahead
+from ..threads import OneThread, one_ahead, scouts_cores
 from .colours import from_rgb, put_back, to_rgb, upright
 from .encoding import Encoding
 from .figures import TrackFigures
 from .flicker import Flicker
 from .info import FilmInfo
 from .masks import MaskSource
-from .moments import DoneFrame
+from .moments import DoneFrame, Opened
 from .reading import FilmFrame, read_frames
 from .report import FilmProgress, FilmReport
 from .segments import Segments
 from .streams import Carriage
 from .writing import SegmentWriter, join
-
-#: Of the cores, who looks ahead for faces computes with one in so many; the network has them all.
-_SCOUTS_SHARE = 4
-
-#: Index, time in seconds, picture.
-Opened = tuple[int, float, Picture]
 
 
 class Frames(Protocol):
@@ -128,8 +121,7 @@ class FilmWork:
             self._take_up(*state)
         try:
             if state is None or not state[1]["ended"]:
-                scout = OneThread(cores=max(1, torch.get_num_threads() // _SCOUTS_SHARE))
-                with scout, OneThread(cores=1 if self._beside else None) as hand:
+                with OneThread(scouts_cores()) as scout, OneThread(1 if self._beside else None) as hand:
                     self._all_frames(scout, hand)
         finally:
             if self._writing is not None:
