@@ -101,6 +101,15 @@ def test_the_stages_write_what_the_plain_command_writes(archive, plain, tmp_path
     assert rows["3.png"]["face"] is None
 
 
+def test_the_table_has_the_notes_that_the_plain_report_has(tmp_path, in_turns):
+    first, second = (Image.open(photograph(tmp_path / f"{number}.png", number)) for number in (1, 2))
+    first.save(tmp_path / "two.tif", save_all=True, append_images=[second])
+    bulk([str(tmp_path / "two.tif"), str(tmp_path / "1.png")], str(tmp_path / "out"))
+    two, one = rows_of(tmp_path / "out" / "report.parquet")
+    assert two["notes"] == ["the file holds 2 pictures; the first was used"]
+    assert one["notes"] == []
+
+
 def test_the_same_run_again_does_what_is_broken_gone_or_new(archive, tmp_path, in_turns):
     out = tmp_path / "out"
     bulk([str(archive)], str(out))
@@ -193,7 +202,7 @@ def test_a_row_that_is_no_picture_is_told_in_a_line_and_the_others_are_done(arch
         f"{tmp_path}/list.csv, row 2: input is ''",
         "memory://gone/x.png cannot be fetched",
         f"{tmp_path}/archive/none.png: no such file",
-        f"{tmp_path}/archive/1.png: its name leads out of the folder of results",
+        f"{tmp_path}/list.csv, row 5: ../e.png leads out of the folder of results",
         f"{tmp_path}/out/f.xyz: no format has the suffix '.xyz'",
     ]
     assert not any("\n" in text for text in said)

@@ -211,7 +211,7 @@ def test_what_cannot_be_tried_is_an_item_that_says_so(tmp_path):
     ]
     assert faults([tmp_path / "list.csv"]) == [
         f"{tmp_path}/list.csv, row 1: input is ''; it must be a path or an address",
-        f"{tmp_path}/a.png: its name leads out of the folder of results; name it otherwise",
+        f"{tmp_path}/list.csv, row 2: ../../b.png leads out of the folder of results; name it otherwise",
     ]
     assert all(target.startswith("/out/") and ".." not in target for target in targets([tmp_path]).values())
 

@@ -109,7 +109,8 @@ def _inside(found: _Found) -> _Found:
     parts = found.relative.parts[1:] if found.relative.anchor else found.relative.parts
     if parts and ".." not in parts:
         return replace(found, relative=PurePosixPath(*parts))
-    fault = found.fault or f"{found.entry.name}: its name leads out of the folder of results; name it otherwise"
+    led = f"{found.row}: {found.relative}" if found.row else f"{found.entry.name}: its name"
+    fault = found.fault or f"{led} leads out of the folder of results; name it otherwise"
     # A name that no other item has: the fault is told, and nothing is written.
     return _Found(
         entry=found.entry, relative=PurePosixPath(f"{zlib.crc32(found.entry.name.encode())}.png"), fault=fault
