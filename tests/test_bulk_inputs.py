@@ -235,6 +235,12 @@ def test_a_listing_that_is_none_is_refused_in_a_line(name, text, said, tmp_path)
     assert "\n" not in str(refused.value)
 
 
+def test_a_result_in_the_place_of_its_picture_is_refused_without_a_flag_that_bulk_has_not(tmp_path):
+    photograph(tmp_path / "a.png", 1)
+    with pytest.raises(PictureError, match=r"a\.png is the input itself; choose another folder or name$"):
+        collect_archive([str(tmp_path)], str(tmp_path))
+
+
 def test_an_empty_place_is_refused(tmp_path):
     with pytest.raises(InputError, match="no picture found"):
         collect_archive([str(tmp_path)], "/out")

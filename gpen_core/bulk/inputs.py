@@ -100,7 +100,7 @@ def collect_archive(inputs: Sequence[str], output: str, *, suffix: str | None = 
     refuse_collisions(good)
     for item in good:
         if item.is_file and not is_address(output):
-            refuse_same_file(Path(item.source), Path(item.target))
+            refuse_same_file(Path(item.source), Path(item.target), ever=False)
     return items
 
 
