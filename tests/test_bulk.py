@@ -110,6 +110,29 @@ def test_the_table_has_the_notes_that_the_plain_report_has(tmp_path, in_turns):
     assert one["notes"] == []
 
 
+def test_pictures_of_an_archive_meet_the_masks_of_their_folders(tmp_path, in_turns):
+    from gpen_core.batch.masks import painted_masks
+
+    members = {}
+    for number, folder in enumerate("ab"):
+        members[f"{folder}/x.png"] = photograph(tmp_path / "in" / folder / "x.png", number).read_bytes()
+        mask = np.zeros((60, 80), np.uint8)
+        mask[:, 40 * number : 40 * number + 40] = 255
+        (tmp_path / "masks" / folder).mkdir(parents=True)
+        Image.fromarray(mask).save(tmp_path / "masks" / folder / "x.png")
+    masks = painted_masks(folder=tmp_path / "masks")
+    work = restoring(RESTORER, OPTIONS, within=masks)
+    run_batch(collect([tmp_path / "in"], tmp_path / "plain"), work, options_of(tmp_path / "plain"))
+    out = tmp_path / "out"
+    items = collect_archive([str(tar(tmp_path / "t.tar", members))], str(out))
+    build = lambda: restoring(RESTORER, OPTIONS, within=masks, pasted=False)  # noqa: E731
+    summary = restore_archive(items, build, str(out), Workers(), options_of(Path("unused")))
+    assert [report.reason for report in summary.failed] == []
+    plain = pictures(tmp_path / "plain")
+    assert pictures(out) == {f"t/{name}": data for name, data in plain.items()}
+    assert plain["a/x.png"] != members["a/x.png"]
+
+
 def test_the_same_run_again_does_what_is_broken_gone_or_new(archive, tmp_path, in_turns):
     out = tmp_path / "out"
     bulk([str(archive)], str(out))
