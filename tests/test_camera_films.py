@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -66,6 +67,37 @@ def test_sound_that_the_container_refuses_is_encoded_anew_and_the_same_is_heard(
     assert np.corrcoef(before[middle], after[middle])[0, 1] > 0.99
     assert restore(film, tmp_path / "out.mkv").notes == ()
     assert [data for _, data in sound_packets(tmp_path / "out.mkv")] == [data for _, data in sound_packets(film)]
+
+
+def with_damaged_sound(film: Path, out: Path, numbers: range) -> Path:
+    """The film, with packets of its sound that no decoder understands."""
+    with av.open(str(film)) as source, av.open(str(out), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        count = 0
+        for packet in source.demux():
+            if packet.size == 0:
+                continue
+            copy = packet
+            if source.streams[packet.stream_index].type == "audio":
+                count += 1
+                copy = av.Packet(b"\xff" * 7) if count in numbers else packet
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+            copy.stream = streams[packet.stream_index]
+            target.mux(copy)
+    return out
+
+
+def test_damaged_sound_that_is_encoded_anew_costs_what_is_damaged_and_no_more(tmp_path):
+    film = write_film(tmp_path / "in.mkv", frames_of([(20.0, 15.0)] * 30), sound=True)
+    damaged = with_damaged_sound(film, tmp_path / "damaged.mkv", range(6, 8))
+    report = restore(damaged, tmp_path / "out.webm", faces=False, preset=None)
+    assert report.notes == (
+        "its sound (aac) does not fit into webm; it was encoded as libopus",
+        "2 packets of its sound, damaged, left out",
+    )
+    times = [time for time, _ in sound_packets(tmp_path / "out.webm")]
+    assert times[-1] == pytest.approx(sound_packets(film)[-1][0], abs=0.1)
+    assert max(b - a for a, b in itertools.pairwise(times)) > 0.1
 
 
 def test_what_a_container_refuses_is_known_before_the_first_frame(tmp_path):

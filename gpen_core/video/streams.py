@@ -52,7 +52,7 @@ class Copied:
 
 
 class EncodedSound:
-    """A stream of sound that goes into `target` encoded anew, by `codec`."""
+    """A stream of sound that goes into `target` encoded anew, by `codec`. damaged: packets that could not be."""
 
     def __init__(self, source: Any, target: Any, codec: str, bits: int) -> None:
         av, context = load_av(), source.codec_context
@@ -65,12 +65,18 @@ class EncodedSound:
         if bits:
             self.stream.bit_rate = bits * channels
         describe(self.stream, source)
+        self.damaged = 0
         self._resampler: Any = None
         self._av, self._rate = av, rate
 
     def packets(self, packet: Any) -> Iterator[Any]:
-        """What is to be written for a packet of the source."""
-        for frame in packet.decode():
+        """What is to be written for a packet of the source; nothing for a damaged one."""
+        try:
+            frames = packet.decode()
+        except self._av.FFmpegError:
+            self.damaged += bool(packet.size)
+            return
+        for frame in frames:
             yield from self._encoded(frame)
 
     def rest(self) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import InputError, PictureError
 from ..images.writing import whole_file
+from ..report import counted
 from .colours import convert, plane_view
 from .encoding import CONTAINERS, Encoding
 from .info import FilmInfo, Span
@@ -188,7 +189,8 @@ def join(
                 target.mux(packet)
         file.flush()
         os.fsync(file.fileno())
-        written(Path(file.name), tuple(_lost(info, Path(file.name), CONTAINERS[output.suffix.lower()][0])))
+        missing = (*_lost(info, Path(file.name), CONTAINERS[output.suffix.lower()][0]), *_not_heard(carried))
+        written(Path(file.name), missing)
 
 
 def _own_tags(source: Any) -> dict[str, str]:
@@ -201,6 +203,12 @@ def _lost(info: FilmInfo, result: Path, kind: str) -> Iterator[str]:
         pictures = picture_stream(container, result)
         after = take_inventory(container, pictures, next(container.decode(pictures)))
     return lost(info.inventory, after, kind)
+
+
+def _not_heard(carried: Mapping[int, Copied | EncodedSound]) -> Iterator[str]:
+    for one in carried.values():
+        if isinstance(one, EncodedSound) and one.damaged:
+            yield f"{counted(one.damaged, 'packet')} of its sound, damaged, left out"
 
 
 def _chapters(source: Any, span: Span) -> list[Any]:
