@@ -207,8 +207,8 @@ def _lost(info: FilmInfo, result: Path, kind: str) -> Iterator[str]:
 
 def _not_heard(carried: Mapping[int, Copied | EncodedSound]) -> Iterator[str]:
     for one in carried.values():
-        if isinstance(one, EncodedSound) and one.damaged:
-            yield f"{counted(one.damaged, 'packet')} of its sound, damaged, left out"
+        if one.left_out:
+            yield f"{counted(one.left_out, 'packet')} of its sound, damaged or out of order, left out"
 
 
 def _chapters(source: Any, span: Span) -> list[Any]:
