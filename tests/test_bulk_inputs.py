@@ -241,6 +241,21 @@ def test_a_result_in_the_place_of_its_picture_is_refused_without_a_flag_that_bul
         collect_archive([str(tmp_path)], str(tmp_path))
 
 
+def test_films_among_the_pictures_are_said_to_be_passed_over(tmp_path):
+    import fsspec
+
+    data = photograph(tmp_path / "in" / "a.png", 1).read_bytes()
+    far = fsspec.filesystem("memory")
+    for name in ("b.mp4", "deep/c.MKV"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"a film")
+        far.pipe_file(f"/films/{name}", b"a film")
+    far.pipe_file("/films/a.png", data)
+    for place in (str(tmp_path / "in"), "memory://films"):
+        with pytest.warns(UserWarning, match=f"^2 films in {place} passed over; `gpen restore` does films$"):
+            assert list(targets([place]).values()) == ["/out/a.png"]
+
+
 def test_an_empty_place_is_refused(tmp_path):
     with pytest.raises(InputError, match="no picture found"):
         collect_archive([str(tmp_path)], "/out")
