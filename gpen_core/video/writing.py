@@ -13,7 +13,6 @@ from typing import Any
 
 from ..errors import InputError, PictureError
 from ..images.writing import whole_file
-from ..report import counted
 from .colours import convert, plane_view
 from .encoding import CONTAINERS, Encoding
 from .info import FilmInfo, Span
@@ -208,7 +207,8 @@ def _lost(info: FilmInfo, result: Path, kind: str) -> Iterator[str]:
 def _not_heard(carried: Mapping[int, Copied | EncodedSound]) -> Iterator[str]:
     for one in carried.values():
         if one.left_out:
-            yield f"{counted(one.left_out, 'packet')} of its sound, damaged or out of order, left out"
+            many = "s" if one.left_out > 1 else ""
+            yield f"{one.left_out} packet{many} of its sound, damaged or out of order, left out"
 
 
 def _chapters(source: Any, span: Span) -> list[Any]:
