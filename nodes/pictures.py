@@ -11,13 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..gpen_core.errors import InputError
+from ..gpen_core.images.arrays import OVERSHOOT
 from ..gpen_core.images.planes import resize
 from ..gpen_core.restore import RestoredFace
 from . import adapter
 
 
 def check_images(images: Tensor, *, name: str = "image") -> Tensor:
-    """The pictures (B, H, W, C) as they came, within [0, 1]; one picture (H, W, C) becomes a batch of one.
+    """The pictures (B, H, W, C) as they came, within [0, 1]; one picture (H, W, C) becomes a batch of one. What lies
+    far beyond is cut off, and the log says so.
 
     Raises InputError for a batch of none, another rank, or too few channels.
     """
@@ -37,8 +39,16 @@ def check_images(images: Tensor, *, name: str = "image") -> Tensor:
     if not images.is_floating_point():
         raise InputError(f"{name} must hold floats in [0, 1], got {images.dtype}")
     _refuse_nan(images, name)
-    low, high = images.aminmax()
-    return images if low >= 0 and high <= 1 else images.clamp(0, 1)
+    low, high = (float(end) for end in images.aminmax())
+    if low >= 0 and high <= 1:
+        return images
+    if max(-low, high - 1) > OVERSHOOT:
+        adapter.log.warning(
+            "%s holds values from %g to %g: those below 0 count as 0, those above 1 as 1; where it came in 0 to 255, "
+            "or -1 to 1, bring it into 0 to 1 first",
+            *(name, low, high),
+        )
+    return images.clamp(0, 1)
 
 
 def is_empty(images: Tensor) -> bool:

@@ -306,6 +306,15 @@ def test_others_are_let_in_by_a_token_of_some_length_only(verb, token, said, mon
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"\xff\xfe\x80" * 9, "it holds no text")])
+def test_a_token_file_that_cannot_be_read_is_told_in_a_line(content, said, tmp_path, capsys):
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    assert main(["serve", "--port", "0", "--token-file", str(file)]) == 1
+    assert f"{file}: {said}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["app", "serve"])
 def test_a_port_in_use_is_said_before_anything_is_loaded(verb, monkeypatch, capsys):
     monkeypatch.delenv("GPEN_TOKEN", raising=False)

@@ -129,9 +129,9 @@ def test_pages_that_are_left_are_counted_on_the_terminal(tmp_path, capsys):
     summary = run(collect([tmp_path / "in"], tmp_path / "out"), tmp_path / "out")
     assert summary.pages_left == 1
     assert conclude(summary, tmp_path / "report.json") == 0
-    assert "of 1 file that hold several pictures the first (--pages: all)" in capsys.readouterr().out
+    assert "of 1 file that holds several pictures the first (--pages: all)" in capsys.readouterr().out
     assert conclude(summary, tmp_path / "report.json", pages=False) == 0
-    assert "of 1 file that hold several pictures the first; report" in capsys.readouterr().out
+    assert "of 1 file that holds several pictures the first; report" in capsys.readouterr().out
     assert conclude(BatchSummary(done=1, skipped=0, faces=0, faceless=1, failed=()), tmp_path / "report.json") == 0
     assert "--pages" not in capsys.readouterr().out
     with pytest.raises(InputError, match="holds 3 pictures; give a folder"):

@@ -101,6 +101,38 @@ def test_the_stages_write_what_the_plain_command_writes(archive, plain, tmp_path
     assert rows["3.png"]["face"] is None
 
 
+def test_the_table_has_the_notes_that_the_plain_report_has(tmp_path, in_turns):
+    first, second = (Image.open(photograph(tmp_path / f"{number}.png", number)) for number in (1, 2))
+    first.save(tmp_path / "two.tif", save_all=True, append_images=[second])
+    bulk([str(tmp_path / "two.tif"), str(tmp_path / "1.png")], str(tmp_path / "out"))
+    two, one = rows_of(tmp_path / "out" / "report.parquet")
+    assert two["notes"] == ["the file holds 2 pictures; the first was used"]
+    assert one["notes"] == []
+
+
+def test_pictures_of_an_archive_meet_the_masks_of_their_folders(tmp_path, in_turns):
+    from gpen_core.batch.masks import painted_masks
+
+    members = {}
+    for number, folder in enumerate("ab"):
+        members[f"{folder}/x.png"] = photograph(tmp_path / "in" / folder / "x.png", number).read_bytes()
+        mask = np.zeros((60, 80), np.uint8)
+        mask[:, 40 * number : 40 * number + 40] = 255
+        (tmp_path / "masks" / folder).mkdir(parents=True)
+        Image.fromarray(mask).save(tmp_path / "masks" / folder / "x.png")
+    masks = painted_masks(folder=tmp_path / "masks")
+    work = restoring(RESTORER, OPTIONS, within=masks)
+    run_batch(collect([tmp_path / "in"], tmp_path / "plain"), work, options_of(tmp_path / "plain"))
+    out = tmp_path / "out"
+    items = collect_archive([str(tar(tmp_path / "t.tar", members))], str(out))
+    build = lambda: restoring(RESTORER, OPTIONS, within=masks, pasted=False)  # noqa: E731
+    summary = restore_archive(items, build, str(out), Workers(), options_of(Path("unused")))
+    assert [report.reason for report in summary.failed] == []
+    plain = pictures(tmp_path / "plain")
+    assert pictures(out) == {f"t/{name}": data for name, data in plain.items()}
+    assert plain["a/x.png"] != members["a/x.png"]
+
+
 def test_the_same_run_again_does_what_is_broken_gone_or_new(archive, tmp_path, in_turns):
     out = tmp_path / "out"
     bulk([str(archive)], str(out))
@@ -193,7 +225,7 @@ def test_a_row_that_is_no_picture_is_told_in_a_line_and_the_others_are_done(arch
         f"{tmp_path}/list.csv, row 2: input is ''",
         "memory://gone/x.png cannot be fetched",
         f"{tmp_path}/archive/none.png: no such file",
-        f"{tmp_path}/archive/1.png: its name leads out of the folder of results",
+        f"{tmp_path}/list.csv, row 5: ../e.png leads out of the folder of results",
         f"{tmp_path}/out/f.xyz: no format has the suffix '.xyz'",
     ]
     assert not any("\n" in text for text in said)
@@ -252,20 +284,6 @@ def test_a_picture_with_a_long_signature_behind_its_address_is_read(archive, mon
     (table,) = Reader(options_of(Path("unused")), Tries())(packed([item]))
     (carried,) = unpacked(table)
     assert (carried.decoded.error, carried.decoded.picture.width) == (None, 80)
-
-
-@pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow")
-def test_what_travels_of_a_face_is_what_it_shows():
-    import torch
-
-    from gpen_core.bulk.stages import packed, unpacked
-
-    batch = torch.rand(64, 3, 32, 32)
-    table = packed([batch[7], batch[8].t() if batch[8].ndim == 2 else batch[8, :, ::2]])
-    assert table.nbytes < 3 * batch[7].nbytes
-    first, second = unpacked(table)
-    assert torch.equal(first, batch[7])
-    assert torch.equal(second, batch[8, :, ::2])
 
 
 def child(archive: Path, out: Path, kind: str = "a") -> subprocess.CompletedProcess[str]:
@@ -327,22 +345,3 @@ def test_without_ray_the_extra_is_named(archive, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(MissingPackageError, match=r"gpen\[ray\]"):
         bulk([str(archive)], str(tmp_path / "out"))
-
-
-def resident_megabytes() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc; run it on Linux")
-@pytest.mark.skipif(not HAS_ARROW, reason="needs pyarrow; install gpen[ray]")
-def test_what_is_packed_is_let_go_of() -> None:
-    """pyarrow keeps for good what it is given as a view: two megabytes a picture."""
-    from gpen_core.bulk.stages import packed, unpacked
-
-    given = np.zeros(2_000_000, np.uint8)
-    packed([given])
-    before = resident_megabytes()
-    for _ in range(100):
-        (found,) = unpacked(packed([given]))
-        assert found.shape == given.shape
-    assert resident_megabytes() - before < 50

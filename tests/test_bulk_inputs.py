@@ -211,7 +211,7 @@ def test_what_cannot_be_tried_is_an_item_that_says_so(tmp_path):
     ]
     assert faults([tmp_path / "list.csv"]) == [
         f"{tmp_path}/list.csv, row 1: input is ''; it must be a path or an address",
-        f"{tmp_path}/a.png: its name leads out of the folder of results; name it otherwise",
+        f"{tmp_path}/list.csv, row 2: ../../b.png leads out of the folder of results; name it otherwise",
     ]
     assert all(target.startswith("/out/") and ".." not in target for target in targets([tmp_path]).values())
 
@@ -233,6 +233,27 @@ def test_a_listing_that_is_none_is_refused_in_a_line(name, text, said, tmp_path)
     with pytest.raises((InputError, ValueError), match=said) as refused:
         collect_archive([str(tmp_path / name)], "/out")
     assert "\n" not in str(refused.value)
+
+
+def test_a_result_in_the_place_of_its_picture_is_refused_without_a_flag_that_bulk_has_not(tmp_path):
+    photograph(tmp_path / "a.png", 1)
+    with pytest.raises(PictureError, match=r"a\.png is the input itself; choose another folder or name$"):
+        collect_archive([str(tmp_path)], str(tmp_path))
+
+
+def test_films_among_the_pictures_are_said_to_be_passed_over(tmp_path):
+    import fsspec
+
+    data = photograph(tmp_path / "in" / "a.png", 1).read_bytes()
+    far = fsspec.filesystem("memory")
+    for name in ("b.mp4", "deep/c.MKV"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"a film")
+        far.pipe_file(f"/films/{name}", b"a film")
+    far.pipe_file("/films/a.png", data)
+    for place in (str(tmp_path / "in"), "memory://films"):
+        with pytest.warns(UserWarning, match=f"^2 films in {place} passed over; `gpen restore` does films$"):
+            assert list(targets([place]).values()) == ["/out/a.png"]
 
 
 def test_an_empty_place_is_refused(tmp_path):

@@ -56,6 +56,15 @@ def test_what_is_asked_of_a_wrong_address_is_told_where_to_go(service):
     assert wrong.said["error"].startswith("GET is not for /restore; POST a picture")
 
 
+def test_a_monitor_may_ask_for_the_head_of_what_it_may_ask_for(service):
+    for path in ("/health", "/metrics"):
+        head, whole = service.ask(path, method="HEAD"), service.ask(path)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    with running(token=TOKEN) as guarded:
+        assert [guarded.ask(path, method="HEAD").status for path in ("/health", "/metrics")] == [200, 401]
+
+
 def test_what_may_be_asked_is_told_without_a_token():
     with running(token=TOKEN) as guarded:
         assert [guarded.ask(path).status for path in ("/health", "/openapi.json", "/metrics")] == [200, 200, 401]

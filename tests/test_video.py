@@ -287,8 +287,8 @@ def test_outputs_are_checked_before_any_work(tmp_path):
         restore_film(film, tmp_path / "out.gif", restorer(8))
     with pytest.raises(PictureError, match="no encoder called 'h999'"):
         restore_film(film, tmp_path / "out.mp4", restorer(8), film=FilmOptions(codec="h999"))
-    with pytest.raises(PictureError, match="is the input itself"):
-        restore_film(film, film, restorer(8))
+    with pytest.raises(PictureError, match=r"is the input itself; choose another folder or name$"):
+        restore_film(film, film, restorer(8), film=FilmOptions(overwrite=True))
     (tmp_path / "there.mp4").touch()
     with pytest.raises(PictureError, match="is there already"):
         restore_film(film, tmp_path / "there.mp4", restorer(8))

@@ -5,6 +5,7 @@ goes.
 from __future__ import annotations
 
 import os
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from typing import Any
 from ..archives import Entry, canonical, is_address, remote, scan, without_query
 from ..batch.inputs import refuse_collisions, refuse_empty, sources_of
 from ..batch.journal import Key, Stamp, stamp
-from ..batch.kinds import is_picture
+from ..batch.kinds import FILM_SUFFIXES, is_picture
 from ..batch.naming import result_names
 from ..errors import InputError
 from ..images import READABLE_SUFFIXES
 from ..images.damage import guarded
 from ..images.writing import refuse_same_file
+from ..report import counted
 from .listing import LISTINGS, read_listing
 
 _TAR = ".tar"
@@ -100,7 +102,7 @@ def collect_archive(inputs: Sequence[str], output: str, *, suffix: str | None = 
     refuse_collisions(good)
     for item in good:
         if item.is_file and not is_address(output):
-            refuse_same_file(Path(item.source), Path(item.target))
+            refuse_same_file(Path(item.source), Path(item.target), ever=False)
     return items
 
 
@@ -109,7 +111,8 @@ def _inside(found: _Found) -> _Found:
     parts = found.relative.parts[1:] if found.relative.anchor else found.relative.parts
     if parts and ".." not in parts:
         return replace(found, relative=PurePosixPath(*parts))
-    fault = found.fault or f"{found.entry.name}: its name leads out of the folder of results; name it otherwise"
+    led = f"{found.row}: {found.relative}" if found.row else f"{found.entry.name}: its name"
+    fault = found.fault or f"{led} leads out of the folder of results; name it otherwise"
     # A name that no other item has: the fault is told, and nothing is written.
     return _Found(
         entry=found.entry, relative=PurePosixPath(f"{zlib.crc32(found.entry.name.encode())}.png"), fault=fault
@@ -130,15 +133,19 @@ def _no_picture(row: str, fault: str) -> _Found:
 
 def _near(given: str, output: str) -> Iterator[_Found]:
     out = Path("/nowhere" if is_address(output) else output)
-    kinds = {_TAR, *(LISTINGS & {PurePosixPath(given).suffix.lower()})}
+    kinds = {_TAR, *FILM_SUFFIXES, *(LISTINGS & {PurePosixPath(given).suffix.lower()})}
+    films = 0
     for path, name in sources_of([given], out, lambda path: is_picture(path) or path.suffix.lower() in kinds).items():
         relative = PurePosixPath(name.as_posix())
-        if path.suffix.lower() == _TAR:
+        if path.suffix.lower() in FILM_SUFFIXES and not os.path.isfile(given):
+            films += 1
+        elif path.suffix.lower() == _TAR:
             yield from _members(path, str(path), relative, stamp(path))
         elif path.suffix.lower() in LISTINGS:
             yield from _listed(path, str(path.parent))
         else:
             yield _Found(entry=Entry(name=str(path), file=path), relative=relative)
+    _say_films(films, given)
 
 
 def _far(given: str) -> Iterator[_Found]:
@@ -153,6 +160,7 @@ def _far(given: str) -> Iterator[_Found]:
             files, base = system.find(path, detail=True), PurePosixPath(path)
         else:
             files, base = {path: system.info(path)}, PurePosixPath(bare).parent
+    films = 0
     for name, about in sorted(files.items()):
         file = PurePosixPath(without_query(name))
         kind = file.suffix.lower()
@@ -168,6 +176,14 @@ def _far(given: str) -> Iterator[_Found]:
             yield from _listed(address, without_query(address).rpartition("/")[0])
         elif kind in READABLE_SUFFIXES or len(files) == 1:
             yield _Found(entry=Entry(name=address, file=address), relative=relative, stamp=told)
+        else:
+            films += kind in FILM_SUFFIXES
+    _say_films(films, given)
+
+
+def _say_films(number: int, given: str) -> None:
+    if number:
+        warnings.warn(f"{counted(number, 'film')} in {given} passed over; `gpen restore` does films", stacklevel=2)
 
 
 def _members(file: Path | str, name: str, relative: PurePosixPath, told: Stamp) -> Iterator[_Found]:

@@ -93,6 +93,9 @@ class Reader:
             decoded = decode(Item(source=file, target=Path()), self._options)
         if decoded.error is not None:
             decoded = replace(decoded, error=PictureError(str(decoded.error).replace(str(file), item.source)))
+        if decoded.picture is not None:
+            # Masks are found by it, folders and all.
+            decoded = replace(decoded, picture=replace(decoded.picture, path=Path(_named(item))))
         return Carried(item=item, decoded=decoded, data=data, stamp=item.stamp or [len(data)])
 
 
@@ -183,11 +186,14 @@ def _said(text: str, words: dict[str, str]) -> str:
 
 def _local(item: ArchiveItem, data: bytes, place: str) -> Path:
     """A file that holds `data`, of the picture's own name."""
-    # of a member of an archive on the web, what follows the query
-    name = item.source if item.entry.length is not None else without_query(item.source)
-    file = Path(place, PurePosixPath(name).name)
+    file = Path(place, PurePosixPath(_named(item)).name)
     file.write_bytes(data)
     return file
+
+
+def _named(item: ArchiveItem) -> str:
+    """Its path or address; of a member of an archive on the web, with what follows the query."""
+    return item.source if item.entry.length is not None else without_query(item.source)
 
 
 def _fixed(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:

@@ -17,8 +17,8 @@ _SIDES = ("left", "top", "right", "bottom")
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes the rows of a journal as Parquet, some thousand at a time.
 
-    Columns: input, output, status, reason, width, height; of a face its number, score and box, else empty; about: all
-    that the report has of it, as JSON.
+    Columns: input, output, status, reason, width, height, notes (of the picture, a list of sentences); of a face its
+    number, score and box, else empty; about: all that the report has of it, as JSON.
     """
     import pyarrow
     from pyarrow import parquet
@@ -28,6 +28,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         **dict.fromkeys(("width", "height", "face"), pyarrow.int64()),
         **dict.fromkeys(("score", *_SIDES), pyarrow.float64()),
         "about": pyarrow.string(),
+        "notes": pyarrow.list_(pyarrow.string()),
     }
     schema = pyarrow.schema(list(kinds.items()))
     faces = _faces(rows)
@@ -39,7 +40,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def _faces(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         about = {key: row[key] for key in ("input", "output", "status", "width", "height")}
-        about["reason"] = row["reason"] or ""
+        about |= {"reason": row["reason"] or "", "notes": row["notes"]}
         for face in row["faces"] or [{}]:
             sides = dict(zip(_SIDES, face.get("box") or [None] * 4, strict=True))
             found = {"face": face.get("index"), "score": face.get("score"), **sides}

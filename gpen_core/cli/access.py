@@ -24,12 +24,13 @@ def add_access(parser: argparse.ArgumentParser, *, port: int) -> None:
 
 
 def token_for(arguments: argparse.Namespace) -> str | None:
-    """What others must show. Raises InputError where they can reach it and nothing is to be shown."""
+    """What others must show. Raises InputError where they can reach it and nothing is to be shown, or the
+    file holds no text."""
     from ..errors import InputError
     from ..serve import LOOPBACK
 
     file = arguments.token_file
-    token = os.environ.get("GPEN_TOKEN") if file is None else file.read_text(encoding="utf-8").strip()
+    token = os.environ.get("GPEN_TOKEN") if file is None else _read(file)
     if token is not None and len(token) < _SHORTEST:
         raise InputError(f"the token has {len(token)} characters; expected at least {_SHORTEST} (openssl rand -hex 16)")
     if token is None and arguments.host not in LOOPBACK:
@@ -37,3 +38,13 @@ def token_for(arguments: argparse.Namespace) -> str | None:
             f"{arguments.host} can be reached by others; set GPEN_TOKEN or --token-file, or leave out --host"
         )
     return token
+
+
+def _read(file: Path) -> str:
+    from ..errors import InputError
+
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "it holds no text"
+        raise InputError(f"{file}: {said}; --token-file is a text file with the token alone in it") from error

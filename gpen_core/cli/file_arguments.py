@@ -188,7 +188,8 @@ def conclude(
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
     if summary.pages_left:
-        several = f"of {counted(summary.pages_left, 'file')} that hold several pictures the first"
+        holds = "holds" if summary.pages_left == 1 else "hold"
+        several = f"of {counted(summary.pages_left, 'file')} that {holds} several pictures the first"
         parts.append(f"{several} (--pages: all)" if pages else several)
     print(f"{', '.join(parts)}; report: {report}")
     return 1 if summary.failed else 0

@@ -107,10 +107,11 @@ def copy_picture(source: Path, path: Path, *, overwrite: bool = False) -> None:
         shutil.copyfileobj(original, file, 1 << 20)
 
 
-def refuse_same_file(source: Path | None, path: Path) -> None:
-    """Raises PictureError when `path` is the file `source`."""
+def refuse_same_file(source: Path | None, path: Path, *, ever: bool = True) -> None:
+    """Raises PictureError when `path` is the file `source`. ever: whether there is a way to have it written over."""
     if source is not None and is_same_file(source, path):
-        raise PictureError(f"{path} is the input itself; choose another folder or name, or say overwrite (--overwrite)")
+        way = ", or say overwrite (--overwrite)" if ever else ""
+        raise PictureError(f"{path} is the input itself; choose another folder or name{way}")
 
 
 @contextmanager

@@ -52,10 +52,13 @@ def application(service: Service) -> FastAPI:
         service.admit(request)
         return await service.restore(request)
 
+    # HEAD is what many balancers and monitors ask with.
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Whether it works, and with what", response_class=JSONResponse)
     async def health() -> Response:
         return service.health()
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", summary="Counts, for Prometheus", response_class=Response)
     async def metrics(request: Request) -> Response:
         service.admit(request)

@@ -62,7 +62,7 @@ def restore_film(
     """
     film, options, target = film or FilmOptions(), RestoreOptions.of(options), Path(output)
     info = probe(input, start=film.start, end=film.end)
-    refuse_same_file(info.path, target)
+    refuse_same_file(info.path, target, ever=False)
     refuse_missing(masks)
     if larger is not None and (masks is not None or mark):
         raise InputError(

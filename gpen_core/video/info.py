@@ -20,6 +20,8 @@ from .reading import open_film, picture_stream
 
 #: A file whose streams end this much before it says it ends was cut short.
 _MISSING_SECONDS, _MISSING_SHARE = 0.5, 0.01
+#: Seconds by which the clock of the pictures goes back where another recording begins; less is a slip.
+_BACK = 0.5
 #: A declared rate so many times above what was counted is a clock's, not the pictures'.
 _FAR_ABOVE = 2
 #: Pixels are at most so many times as wide as high: anamorphic ones are twice. The rest is a file's mistake.
@@ -84,8 +86,8 @@ def probe(path: str | Path, *, start: float = 0.0, end: float | None = None) -> 
     """What a film holds; reads all its packets, but decodes only its first picture.
 
     start, end: seconds from the film's beginning, of the part that is wanted. Raises InputError where that is empty,
-    PictureError where there is no such file, it is no film, has no picture stream or no pictures, or its codec is not
-    known to PyAV; MissingPackageError without PyAV.
+    PictureError where there is no such file, it is no film, has no picture stream or no pictures, its codec is not
+    known to PyAV, or its clock begins anew; MissingPackageError without PyAV.
     """
     path = Path(path)
     with open_film(path) as container:
@@ -104,6 +106,11 @@ def probe(path: str | Path, *, start: float = 0.0, end: float | None = None) -> 
     counted = _count(path)
     if not counted.pictures:
         raise PictureError(f"{path} has a picture stream, but no pictures in it")
+    if counted.anew is not None:
+        raise PictureError(
+            f"{path}: its clock goes back after {float(counted.anew):.2f} seconds, as where recordings were joined end "
+            "to end; bring it in order first (ffmpeg -i FILM -c copy OTHER.mkv)"
+        )
     if orientation.turns % 2:
         width, height, aspect = height, width, 1 / aspect if aspect else None
     if rate is None or (counted.rate is not None and rate > _FAR_ABOVE * counted.rate):
@@ -166,7 +173,8 @@ def _first(container: Any, stream: Any, path: Path) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Counted:
-    """stored: pictures in the file; pictures: those among them that are shown, not cut away by an edit list."""
+    """stored: pictures in the file; pictures: those among them that are shown, not cut away by an edit list. anew: what
+    the clock of the pictures shows before it goes back, None where it does not."""
 
     stored: int
     pictures: int
@@ -177,6 +185,7 @@ class _Counted:
     end: Fraction
     promised_end: Fraction | None
     damage: str | None
+    anew: Fraction | None
 
 
 def _count(path: Path) -> _Counted:
@@ -184,6 +193,8 @@ def _count(path: Path) -> _Counted:
     av = load_av()
     stored, pictures, stamped, damage = 0, 0, True, None
     first: Fraction | None = None
+    last: Fraction | None = None
+    anew: Fraction | None = None
     shown = array("q")
     end = Fraction(0)
     with open_film(path) as container:
@@ -200,6 +211,11 @@ def _count(path: Path) -> _Counted:
             if not packet.size:
                 continue
             stored += packet.stream is stream
+            if packet.stream is stream and packet.dts is not None:
+                now = packet.dts * packet.time_base
+                if anew is None and last is not None and last - now > _BACK:
+                    anew = last
+                last = now
             if packet.is_discard:
                 continue
             time = None if packet.pts is None else packet.pts * packet.time_base
@@ -225,6 +241,7 @@ def _count(path: Path) -> _Counted:
         end=end,
         promised_end=promised,
         damage=damage,
+        anew=anew,
     )
 
 

@@ -28,10 +28,29 @@ _COUNTED = ("duration", "encoder", "bps", "number_of_", "_statistics")
 Carriage = Mapping[int, str | None]
 
 
-class Copied:
+class _Carried:
+    """A stream beside the pictures. left_out: packets of sound that are damaged, or whose clock goes back."""
+
+    def __init__(self) -> None:
+        self.left_out = 0
+        self._last: int | None = None
+
+    def _goes_back(self, packet: Any) -> bool:
+        """Whether a packet of sound is of a time that has been heard, which containers refuse; it counts, then."""
+        if packet.dts is None:
+            return False
+        if self._last is not None and packet.dts < self._last:
+            self.left_out += 1
+            return True
+        self._last = packet.dts
+        return False
+
+
+class Copied(_Carried):
     """A stream whose packets go into `target` as they are."""
 
     def __init__(self, source: Any, target: Any) -> None:
+        super().__init__()
         self.stream = target.add_stream_from_template(source, opaque=True)
         self._is_cover = bool(source.disposition & load_av().stream.Disposition.attached_pic)
         describe(self.stream, source)
@@ -43,6 +62,8 @@ class Copied:
         if packet.size and packet.dts is None:
             packet.dts = packet.pts
         if packet.size and packet.dts is not None:
+            if self.stream.type == "audio" and self._goes_back(packet):
+                return
             packet.stream = self.stream
             yield packet
 
@@ -51,10 +72,11 @@ class Copied:
         return iter(())
 
 
-class EncodedSound:
+class EncodedSound(_Carried):
     """A stream of sound that goes into `target` encoded anew, by `codec`."""
 
     def __init__(self, source: Any, target: Any, codec: str, bits: int) -> None:
+        super().__init__()
         av, context = load_av(), source.codec_context
         rate = _RATES.get(codec, context.sample_rate)
         self.stream = target.add_stream(codec, rate=rate)
@@ -66,11 +88,19 @@ class EncodedSound:
             self.stream.bit_rate = bits * channels
         describe(self.stream, source)
         self._resampler: Any = None
+        self._kind: tuple[str, str, int] | None = None
         self._av, self._rate = av, rate
 
     def packets(self, packet: Any) -> Iterator[Any]:
-        """What is to be written for a packet of the source."""
-        for frame in packet.decode():
+        """What is to be written for a packet of the source; nothing for a damaged one."""
+        if packet.size and self._goes_back(packet):
+            return
+        try:
+            frames = packet.decode()
+        except self._av.FFmpegError:
+            self.left_out += bool(packet.size)
+            return
+        for frame in frames:
             yield from self._encoded(frame)
 
     def rest(self) -> Iterator[Any]:
@@ -81,7 +111,10 @@ class EncodedSound:
 
     def _encoded(self, frame: Any) -> Iterator[Any]:
         context = self.stream.codec_context
-        if self._resampler is None:
+        kind = None if frame is None else (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind not in (None, self._kind):
+            # Broadcasts change between mono, stereo and more; of the one before, less than an encoder's frame is lost.
+            self._kind = kind
             self._resampler = self._av.AudioResampler(
                 format=context.format, layout=context.layout, rate=self._rate, frame_size=context.frame_size or None
             )

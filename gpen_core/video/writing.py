@@ -188,7 +188,8 @@ def join(
                 target.mux(packet)
         file.flush()
         os.fsync(file.fileno())
-        written(Path(file.name), tuple(_lost(info, Path(file.name), CONTAINERS[output.suffix.lower()][0])))
+        missing = (*_lost(info, Path(file.name), CONTAINERS[output.suffix.lower()][0]), *_not_heard(carried))
+        written(Path(file.name), missing)
 
 
 def _own_tags(source: Any) -> dict[str, str]:
@@ -201,6 +202,13 @@ def _lost(info: FilmInfo, result: Path, kind: str) -> Iterator[str]:
         pictures = picture_stream(container, result)
         after = take_inventory(container, pictures, next(container.decode(pictures)))
     return lost(info.inventory, after, kind)
+
+
+def _not_heard(carried: Mapping[int, Copied | EncodedSound]) -> Iterator[str]:
+    for one in carried.values():
+        if one.left_out:
+            many = "s" if one.left_out > 1 else ""
+            yield f"{one.left_out} packet{many} of its sound, damaged or out of order, left out"
 
 
 def _chapters(source: Any, span: Span) -> list[Any]:

@@ -31,6 +31,20 @@ def test_half_precision_comes_in_as_float32_and_the_input_stays_as_it_was(pack: 
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize(("scale", "said"), [((0, 255), "from 0 to 255"), ((-1, 1), "from -1 to 1"), ((-0.2, 1.2), "")])
+def test_values_far_from_0_to_1_are_told_of_and_what_merely_rings_is_not(
+    pack: Pack, caplog: pytest.LogCaptureFixture, scale: tuple[float, float], said: str
+) -> None:
+    low, high = scale
+    images = torch.linspace(low, high, 2 * 6 * 8 * 3).view(2, 6, 8, 3)
+    with caplog.at_level("WARNING", logger="gpen"):
+        taken = pack.module("nodes.pictures").check_images(images, name="crops")
+    assert torch.equal(taken, images.clamp(0, 1))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == (
+        [f"crops holds values {said}"] if said else []
+    )
+
+
 @pytest.mark.parametrize("shape", [(0, 4, 4, 3), (2, 4, 4, 2), (4, 4), (1, 0, 4, 3)])
 def test_what_is_no_picture_is_refused(pack: Pack, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="image"):
