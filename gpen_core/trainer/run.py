@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -26,10 +26,10 @@ from ..weights.description import Header, encode
 from ..weights.load import choose_device
 from ..weights.tensors import save_tensors
 from .backbones import backbone_losses, projected_discriminator
-from .checkpoint import list_checkpoints, prune_checkpoints, remove_checkpoint
+from .checkpoint import list_checkpoints
 from .embedders import identity_loss
-from .log import LOG
-from .loop import BEST, CHECKPOINTS, Limits, Loop, Report
+from .folder import alone, forget
+from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, appearing_together, write_results
 from .stages import PairLoss, Stage, build_stage
@@ -96,10 +96,11 @@ def train(
     fresh: throws away what is in the folder's checkpoints. allow_changed: goes on from those of another seed, loss or
     set of faces, and the card tells of it. half: the finished weights as float16.
     Raises TrainingError, ConfigError, DeviceError, WeightsError for what cannot be trained, before the first step where
-    that can be known.
+    that can be known; InputError where another run is at work in `places.out`.
     """
     if recipe.stage == "embed":
-        return embed_only(recipe, places.out, sources)
+        with alone(places.out):
+            return embed_only(recipe, places.out, sources)
     try:
         from accelerate import Accelerator
     except ImportError as error:
@@ -112,12 +113,30 @@ def train(
             f"{launched()} processes were launched, and on {chosen.type} they cannot know of each other; start one"
         )
     target = processes.device if device == "auto" or processes.num_processes > 1 else chosen
-    places.out.mkdir(parents=True, exist_ok=True)
-    if processes.is_main_process:
-        sweep(places.out)
-        if fresh:
-            forget(places.out)
-    processes.wait_for_everyone()
+    with alone(places.out) if processes.is_main_process else contextlib.nullcontext():
+        if processes.is_main_process:
+            sweep(places.out)
+            if fresh:
+                forget(places.out)
+        processes.wait_for_everyone()
+        loop = _loop(recipe, places, sources, faces, processes, target, allow_changed=allow_changed)
+        loop.run(limits, report)
+        if not processes.is_main_process:
+            return {}
+        return write_results(loop.stepper, places.out, loop.validation, half=half)
+
+
+def _loop(
+    recipe: Recipe,
+    places: Places,
+    sources: Sources,
+    faces: FaceFolder | MappedFaces,
+    processes: Any,
+    target: torch.device,
+    *,
+    allow_changed: bool,
+) -> Loop:
+    """All that a run is made of, with the weights that it begins with, or goes on from."""
     judge = None
     if recipe.losses.discriminator == "projected":
         drawn = torch.Generator().manual_seed(recipe.seed)
@@ -139,22 +158,12 @@ def train(
     if not loop.resume(allow_changed=allow_changed, sources=files):
         begin(stepper, facts)
         stepper.progress.sources = files
-    loop.run(limits, report)
-    return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
+    return loop
 
 
 def launched() -> int:
     """How many processes `torchrun` or `accelerate launch` started together, this one among them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def forget(out: Path) -> None:
-    """Removes what a run in `out` would go on from, oldest checkpoint last: killed at it, it still goes on."""
-    for folder in [out / BEST, *reversed(list_checkpoints(out / CHECKPOINTS))]:
-        remove_checkpoint(folder)
-    prune_checkpoints(out / CHECKPOINTS, 1)
-    (out / LOG).unlink(missing_ok=True)
-    shutil.rmtree(out / "tensorboard", ignore_errors=True)
 
 
 def open_faces(recipe: Recipe, places: Places, folder: Path | str) -> FaceFolder | MappedFaces:
