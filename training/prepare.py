@@ -29,6 +29,7 @@ from gpen_core.errors import GPENError
 from gpen_core.faces.geometry import fit_similarity, scale_of, template
 from gpen_core.faces.types import Detection
 from gpen_core.faces.warp import crop_faces
+from gpen_core.files import files_below
 from gpen_core.images import READABLE_SUFFIXES, Picture, read_picture, to_srgb
 from gpen_core.weights import load_detector
 
@@ -188,7 +189,7 @@ def align(
 def prepare(options: argparse.Namespace, detector: Detector) -> Counter[str]:
     """Writes the folder; the counts of faces kept (`train`, `val`) and refused, by reason."""
     quality = Quality(**{f.name: getattr(options, f.name) for f in fields(Quality)})
-    paths = sorted(p for p in options.photos.rglob("*") if p.suffix.lower() in READABLE_SUFFIXES)
+    paths = [path for path in files_below(options.photos) if path.suffix.lower() in READABLE_SUFFIXES]
     if not paths:
         raise SystemExit(f"{options.photos} holds no photographs ({', '.join(sorted(READABLE_SUFFIXES))})")
     counts: Counter[str] = Counter()

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..archives import Entry, is_address, listed
 from ..errors import ConfigError, InputError, PictureError, TrainingError
+from ..files import files_below
 from ..images.damage import guarded
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
@@ -167,9 +168,8 @@ def _entries(root: Path | str) -> Iterator[Entry]:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str, int]]:
-    for path in sorted(root.rglob("*")):
-        if not path.name.startswith(".") and path.is_file():
-            yield path, path.relative_to(root).as_posix(), path.stat().st_size if path.suffix.lower() == ".tar" else 0
+    for path in files_below(root):
+        yield path, path.relative_to(root).as_posix(), path.stat().st_size if path.suffix.lower() == ".tar" else 0
 
 
 def _remote_files(root: str) -> Iterator[tuple[str, str, int]]:

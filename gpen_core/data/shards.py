@@ -15,7 +15,7 @@ from typing import Any
 
 from ..archives import Entry, scan
 from ..errors import InputError, TrainingError
-from ..files import replacing
+from ..files import files_below, replacing
 
 INDEX = "shards.json"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -29,7 +29,7 @@ def write_shards(root: Path, out: Path, *, shard_bytes: int, name: str = "faces"
 
     The same pictures give the same bytes. Raises TrainingError where there are none, or `out` holds shards already.
     """
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    paths = [path for path in files_below(root) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise TrainingError(f"{root} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     if any(out.glob("*.tar")):
