@@ -51,10 +51,13 @@ def write_shards(root: Path, out: Path, *, shard_bytes: int, name: str = "faces"
 def write_index(folder: Path) -> int:
     """Writes the index of the shards in `folder`; how many pictures they hold.
 
-    Raises TrainingError for shards that cannot be read.
+    Raises TrainingError for shards that cannot be read, or where there are none.
     """
     shards, count = {}, 0
-    for path in sorted(folder.glob("*.tar")):
+    found = sorted(folder.glob("*.tar"))
+    if not found:
+        raise TrainingError(f"{folder} holds no shards; an index stands beside the .tar files that it is of")
+    for path in found:
         members = []
         for entry in faces_in(path, path.name):
             size = entry.picture_size()
