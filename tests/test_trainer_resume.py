@@ -74,12 +74,16 @@ def test_a_checkpoint_of_the_first_version_is_read_without_a_list_of_its_parts(t
     assert state == {"x": 1}
 
 
-def test_finished_files_appear_together_and_finishing_again_sweeps_what_a_kill_left(tmp_path):
-    interrupted = appearing_together(tmp_path)
-    (interrupted.__enter__() / "model.safetensors").write_text("half")
-    with pytest.raises(KeyboardInterrupt):
-        interrupted.gen.throw(KeyboardInterrupt)
-    assert not (tmp_path / "model.safetensors").exists()
+def test_finished_files_appear_together_and_what_an_error_or_a_kill_left_is_swept(tmp_path):
+    failing = appearing_together(tmp_path)
+    (failing.__enter__() / "model.safetensors").write_text("half")
+    with pytest.raises(OSError, match="full"):
+        failing.gen.throw(OSError("the disk is full"))
+    assert not list(tmp_path.iterdir())
+    with appearing_together(tmp_path) as folder:
+        place = folder
+    place.mkdir()
+    (place / "grid.png").write_text("half")
     with appearing_together(tmp_path) as folder:
         for name in ("model.safetensors", "README.md"):
             (folder / name).write_text("whole")

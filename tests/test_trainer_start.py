@@ -160,8 +160,12 @@ def test_three_stages_from_the_command_line_to_a_restorer_that_goes_on_from_its_
     assert {"README.md", "grid.png", "curves.png", "log.jsonl"} <= {p.name for p in out.iterdir()}
     with Image.open(out / "grid.png") as grid:
         assert grid.size == (32, 48)
+    assert "![Given, made, original](grid.png)" in (out / "README.md").read_text()
+    assert "![Samples](grid.png)" in (tmp_path / "prior" / "README.md").read_text()
     more = ["--generator", str(out / "model.safetensors"), "--discriminator", str(out / "discriminator.safetensors")]
+    more += ["--set", "run.validation_pictures=0"]
     assert train("finetune-256", faces, tmp_path / "more", *more, "--max-images", "8") == 0
+    assert "grid.png" not in (tmp_path / "more" / "README.md").read_text()
     lines = [json.loads(line) for line in (tmp_path / "more" / "log.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [6, 8]
     assert read(tmp_path / "more" / "model.safetensors").card.details["images_seen"] == {"prior": 4, "finetune": 8}
