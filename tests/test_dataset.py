@@ -85,6 +85,12 @@ def test_sources_weigh_what_the_csv_says(tmp_path):
     (tmp_path / "weights.csv").write_text("source,weight\nstudio,much\n")
     with pytest.raises(TrainingError, match=r"line 2: the weight 'much'"):
         read_weights(tmp_path / "weights.csv")
+    for odd in ("nan", "inf", "-1"):
+        (tmp_path / "weights.csv").write_text(f"source,weight\nstreet,1\nstudio,{odd}\n")
+        with pytest.raises(TrainingError, match=rf"line 3: the weight is {odd}.*; expected 0 or more"):
+            read_weights(tmp_path / "weights.csv")
+    with pytest.warns(RuntimeWarning, match="no picture in .* is of the source stret, which the weights name"):
+        FaceFolder(tmp_path / "faces", 16, weights={"studio": 2.0, "stret": 3.0})
 
 
 def test_a_file_that_breaks_in_the_middle_is_replaced_by_the_next(tmp_path):
