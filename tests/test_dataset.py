@@ -209,3 +209,23 @@ def test_a_worker_keeps_the_memory_of_its_pictures():
     ]
     kept, given_back = (int(done.stdout) for done in asked)
     assert kept < 2000 < given_back
+
+
+def test_degrade_writes_every_face_under_a_name_of_its_own_and_none_for_another(tmp_path, capsys):
+    for folder in ("a", "b"):
+        make_faces(tmp_path / "in" / folder, 1)
+    (tmp_path / "in" / "a" / "face_0.jpg").write_bytes((tmp_path / "in" / "a" / "face_0.png").read_bytes())
+    (tmp_path / "in" / "empty.png").touch()
+    whole = (tmp_path / "in" / "a" / "face_0.png").read_bytes()
+    (tmp_path / "in" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    make_faces(tmp_path / "in" / "c", 2)
+    command = ["degrade", str(tmp_path / "in"), "--size", "16", "-o"]
+    assert main([*command, str(tmp_path / "out")]) == 0
+    names = ["a_face_0.jpg.png", "a_face_0.png.png", "b_face_0.png.png", "c_face_0.png.png", "face_1.png"]
+    for folder in ("clean", "balanced"):
+        assert sorted(path.name for path in (tmp_path / "out" / folder).iterdir()) == names
+    said = capsys.readouterr().out
+    assert "left out, as they cannot be read: empty.png" in said
+    assert "5 faces × 2" in said
+    assert main([*command, str(tmp_path / "in" / "out")]) == 1
+    assert "lies within" in capsys.readouterr().err
