@@ -211,6 +211,7 @@ def test_a_worker_keeps_the_memory_of_its_pictures():
     assert kept < 2000 < given_back
 
 
+@pytest.mark.filterwarnings("always:cut.png:RuntimeWarning")
 def test_degrade_writes_every_face_under_a_name_of_its_own_and_none_for_another(tmp_path, capsys):
     for folder in ("a", "b"):
         make_faces(tmp_path / "in" / folder, 1)
