@@ -29,7 +29,7 @@ from .options import RestoreOptions
 from .restore import FaceRestorer
 from .trainer.network_recipe import NetworkRecipe
 from .trainer.recipe import Recipe, read_recipe
-from .trainer.run import images_seen
+from .trainer.sources import images_seen
 from .weights.description import read_header
 
 #: (result, original), both (B, 3, S, S) in [0, 1] → (B,), less where they are nearer.

@@ -18,7 +18,7 @@ from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, TrainingError
 from gpen_core.trainer.augment import Augmentation
 from gpen_core.trainer.loop import Limits
-from gpen_core.trainer.run import Sources
+from gpen_core.trainer.sources import Sources
 from gpen_core.trainer.start import embed_prior, grow
 from gpen_core.weights.checkpoint import read
 
@@ -179,6 +179,37 @@ def test_the_same_command_again_goes_on_and_fresh_begins_again(tmp_path):
     assert steps == [1, 2, 3]
     assert train("prior-256", faces, out, "--max-images", "2", "--fresh") == 0
     assert len((out / "log.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_cannot_begin_anew_throws_nothing_away(tmp_path, capsys):
+    faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
+    assert train("prior-256", faces, out, "--max-images", "2") == 0
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    prior, missing = str(out / "prior.safetensors"), str(tmp_path / "missing.safetensors")
+    for more, said in (
+        (["--generator", missing], f"there is no file {missing}; --generator names"),
+        (["--prior", prior], "--prior embeds a prior in a GPEN"),
+        (["--generator", prior, "--set", "network.style_dim=8"], "style_dim 12 there and 8 here"),
+    ):
+        capsys.readouterr()
+        assert train("prior-256", faces, out, "--max-images", "4", "--fresh", *more) == 1
+        assert said in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    assert train("prior-256", faces, out, "--max-images", "4", "--generator", missing) == 0, "it has what that gave"
+
+
+def test_a_prior_and_a_model_in_each_others_place_are_named(tmp_path, capsys):
+    faces = make_faces(tmp_path / "faces")
+    assert train("prior-256", faces, tmp_path / "a", "--max-images", "2") == 0
+    prior = str(tmp_path / "a" / "prior.safetensors")
+    assert train("embed-256", faces, tmp_path / "b", "--prior", prior) == 0
+    model = str(tmp_path / "b" / "model.safetensors")
+    for flag, given, said in (("--prior", model, "name it with --generator"), ("--generator", prior, "with --prior")):
+        assert train("finetune-256", faces, tmp_path / "c", "--max-images", "2", flag, given) == 1
+        assert said in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert train("finetune-256", faces, tmp_path / "file") == 1
+    assert "is a file; a run is written into a folder" in capsys.readouterr().err
 
 
 def test_max_minutes_ends_a_run_with_everything_written(tmp_path):

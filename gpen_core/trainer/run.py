@@ -6,13 +6,12 @@ import contextlib
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..files import sweep
@@ -20,8 +19,6 @@ from ..losses import LikenessLoss, coarse_distance
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
 from ..measures.perceptual import DetectorFeatures, feature_distance
-from ..weights import GPEN
-from ..weights.cache import sha256_of
 from ..weights.description import Header, encode
 from ..weights.load import choose_device
 from ..weights.tensors import save_tensors
@@ -32,38 +29,10 @@ from .folder import alone, forget
 from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, appearing_together, write_results
-from .stages import PairLoss, Stage, build_stage
-from .start import change_range, embed_prior, grow, load_discriminator, load_generator, read_network, same_config
+from .sources import Sources, load_sources
+from .stages import PairLoss, build_stage
 from .step import Stepper
 from .validation import Measure, Validation
-
-FED = ("concat", "features")
-"""How features are fed, which a prior adapts to and a discriminator does not see."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Files that a run starts from; all optional.
-
-    prior: of stage 1, embedded into a new GPEN. generator: a prior (stage prior) or GPEN that goes on, its averaged
-    weights become the trained ones.
-    discriminator: None leaves a fresh one. smaller: a network of half the size or less, to grow from;
-    smaller_discriminator: its discriminator. identity: ArcFace's weights. perceptual: those of the recipe's backbone,
-    for its perceptual loss and a projected discriminator; None: where an installed package brings them.
-    """
-
-    prior: Path | None = None
-    generator: Path | None = None
-    discriminator: Path | None = None
-    smaller: Path | None = None
-    smaller_discriminator: Path | None = None
-    identity: Path | None = None
-    perceptual: Path | None = None
-
-    def digests(self) -> dict[str, str]:
-        """The beginning of each named file's SHA-256; of those only that are there."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: sha256_of(path)[:12] for name, path in named.items() if path is not None and path.is_file()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +67,10 @@ def train(
     Raises TrainingError, ConfigError, DeviceError, WeightsError for what cannot be trained, before the first step where
     that can be known; InputError where another run is at work in `places.out`.
     """
+    if places.out.is_file():
+        raise TrainingError(f"{places.out} is a file; a run is written into a folder")
+    if fresh or not list_checkpoints(places.out / CHECKPOINTS):  # a run that goes on has in them what they gave
+        sources.refuse_missing()
     if recipe.stage == "embed":
         with alone(places.out):
             return embed_only(recipe, places.out, sources)
@@ -116,10 +89,10 @@ def train(
     with alone(places.out) if processes.is_main_process else contextlib.nullcontext():
         if processes.is_main_process:
             sweep(places.out)
-            if fresh:
-                forget(places.out)
         processes.wait_for_everyone()
-        loop = _loop(recipe, places, sources, faces, processes, target, allow_changed=allow_changed)
+        loop = _loop(recipe, places, sources, faces, processes, target, fresh=fresh, allow_changed=allow_changed)
+        if fresh and processes.is_main_process:  # not before there is something to begin with
+            forget(places.out)
         loop.run(limits, report)
         if not processes.is_main_process:
             return {}
@@ -134,6 +107,7 @@ def _loop(
     processes: Any,
     target: torch.device,
     *,
+    fresh: bool,
     allow_changed: bool,
 ) -> Loop:
     """All that a run is made of, with the weights that it begins with, or goes on from."""
@@ -142,7 +116,7 @@ def _loop(
         drawn = torch.Generator().manual_seed(recipe.seed)
         judge = projected_discriminator(recipe, sources.perceptual, target, drawn)
     stage = build_stage(recipe, target, extra_losses(recipe, sources, target), discriminator=judge)
-    going_on = bool(list_checkpoints(places.out / CHECKPOINTS))
+    going_on = not fresh and bool(list_checkpoints(places.out / CHECKPOINTS))
     facts = {} if going_on else load_sources(stage, sources)
     stepper = Stepper(stage, recipe, processes, target)
     degradation = Degradation(recipe.data.degradation if stage.paired else "none", jpeg=recipe.data.jpeg)
@@ -155,7 +129,7 @@ def _loop(
         validation = Validation(judged, degradation, recipe.run.validation_pictures, measures=measures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
     files = sources.digests()
-    if not loop.resume(allow_changed=allow_changed, sources=files):
+    if fresh or not loop.resume(allow_changed=allow_changed, sources=files):
         begin(stepper, facts)
         stepper.progress.sources = files
     return loop
@@ -232,49 +206,6 @@ def extra_measures(recipe: Recipe, sources: Sources) -> dict[str, Measure]:
     return measures
 
 
-def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
-    """Puts the sources' weights into the stage's networks. What they had seen, by stage, and whether the discriminator
-    is fresh.
-    """
-    facts: dict[str, Any] = {
-        "seen": {},
-        "fresh": sources.discriminator is None and sources.smaller_discriminator is None,
-    }
-    config = stage.discriminator.config
-    if sources.prior is not None:
-        if not isinstance(stage.generator, GPEN):
-            raise TrainingError(
-                "--prior embeds a prior in a GPEN: it belongs to stage finetune or embed;"
-                " to go on with a prior use --generator"
-            )
-        state, stated, card = read_network(sources.prior)
-        if stated is not None and stated.prior == config.prior:
-            same_config(config, stated, str(sources.prior), apart=FED)
-        embed_prior(stage.generator, state, name=str(sources.prior))
-        change_range(stage.generator, (-1.0, 1.0), stage.generator.card.value_range)
-        facts["seen"] |= images_seen(card, "")
-    if sources.generator is not None:
-        state, stated, card = read_network(sources.generator, part="g_ema")
-        same_config(config, stated, str(sources.generator))
-        load_generator(stage.generator, state, name=str(sources.generator))
-        if isinstance(stage.generator, GPEN) and card is not None:
-            change_range(stage.generator, card.value_range, stage.generator.card.value_range)
-        other = isinstance(stage.generator, GPEN) and card is not None and card.task != stage.generator.card.task
-        # What a model of another task has seen does not count towards this run's length.
-        facts["seen"] |= images_seen(card, f", {card.task}" if card is not None and other else "")
-    if sources.smaller is not None:
-        state, _, card = read_network(sources.smaller)
-        grow(stage.generator, state)
-        facts["seen"] |= images_seen(card, ", smaller")
-    if sources.smaller_discriminator is not None:
-        grow(stage.discriminator, read_network(sources.smaller_discriminator)[0])
-    if sources.discriminator is not None:
-        state, stated, _ = read_network(sources.discriminator, part="d")
-        same_config(config, stated, str(sources.discriminator), apart=FED)
-        load_discriminator(stage.discriminator, state, name=str(sources.discriminator))
-    return facts
-
-
 def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
     """Sets the counters of a new run: where this stage was continued from a shipped model, the sampler goes on after
     what it has seen.
@@ -291,12 +222,6 @@ def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
     progress.inherited = seen
     if facts["fresh"] and recipe.stage == "finetune":
         progress.fresh_until = max(progress.images, recipe.losses.adversarial_from) + recipe.rates.fresh_images
-
-
-def images_seen(card: ModelCard | None, suffix: str = "") -> dict[str, int]:
-    """How many images a model has seen, by the stage of training."""
-    seen = card.details.get("images_seen", {}) if card is not None else {}
-    return {f"{stage}{suffix}": int(count) for stage, count in seen.items()} if isinstance(seen, Mapping) else {}
 
 
 def _weights(recipe: Recipe) -> dict[str, float] | None:
