@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,19 @@ def test_an_identity_loss_without_its_network_is_refused(tmp_path, capsys):
     faces = make_faces(tmp_path / "faces")
     assert train("finetune-256", faces, tmp_path / "out", "--set", "losses.identity=1") != 0
     assert "--identity" in capsys.readouterr().err
+
+
+def test_a_run_from_what_ships_is_told_what_it_lacks_and_refuses_to_end_before_its_first_step(tmp_path, capsys):
+    faces, out = make_faces(tmp_path / "faces", size=256), tmp_path / "out"
+    command = ["train", "personal-256", "--data", str(faces), "--out", str(out), "--device", "cpu"]
+    command += ["--generator", "gpen-open-256", "--max-images", "2"]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    channels = re.search(r"--set '(network\.channels=\{.*\})' takes those there", said)
+    assert channels is not None
+    command += ["--set", channels[1]]
+    assert main(command) == 1
+    assert "set run.max_images to more than both" in capsys.readouterr().err
+    assert main([*command, "--set", "run.max_images=1000000"]) == 1
+    assert "is to end at 2 in all; set that to" in capsys.readouterr().err
+    assert not (out / "model.safetensors").exists()

@@ -91,12 +91,23 @@ def train(
             sweep(places.out)
         processes.wait_for_everyone()
         loop = _loop(recipe, places, sources, faces, processes, target, fresh=fresh, allow_changed=allow_changed)
+        _refuse_no_step(loop, limits)
         if fresh and processes.is_main_process:  # not before there is something to begin with
             forget(places.out)
         loop.run(limits, report)
         if not processes.is_main_process:
             return {}
         return write_results(loop.stepper, places.out, loop.validation, half=half)
+
+
+def _refuse_no_step(loop: Loop, limits: Limits) -> None:
+    """Raises TrainingError for a new run that is over before its first step."""
+    seen = loop.progress.images
+    if loop.progress.steps == 0 and limits.images is not None and seen >= limits.images:
+        raise TrainingError(
+            f"the model that this goes on from has seen {seen} images, and the run is to end at {limits.images} in all;"
+            f" set that to {seen} and as many as it is to see (--max-images)"
+        )
 
 
 def _loop(
