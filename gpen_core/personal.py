@@ -18,6 +18,7 @@ from .contracts import Detector
 from .data import Degradation
 from .errors import FaceError, GPENError, InputError, WeightsError
 from .images import Picture, read_picture, write_picture
+from .images.damage import DamageError
 from .images.picture import to_depth
 from .images.planes import levels_of
 from .measures.identity import Identity
@@ -94,7 +95,8 @@ def cut_faces(
                     raise FaceError(f"it is a copy of {other.name}")
             face = _face_of(picture, path, restorer, size, person, smallest)
         except GPENError as error:
-            left_out[path] = str(error)
+            # Half a face is not to be learned from, so what would let it pass is not said.
+            left_out[path] = str(error.__cause__ if isinstance(error.__cause__, DamageError) else error)
         else:
             faces.append(face)
             seen[path] = look

@@ -1,6 +1,7 @@
 """A model of one person: whose faces are learned, and that what does not help is not kept."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,10 +250,12 @@ def test_the_command_learns_judges_and_says_what_came_of_it(tmp_path, capsys, mo
             large = picture.resize((720 + 8 * number, 720 + 8 * number))
         large.point(lambda level, n=number: level * (20 - n) / 20).save(tmp_path / "in" / f"{number}.png")
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "in" / "dark.png")
+    (tmp_path / "in" / "cut.png").write_bytes((tmp_path / "in" / "0.png").read_bytes()[:9000])
     assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said, complaint = capsys.readouterr()
     assert not complaint
     assert "dark.png: left out; no face of the person" in said
+    assert re.search(r"cut\.png: left out; it is damaged [^;]*\n", said)
     assert "no model is written" in said
     assert not (tmp_path / "out" / "model.safetensors").exists()
     (tmp_path / "out" / "model.safetensors").write_bytes(b"somebody else's")

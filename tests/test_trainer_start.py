@@ -208,6 +208,8 @@ def test_a_prior_and_a_model_in_each_others_place_are_named(tmp_path, capsys):
     for flag, given, said in (("--prior", model, "name it with --generator"), ("--generator", prior, "with --prior")):
         assert train("finetune-256", faces, tmp_path / "c", "--max-images", "2", flag, given) == 1
         assert said in capsys.readouterr().err
+    assert train("prior-256", faces, faces / "run") == 1
+    assert "its grids would be faces to learn" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert train("finetune-256", faces, tmp_path / "file") == 1
     assert "is a file; a run is written into a folder" in capsys.readouterr().err

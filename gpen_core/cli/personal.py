@@ -80,7 +80,7 @@ def _learn(arguments: argparse.Namespace, start: Path, out: Path) -> int:
     photographs = [item.source for item in collect(arguments.inputs, out / "faces", overwrite=True)]
     album = own.cut_faces(photographs, plain, recipe.network.size, out / "faces", person, steps=_bar("faces"))
     for path, said in album.left_out.items():
-        print(f"{path}: left out; {said}")
+        print(f"{path}: left out; {said.replace(f'{path} ', 'it ', 1)}")
     if album.judges < own.JUDGES and not arguments.keep:
         raise FaceError(
             f"{album.kept} photographs can be learned from, and {2 * own.JUDGES} are needed to tell whether a model "

@@ -39,13 +39,20 @@ from .validation import Measure, Validation
 class Places:
     """Folders of a run: faces to train on, faces to judge by (None: some of the former), either also by address (see
     `FaceFolder`), and where everything is written. maps: for task segmentation, the maps of all these faces (see
-    `MappedFaces`).
+    `MappedFaces`). Raises ConfigError where it would be written among the faces.
     """
 
     data: Path | str
     out: Path
     validation: Path | str | None = None
     maps: Path | None = None
+
+    def __post_init__(self) -> None:
+        for faces in (self.data, self.validation):
+            if isinstance(faces, Path) and self.out.resolve().is_relative_to(faces.resolve()):
+                raise ConfigError(
+                    f"the run's folder {self.out} lies within {faces}: its grids would be faces to learn; name another"
+                )
 
 
 def train(
