@@ -168,6 +168,8 @@ def recipe_for(start: Path, images: int | None = None) -> Recipe:
     length = (recipe.run.max_images if images is None else images) + seen_before(start, recipe.stage)
     return replace(
         recipe,
+        licence=header.card.licence,
+        origin=f"{header.card.name} ({header.card.origin}), fine-tuned on one person",
         network=NetworkRecipe.of(header.config, header.card.template),
         run=replace(recipe.run, max_images=length),
     )

@@ -133,6 +133,8 @@ def test_the_recipe_goes_on_from_what_the_model_has_seen():
     seen = load_model(OPEN).card.details["images_seen"]["finetune"]
     recipe = personal.recipe_for(OPEN, 40)
     assert recipe.run.max_images == seen + 40
+    assert recipe.card().licence == load_model(OPEN).card.licence != "unknown"
+    assert recipe.card().origin.startswith("gpen-open-256 (")
     assert recipe.network.config == load_model(OPEN).config
     assert personal.recipe_for(OPEN).run.max_images > seen + 40
 
@@ -196,7 +198,7 @@ def test_what_does_not_help_is_not_kept(tmp_path, capsys):
     assert verdict["held_out"] == 5
     assert verdict["nearer_by"] < 0
     said = capsys.readouterr().out
-    assert "identity to the originals is 12.50 % more than before (0.4000)" in said
+    assert "identity to the originals is 12.50 % more than before (0.4000; 95 % from 10." in said
     assert "identity to the originals is 0.02 % less than before" in said
     assert "no model is written" in said
     assert "the one from before stays" in said

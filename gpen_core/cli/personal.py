@@ -134,12 +134,12 @@ def conclude(folder: Path, measure: str, found: Difference, album: Album, *, kee
     }
     # Of a test to both sides: help is to one.
     helps = told and found.mean > 0 and found.p / 2 < _SURE
-    share = 100 / found.first if found.first else 0.0
-    bounds = f" (95 % from {share * found.low:.2f} to {share * found.high:.2f})" if told else ""
+    share = (100 if found.mean > 0 else -100) / (found.first or 1.0)
+    low, high = sorted((share * found.low, share * found.high))
+    bounds = f"; 95 % from {low:.2f} to {high:.2f} %" if told else ""
     print(
         f"learned from {album.kept - album.judges} faces; on {album.judges} held out its {measure} to the originals is "
-        f"{share * abs(found.mean):.2f} % {'less' if found.mean > 0 else 'more'} than before"
-        f" ({found.first:.4f}){bounds}"
+        f"{share * found.mean:.2f} % {'less' if found.mean > 0 else 'more'} than before ({found.first:.4f}{bounds})"
     )
     result = folder / _RESULT
     written = helps or keep
