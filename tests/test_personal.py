@@ -286,6 +286,6 @@ def test_the_bar_counts_what_this_run_shows_the_model(tmp_path, capsys, monkeypa
         return {}
 
     monkeypatch.setattr("gpen_core.trainer.train", trained)
-    places = Places(data=tmp_path, out=tmp_path / "out")
+    places = Places(data=tmp_path / "faces", out=tmp_path / "out")
     train_visibly(recipe, places, Sources(generator=OPEN), before=before)
     assert "16/16" in capsys.readouterr().err
