@@ -16,7 +16,6 @@ from ..batch import BatchOptions, Item, Process, run_batch
 from ..batch.kinds import is_film
 from ..batch.naming import result_names
 from ..errors import GPENError, InputError
-from ..film_options import FilmOptions
 from ..images import READABLE_SUFFIXES, Picture, read_picture
 from ..images.damage import in_words
 from ..images.metadata import Provenance
@@ -220,7 +219,7 @@ def _pictures(
 def _films(
     items: Sequence[Item], restorer: FaceRestorer, options: RestoreOptions, progress: Progress, said: list[str]
 ) -> list[Path]:
-    from ..video import FilmProgress, restore_film
+    from ..video import FilmOptions, FilmProgress, restore_film
 
     made = []
     for item in items:
