@@ -5,7 +5,7 @@ import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save, save_file
 from small_models import CARD, SMALL, small_model, small_state
 
+import gpen_core
 from gpen_core.architecture import Network, expected_shapes
-from gpen_core.config import GPENConfig, ModelCard
+from gpen_core.config import GPENConfig, ModelCard, Task
 from gpen_core.files import sweep
 from gpen_core.trainer.checkpoint import write_checkpoint
 from gpen_core.weights import GPEN, checkpoint, load_model, zoo
@@ -216,6 +217,20 @@ def test_the_model_card_states_licence_ranges_and_limits(tmp_path: Path) -> None
     assert "library_name: gpen" in front
     for expected in ("16 × 16 RGB in [0, 1]", "ffhq", "plausible, not evidence", '"figures"'):
         assert expected in text
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_the_model_card_shows_how_this_repository_is_used_for_its_task(tmp_path: Path, task: Task) -> None:
+    GPEN(SMALL, replace(CARD, task=task)).save_pretrained(tmp_path, repo="me/mine")
+    code = (tmp_path / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    assert 'load_model("me/mine")' in code
+    compile(code, "README.md", "exec")
+    first, _, *rest = code.splitlines()
+    imported = first.removeprefix("from gpen_core import ").split(", ")
+    assert set(imported) <= set(gpen_core.__all__)
+    wanted = {"restoration": "FaceRestorer", "colorization": "colorize", "inpainting": "inpaint"}
+    assert f"{wanted.get(task, 'synthesize_face')}(" in rest[-1]
+    assert all(any(f"{name}(" in line for line in rest) for name in imported)
 
 
 def test_a_loaded_model_trains(tmp_path: Path) -> None:

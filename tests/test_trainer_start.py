@@ -19,6 +19,7 @@ from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, TrainingError
 from gpen_core.trainer.augment import Augmentation
 from gpen_core.trainer.loop import Limits
+from gpen_core.trainer.run import Places
 from gpen_core.trainer.sources import Sources
 from gpen_core.trainer.start import embed_prior, grow
 from gpen_core.weights.checkpoint import read
@@ -265,3 +266,9 @@ def test_a_run_from_what_ships_is_told_what_it_lacks_and_refuses_to_end_before_i
     assert main([*command, "--set", "run.max_images=1000000"]) == 1
     assert "is to end at 2 in all; set that to" in capsys.readouterr().err
     assert not (out / "model.safetensors").exists()
+
+
+def test_places_and_sources_take_text(tmp_path):
+    places = Places(data="s3://bucket/faces", out=str(tmp_path), validation="val")
+    assert (places.data, places.out, places.validation) == ("s3://bucket/faces", tmp_path, Path("val"))
+    assert Sources(prior="a.pth").prior == Path("a.pth")

@@ -48,6 +48,10 @@ class Places:
     maps: Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("data", "out", "validation", "maps"):  # as text, too
+            given = getattr(self, name)
+            if isinstance(given, str) and "://" not in given:
+                object.__setattr__(self, name, Path(given))
         for faces in (self.data, self.validation):
             if isinstance(faces, Path) and self.out.resolve().is_relative_to(faces.resolve()):
                 raise ConfigError(

@@ -41,6 +41,11 @@ class Sources:
     identity: Path | None = None
     perceptual: Path | None = None
 
+    def __post_init__(self) -> None:
+        for field in fields(self):  # as text, too
+            given = getattr(self, field.name)
+            object.__setattr__(self, field.name, None if given is None else Path(given))
+
     def refuse_missing(self) -> None:
         """Raises TrainingError for the first that is not there."""
         for field in fields(self):
