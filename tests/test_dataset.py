@@ -220,6 +220,8 @@ def test_degrade_writes_every_face_under_a_name_of_its_own_and_none_for_another(
     whole = (tmp_path / "in" / "a" / "face_0.png").read_bytes()
     (tmp_path / "in" / "cut.png").write_bytes(whole[: len(whole) // 2])
     make_faces(tmp_path / "in" / "c", 2)
+    make_faces(tmp_path / "cut", 1)
+    (tmp_path / "cut" / "cut.png").write_bytes(whole[: len(whole) // 2])  # the first
     command = ["degrade", str(tmp_path / "in"), "--size", "16", "-o"]
     assert main([*command, str(tmp_path / "out")]) == 0
     names = ["a_face_0.jpg.png", "a_face_0.png.png", "b_face_0.png.png", "c_face_0.png.png", "face_1.png"]
@@ -228,5 +230,7 @@ def test_degrade_writes_every_face_under_a_name_of_its_own_and_none_for_another(
     said = capsys.readouterr().out
     assert "left out, as they cannot be read: empty.png" in said
     assert "5 faces × 2" in said
+    one = ["--count", "1", "--sheet", str(tmp_path / "sheet.png")]
+    assert main(["degrade", str(tmp_path / "cut"), "--size", "16", *one]) == 0
     assert main([*command, str(tmp_path / "in" / "out")]) == 1
     assert "lies within" in capsys.readouterr().err

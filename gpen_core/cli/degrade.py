@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     count = min(len(faces), arguments.count or shown)
     rows: dict[str, list[torch.Tensor]] = {"clean": [], **{name: [] for name in presets}}
     done = 0
-    for index in range(count):
+    for index in range(len(faces)):
+        if done == count:
+            break
         face, entry = faces.load_with_entry(index)
         if entry is not faces.entries[index]:  # damaged; the next would stand under its name
             continue
