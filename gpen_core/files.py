@@ -168,6 +168,24 @@ def _is(file: int, path: Path) -> bool:
         return False
 
 
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and in those below it, hidden ones left out, sorted by path.
+
+    Links to folders are followed, each folder once; links that lead nowhere are no files.
+    """
+    known: set[str] = set()
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in known:
+            folders.clear()
+            continue
+        known.add(real)
+        folders.sort()
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
 def is_same_file(one: Path, other: Path) -> bool:
     """Whether two names, however spelt, are of one file that is there."""
     try:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from .contracts import Detector
 from .data import Degradation
 from .errors import FaceError, GPENError, InputError, WeightsError
 from .images import Picture, read_picture, write_picture
+from .images.damage import DamageError
+from .images.picture import to_depth
 from .images.planes import levels_of
 from .measures.identity import Identity
 from .measures.pairs import load
@@ -25,13 +30,17 @@ from .options import RestoreOptions
 from .restore import FaceRestorer
 from .trainer.network_recipe import NetworkRecipe
 from .trainer.recipe import Recipe, read_recipe
-from .trainer.run import images_seen
+from .trainer.sources import images_seen
 from .weights.description import read_header
 
 #: (result, original), both (B, 3, S, S) in [0, 1] → (B,), less where they are nearer.
 Distance = Callable[[Tensor, Tensor], Tensor]
+#: What is gone through one by one, in order; shows how far that is.
+Steps = Callable[[Sequence[Path]], Iterable[Path]]
 
 FEWEST, SMALLEST = 3, 0.45
+#: Levels of 255, at 16 px, by which two photographs differ at least; resized and compressed anew they differ by less.
+APART = 1.5
 #: Faces held out from which on five that all come nearer are more than chance (one in 32).
 JUDGES = 5
 _SHARE = 5  # one photograph in so many is held out
@@ -62,22 +71,35 @@ def cut_faces(
     folder: Path,
     person: Person | None = None,
     smallest: float = SMALLEST,
+    *,
+    steps: Steps = iter,
 ) -> Album:
     """The person's face of each photograph, aligned at `size` px, as PNG into `folder`/train and `folder`/held-out.
 
     A photograph with several faces is left out, unless `person` says whose is meant: nobody else is learned; so is one
-    whose face is less than `smallest` of the crop, and would teach the model to be blurred. Raises FaceError where
-    fewer than three photographs are left, InputError for a `folder` that holds something else.
+    whose face is less than `smallest` of the crop, and would teach the model to be blurred, and a copy of another, lest
+    the model is judged by what it was shown. Raises FaceError where fewer than three photographs are left, InputError
+    for a `folder` that holds something else.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MADE).is_file():
         raise InputError(f"{folder} is there already, and not from here; name another place for what is made")
     faces: list[Picture] = []
     left_out: dict[Path, str] = {}
-    for path in photographs:
+    seen: dict[Path, NDArray[np.float32]] = {}
+    for path in steps(photographs):
         try:
-            faces.append(_face_of(path, restorer, size, person, smallest))
+            picture = read_picture(path)
+            look = _look(picture)
+            for other, known in seen.items():
+                if np.abs(look - known).mean() < APART:
+                    raise FaceError(f"it is a copy of {other.name}")
+            face = _face_of(picture, path, restorer, size, person, smallest)
         except GPENError as error:
-            left_out[path] = str(error)
+            # Half a face is not to be learned from, so what would let it pass is not said.
+            left_out[path] = str(error.__cause__ if isinstance(error.__cause__, DamageError) else error)
+        else:
+            faces.append(face)
+            seen[path] = look
     if len(faces) < FEWEST:
         why = "; ".join(f"{path.name}: {said}" for path, said in list(left_out.items())[:3])
         raise FaceError(
@@ -105,8 +127,9 @@ def held_out(count: int) -> set[int]:
     return {(2 * turn + 1) * count // (2 * aside) for turn in range(aside)}
 
 
-def _face_of(path: Path, restorer: FaceRestorer, size: int, person: Person | None, smallest: float) -> Picture:
-    picture = read_picture(path)
+def _face_of(
+    picture: Picture, path: Path, restorer: FaceRestorer, size: int, person: Person | None, smallest: float
+) -> Picture:
     options = RestoreOptions(border="reflect")
     faces = restorer.align(picture, restorer.detect(picture), options, size=size)
     if person is not None:
@@ -118,6 +141,12 @@ def _face_of(path: Path, restorer: FaceRestorer, size: int, person: Person | Non
     if side < smallest * size:
         raise FaceError(f"its face is {side:.0f} px large; {smallest * size:.0f} px are needed")
     return Picture(pixels=levels_of(faces.crops[0]))
+
+
+def _look(picture: Picture) -> NDArray[np.float32]:
+    """(16, 16, 3), levels of 255: what is left of a photograph however it is resized and compressed."""
+    small = Image.fromarray(to_depth(picture.pixels, np.uint8)).resize((16, 16), Image.Resampling.BOX)
+    return np.asarray(small, np.float32)
 
 
 def recipe_for(start: Path, images: int | None = None) -> Recipe:
@@ -139,6 +168,8 @@ def recipe_for(start: Path, images: int | None = None) -> Recipe:
     length = (recipe.run.max_images if images is None else images) + seen_before(start, recipe.stage)
     return replace(
         recipe,
+        licence=header.card.licence,
+        origin=f"{header.card.name} ({header.card.origin}), fine-tuned on one person",
         network=NetworkRecipe.of(header.config, header.card.template),
         run=replace(recipe.run, max_images=length),
     )
@@ -156,12 +187,14 @@ def distance_by(identity: Identity | None) -> tuple[str, Distance]:
     return "perceptual distance", feature_distance(DetectorFeatures())
 
 
-def judge(before: FaceRestorer, after: FaceRestorer, album: Album, distance: Distance) -> Difference:
+def judge(
+    before: FaceRestorer, after: FaceRestorer, album: Album, distance: Distance, *, steps: Steps = iter
+) -> Difference:
     """How much nearer the model of the person brings faces held out to their originals, each the mean of eight
     damages: those of one face are no further witnesses.
     """
     figures: list[tuple[float, float]] = []
-    for number, path in enumerate(sorted(album.held_out.glob("*.png"))):
+    for number, path in enumerate(steps(sorted(album.held_out.glob("*.png")))):
         original = load(path).pixels
         seeds = [1000 * number + draw for draw in range(_DRAWS)]
         shown = [Degradation(damage).degrade(original, 1, [seed]) for damage in _DAMAGES for seed in seeds]

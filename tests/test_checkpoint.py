@@ -1,25 +1,29 @@
 """Weights through files: what is read is what was written, whatever wrapped it, and the file says what it is."""
 
 import json
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from golden_cases import cases, load
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from small_models import CARD, SMALL, small_model, small_state
 
+import gpen_core
 from gpen_core.architecture import Network, expected_shapes
-from gpen_core.config import GPENConfig, ModelCard
+from gpen_core.config import GPENConfig, ModelCard, Task
+from gpen_core.files import sweep
+from gpen_core.trainer.checkpoint import write_checkpoint
 from gpen_core.weights import GPEN, checkpoint, load_model, zoo
 from gpen_core.weights.cache import converted_path, sha256_of
 from gpen_core.weights.description import choose_card, recognise, shapes_of
 from gpen_core.weights.location import Located
-from gpen_core.weights.tensors import tensors_sha256
+from gpen_core.weights.tensors import save_tensors, tensors_sha256
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -215,6 +219,20 @@ def test_the_model_card_states_licence_ranges_and_limits(tmp_path: Path) -> None
         assert expected in text
 
 
+@pytest.mark.parametrize("task", get_args(Task))
+def test_the_model_card_shows_how_this_repository_is_used_for_its_task(tmp_path: Path, task: Task) -> None:
+    GPEN(SMALL, replace(CARD, task=task)).save_pretrained(tmp_path, repo="me/mine")
+    code = (tmp_path / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    assert 'load_model("me/mine")' in code
+    compile(code, "README.md", "exec")
+    first, _, *rest = code.splitlines()
+    imported = first.removeprefix("from gpen_core import ").split(", ")
+    assert set(imported) <= set(gpen_core.__all__)
+    wanted = {"restoration": "FaceRestorer", "colorization": "colorize", "inpainting": "inpaint"}
+    assert f"{wanted.get(task, 'synthesize_face')}(" in rest[-1]
+    assert all(any(f"{name}(" in line for line in rest) for name in imported)
+
+
 def test_a_loaded_model_trains(tmp_path: Path) -> None:
     model = load_model(write(tmp_path), prepare=False, device="cpu")
     model(torch.zeros(1, 3, 16, 16)).square().mean().backward()
@@ -254,3 +272,29 @@ def test_a_model_knows_its_file_and_a_drawn_one_none(tmp_path: Path) -> None:
     for _ in range(2):  # converted, then from the cache
         assert load_model(path, prepare=False, device="cpu", task="restoration").file == path
     assert small_model().file is None
+
+
+def test_a_file_of_weights_has_safetensors_bytes_and_is_open_to_whom_the_folder_is(tmp_path: Path) -> None:
+    kinds = (torch.float16, torch.bfloat16, torch.float64, torch.int32, torch.bool)
+    tensors = {"ü": torch.rand(3, 2).T, "count": torch.tensor(7), "empty": torch.zeros(0, 4)}
+    tensors |= {f"{kind}": torch.arange(5).to(kind) for kind in kinds}
+    metadata = {"what": '{"é": "\\n"}'}
+    path = tmp_path / "model.safetensors"
+    save_tensors(path, tensors, metadata)
+    (tmp_path / "other").touch()
+    assert path.read_bytes() == save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+    write_checkpoint(tmp_path / "checkpoint", tensors, {})
+    (part,) = (tmp_path / "checkpoint").glob("part-*")
+    assert part.stat().st_mode == path.stat().st_mode
+
+
+def test_weights_being_written_are_nobody_elses_to_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(source: Path, target: Path) -> None:
+        sweep(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [Path(source).name]
+        rename(source, target)
+
+    rename = os.replace
+    monkeypatch.setattr("os.replace", replace)
+    save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(3)}, {})

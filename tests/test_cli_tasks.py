@@ -123,3 +123,16 @@ def test_a_damaged_map_is_refused_with_its_position(tmp_path, capsys):
     path, model = save(tmp_path / "map.png", colours), model_file(tmp_path, "segmentation")
     assert gpen("synthesize", path, "-o", tmp_path / "out.png", "--model", model) == 1
     assert "2.4 % of the map's colours" in capsys.readouterr().err
+
+
+def test_maps_that_cannot_be_taken_are_named_and_the_others_made(tmp_path, capsys):
+    model, folder = model_file(tmp_path, "segmentation"), tmp_path / "maps"
+    folder.mkdir()
+    save(folder / "a.png", np.full((64, 64, 3), 128, np.uint8))
+    save(folder / "b.png", paint(face_map(64)))
+    (folder / "c.png").write_bytes((folder / "b.png").read_bytes()[:60])
+    assert gpen("synthesize", folder, "-o", tmp_path / "made", "--model", model) == 1
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["b.png"]
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"gpen: {folder / 'a.png'}: 100 % of the map's colours")
+    assert second.startswith(f"gpen: {folder / 'c.png'} is damaged")

@@ -23,7 +23,7 @@ from gpen_core.errors import ConfigError
 from gpen_core.losses import ADVERSARIAL
 from gpen_core.trainer.loop import Limits
 from gpen_core.trainer.recipe import Recipe, read_recipe
-from gpen_core.trainer.run import Sources
+from gpen_core.trainer.sources import Sources
 from gpen_core.trainer.start import embed_prior
 from gpen_core.weights import GPEN, checkpoint
 

@@ -85,13 +85,19 @@ def test_sources_weigh_what_the_csv_says(tmp_path):
     (tmp_path / "weights.csv").write_text("source,weight\nstudio,much\n")
     with pytest.raises(TrainingError, match=r"line 2: the weight 'much'"):
         read_weights(tmp_path / "weights.csv")
+    for odd in ("nan", "inf", "-1"):
+        (tmp_path / "weights.csv").write_text(f"source,weight\nstreet,1\nstudio,{odd}\n")
+        with pytest.raises(TrainingError, match=rf"line 3: the weight is {odd}.*; expected 0 or more"):
+            read_weights(tmp_path / "weights.csv")
+    with pytest.warns(RuntimeWarning, match="no picture in .* is of the source stret, which the weights name"):
+        FaceFolder(tmp_path / "faces", 16, weights={"studio": 2.0, "stret": 3.0})
 
 
 def test_a_file_that_breaks_in_the_middle_is_replaced_by_the_next(tmp_path):
     faces = FaceFolder(make_faces(tmp_path, 3), 16)
     path = tmp_path / "face_1.png"
     path.write_bytes(path.read_bytes()[:80])
-    with pytest.warns(RuntimeWarning, match=r"face_1\.png.*another picture takes its place"):
+    with pytest.warns(RuntimeWarning, match=r"^face_1\.png is damaged [^;]*; another picture takes its place"):
         picture = faces.load(1)
     assert torch.equal(picture, faces.load(2))
 
@@ -203,3 +209,28 @@ def test_a_worker_keeps_the_memory_of_its_pictures():
     ]
     kept, given_back = (int(done.stdout) for done in asked)
     assert kept < 2000 < given_back
+
+
+@pytest.mark.filterwarnings("always:cut.png:RuntimeWarning")
+def test_degrade_writes_every_face_under_a_name_of_its_own_and_none_for_another(tmp_path, capsys):
+    for folder in ("a", "b"):
+        make_faces(tmp_path / "in" / folder, 1)
+    (tmp_path / "in" / "a" / "face_0.jpg").write_bytes((tmp_path / "in" / "a" / "face_0.png").read_bytes())
+    (tmp_path / "in" / "empty.png").touch()
+    whole = (tmp_path / "in" / "a" / "face_0.png").read_bytes()
+    (tmp_path / "in" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    make_faces(tmp_path / "in" / "c", 2)
+    make_faces(tmp_path / "cut", 1)
+    (tmp_path / "cut" / "cut.png").write_bytes(whole[: len(whole) // 2])  # the first
+    command = ["degrade", str(tmp_path / "in"), "--size", "16", "-o"]
+    assert main([*command, str(tmp_path / "out")]) == 0
+    names = ["a_face_0.jpg.png", "a_face_0.png.png", "b_face_0.png.png", "c_face_0.png.png", "face_1.png"]
+    for folder in ("clean", "balanced"):
+        assert sorted(path.name for path in (tmp_path / "out" / folder).iterdir()) == names
+    said = capsys.readouterr().out
+    assert "left out, as they cannot be read: empty.png" in said
+    assert "5 faces × 2" in said
+    one = ["--count", "1", "--sheet", str(tmp_path / "sheet.png")]
+    assert main(["degrade", str(tmp_path / "cut"), "--size", "16", *one]) == 0
+    assert main([*command, str(tmp_path / "in" / "out")]) == 1
+    assert "lies within" in capsys.readouterr().err

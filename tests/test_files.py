@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpen_core.errors import InputError
-from gpen_core.files import claimed, replacing, shortened, sweep
+from gpen_core.files import claimed, files_below, replacing, shortened, sweep
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,3 +93,21 @@ def test_a_name_of_the_greatest_length_can_be_replaced_and_claimed(tmp_path):
         temporary.write_text("there")
     assert path.read_text() == "there"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_files_behind_links_are_found_once_and_what_leads_nowhere_is_none(tmp_path):
+    root, far = tmp_path / "root", tmp_path / "far"
+    for path in (root / "a" / "1.png", root / "b.png", far / "2.png", root / ".hidden", root / "folder.png" / "3.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for name, target in {
+        "link": far,
+        "again": far,
+        "a/loop": root,
+        "gone.png": tmp_path / "gone",
+        "4.png": far / "2.png",
+    }.items():
+        (root / name).symlink_to(target)
+    found = [path.relative_to(root).as_posix() for path in files_below(root)]
+    assert found == ["4.png", "a/1.png", "again/2.png", "b.png", "folder.png/3.png"]

@@ -1,6 +1,7 @@
 """A model of one person: whose faces are learned, and that what does not help is not kept."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gpen_core.cli.main import main
 from gpen_core.cli.train import train_visibly
 from gpen_core.config import GPENConfig
 from gpen_core.errors import FaceError, InputError, TrainingError
+from gpen_core.files import claimed
 from gpen_core.measures.significance import paired
 from gpen_core.restore import FaceRestorer
 from gpen_core.trainer import Limits, Places, Sources, train
@@ -50,6 +52,9 @@ def photograph(path: Path, *people: tuple[int, int, int]) -> Path:
         x = 10 if colour == RED else 130
         pixels[10:100, x - 5 : x + 90] = colour
         pixels[55:70, x + 20 : x + 60], pixels[75:82, x + 20 : x + 60] = 5, 250
+    # No two are alike.
+    light = np.random.default_rng(list(path.name.encode())).integers(-9, 10, (11, 24, 1))
+    pixels = (pixels + light.repeat(10, 0).repeat(10, 1)).clip(0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(path)
     return path
 
@@ -77,6 +82,16 @@ def test_a_photograph_of_several_is_left_out_unless_it_is_said_whose_face_is_mea
             pixels = np.array(Image.open(path))
             assert pixels.shape == (64, 64, 3)
             assert pixels[..., 0].mean() > pixels[..., 2].mean()
+
+
+def test_a_copy_of_a_photograph_is_neither_learned_from_twice_nor_judged_by(tmp_path):
+    photographs = [photograph(tmp_path / f"{n}.png", RED) for n in range(4)]
+    with Image.open(photographs[1]) as picture:
+        picture.save(tmp_path / "sent.jpg", quality=60)
+        picture.save(tmp_path / "same.png")
+    kept = album(tmp_path / "faces", [*photographs, tmp_path / "sent.jpg", tmp_path / "same.png"])
+    assert kept.kept == 4
+    assert kept.left_out == {tmp_path / name: "it is a copy of 1.png" for name in ("sent.jpg", "same.png")}
 
 
 def test_too_few_photographs_are_refused_with_the_reasons(tmp_path):
@@ -118,6 +133,8 @@ def test_the_recipe_goes_on_from_what_the_model_has_seen():
     seen = load_model(OPEN).card.details["images_seen"]["finetune"]
     recipe = personal.recipe_for(OPEN, 40)
     assert recipe.run.max_images == seen + 40
+    assert recipe.card().licence == load_model(OPEN).card.licence != "unknown"
+    assert recipe.card().origin.startswith("gpen-open-256 (")
     assert recipe.network.config == load_model(OPEN).config
     assert personal.recipe_for(OPEN).run.max_images > seen + 40
 
@@ -181,7 +198,8 @@ def test_what_does_not_help_is_not_kept(tmp_path, capsys):
     assert verdict["held_out"] == 5
     assert verdict["nearer_by"] < 0
     said = capsys.readouterr().out
-    assert "identity to the originals is 0.05" in said
+    assert "identity to the originals is 12.50 % more than before (0.4000; 95 % from 10." in said
+    assert "identity to the originals is 0.02 % less than before" in said
     assert "no model is written" in said
     assert "the one from before stays" in said
     made.write_bytes(b"somebody else's")
@@ -231,12 +249,15 @@ def test_the_command_learns_judges_and_says_what_came_of_it(tmp_path, capsys, mo
     (tmp_path / "in").mkdir()
     for number in range(10):
         with Image.open(examples / "sent-around.jpg") as picture:
-            picture.resize((720 + 8 * number, 720 + 8 * number)).save(tmp_path / "in" / f"{number}.png")
+            large = picture.resize((720 + 8 * number, 720 + 8 * number))
+        large.point(lambda level, n=number: level * (20 - n) / 20).save(tmp_path / "in" / f"{number}.png")
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "in" / "dark.png")
+    (tmp_path / "in" / "cut.png").write_bytes((tmp_path / "in" / "0.png").read_bytes()[:9000])
     assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said, complaint = capsys.readouterr()
     assert not complaint
     assert "dark.png: left out; no face of the person" in said
+    assert re.search(r"cut\.png: left out; it is damaged [^;]*\n", said)
     assert "no model is written" in said
     assert not (tmp_path / "out" / "model.safetensors").exists()
     (tmp_path / "out" / "model.safetensors").write_bytes(b"somebody else's")
@@ -246,6 +267,9 @@ def test_the_command_learns_judges_and_says_what_came_of_it(tmp_path, capsys, mo
     few = [str(path) for path in sorted((tmp_path / "in").glob("?.png"))[:4]]
     assert main(["personal", *few, "-o", str(tmp_path / "few"), "--device", "cpu"]) == 1
     assert "10 are needed to tell whether a model helps" in capsys.readouterr().err
+    with claimed(tmp_path / "out" / "personal.json"):
+        assert main(["personal", *few, "-o", str(tmp_path / "out")]) == 1
+    assert "another run is writing" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main(["personal", str(tmp_path / "in"), "-o", str(tmp_path / "file")]) == 1
     assert "is a file; -o names a folder" in capsys.readouterr().err
@@ -262,6 +286,6 @@ def test_the_bar_counts_what_this_run_shows_the_model(tmp_path, capsys, monkeypa
         return {}
 
     monkeypatch.setattr("gpen_core.trainer.train", trained)
-    places = Places(data=tmp_path, out=tmp_path / "out")
+    places = Places(data=tmp_path / "faces", out=tmp_path / "out")
     train_visibly(recipe, places, Sources(generator=OPEN), before=before)
     assert "16/16" in capsys.readouterr().err

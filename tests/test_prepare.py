@@ -56,6 +56,45 @@ def test_photographs_become_faces_of_one_size_with_a_table(prepare: ModuleType, 
     assert not (tmp_path / "out" / "waiting").exists()
 
 
+def _prepared(prepare: ModuleType, photos: Path, out: Path, *more: str) -> dict[str, str]:
+    """Every face below `out` and its side, as the table has it, too."""
+    prepare.prepare(prepare.read_options([str(photos), str(out), "--size", "64", *more]), _everywhere)
+    there = {path.name: path.parent.name for path in out.rglob("*.png")}
+    assert sum(1 for _ in out.rglob("*.png")) == len(there), "somebody is on both sides"
+    with (out / "faces.csv").open() as file:
+        assert {row["file"]: row["split"] for row in csv.DictReader(file)} == there
+    return there
+
+
+def test_a_later_run_leaves_nobody_on_both_sides_and_others_alone(prepare: ModuleType, tmp_path: Path) -> None:
+    for seed in range(8):
+        _photograph(tmp_path / "in" / f"{seed}.png", seed)
+        _photograph(tmp_path / "others" / f"other{seed}.png", 100 + seed)
+    out = tmp_path / "out"
+    (out / "waiting").mkdir(parents=True)
+    (out / "waiting" / "of a run that was interrupted.png").touch()
+    first = _prepared(prepare, tmp_path / "in", out, "--validation", "0.5")
+    assert set(first.values()) == {"train", "val"}
+    second = _prepared(prepare, tmp_path / "in", out, "--validation", "0")
+    assert second == dict.fromkeys(first, "train")
+    both = _prepared(prepare, tmp_path / "others", out, "--validation", "0.5")
+    assert both.items() > second.items()
+    assert len(both) == 16
+    picky = _prepared(prepare, tmp_path / "in", out, "--sharpness", "255")
+    assert sorted(picky.items()) == sorted(both.items() - second.items())
+
+
+def test_faces_are_not_laid_beside_those_that_are_packed(prepare: ModuleType, tmp_path: Path) -> None:
+    _photograph(tmp_path / "in" / "one.png", 1)
+    options = prepare.read_options([str(tmp_path / "in"), str(tmp_path / "out"), "--size", "64", "--shards", "1"])
+    prepare.prepare(options, _everywhere)
+    (shard,) = tmp_path.rglob("*.tar")
+    before = shard.read_bytes()
+    with pytest.raises(SystemExit, match=r"is a shard of an earlier run; name another folder"):
+        prepare.prepare(options, _everywhere)
+    assert shard.read_bytes() == before
+
+
 def test_nobody_is_in_both_splits_and_later_photographs_move_nobody(prepare: ModuleType) -> None:
     identities = [f"person{i % 40}" for i in range(120)]
     prints = list(np.random.default_rng(0).integers(0, 2**63, 120))

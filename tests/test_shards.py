@@ -220,3 +220,9 @@ def test_seventy_thousand_entries_are_known_by_their_index_alone(tmp_path, monke
     faces = FaceFolder(tmp_path / "shards", 16)
     assert np.array_equal(faces.load(69_999), picture.transpose(2, 0, 1))
     assert len(faces) == 70_000
+
+
+def test_an_index_of_no_shards_is_refused_and_no_folder_made_for_it(tmp_path):
+    with pytest.raises(TrainingError, match="holds no shards"):
+        write_index(tmp_path / "mistyped")
+    assert not (tmp_path / "mistyped").exists()

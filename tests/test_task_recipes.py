@@ -20,7 +20,7 @@ from gpen_core.faces.palette import mirror_labels
 from gpen_core.tasks import colorize_face, inpaint_face, paint, read_labels, synthesize_face
 from gpen_core.trainer import Limits, Places, Sources, read_recipe, train
 from gpen_core.trainer.recipe import Recipe
-from gpen_core.trainer.run import load_sources
+from gpen_core.trainer.sources import load_sources
 from gpen_core.trainer.stages import build_stage
 from gpen_core.trainer.start import change_range
 from gpen_core.weights.checkpoint import write

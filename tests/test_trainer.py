@@ -269,11 +269,11 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path, monkeypatch):
     run = loop(recipe(), make_faces(tmp_path / "faces"), tmp_path / "out")
     run.run(Limits(images=4), silent)
 
-    def full(tensors: object, path: Path) -> None:
+    def full(path: Path, tensors: object) -> None:
         path.write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gpen_core.trainer.checkpoint.save_file", full)
+    monkeypatch.setattr("gpen_core.trainer.checkpoint.write_safetensors", full)
     with pytest.raises(TrainingError, match=r"No space left.*one before it is whole"):
         run.run(Limits(images=6), silent)
     monkeypatch.undo()

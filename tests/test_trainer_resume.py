@@ -15,12 +15,13 @@ from training_runs import loop, make_faces, recipe, script_environment, silent, 
 from gpen_core import load_model
 from gpen_core.errors import ChangedRunError, InputError, TrainingError
 from gpen_core.trainer import Places, Sources, train
-from gpen_core.trainer import loop as loops
+from gpen_core.trainer import folder as folders
 from gpen_core.trainer.checkpoint import copy_checkpoint, list_checkpoints, read_checkpoint, write_checkpoint
+from gpen_core.trainer.folder import forget
 from gpen_core.trainer.history import history_lines
+from gpen_core.trainer.log import read_log
 from gpen_core.trainer.loop import Limits
 from gpen_core.trainer.results import appearing_together, model_card
-from gpen_core.trainer.run import forget
 
 KILLS = Path(__file__).parent / "training_kills.py"
 
@@ -73,12 +74,16 @@ def test_a_checkpoint_of_the_first_version_is_read_without_a_list_of_its_parts(t
     assert state == {"x": 1}
 
 
-def test_finished_files_appear_together_and_finishing_again_sweeps_what_a_kill_left(tmp_path):
-    interrupted = appearing_together(tmp_path)
-    (interrupted.__enter__() / "model.safetensors").write_text("half")
-    with pytest.raises(KeyboardInterrupt):
-        interrupted.gen.throw(KeyboardInterrupt)
-    assert not (tmp_path / "model.safetensors").exists()
+def test_finished_files_appear_together_and_what_an_error_or_a_kill_left_is_swept(tmp_path):
+    failing = appearing_together(tmp_path)
+    (failing.__enter__() / "model.safetensors").write_text("half")
+    with pytest.raises(OSError, match="full"):
+        failing.gen.throw(OSError("the disk is full"))
+    assert not list(tmp_path.iterdir())
+    with appearing_together(tmp_path) as folder:
+        place = folder
+    place.mkdir()
+    (place / "grid.png").write_text("half")
     with appearing_together(tmp_path) as folder:
         for name in ("model.safetensors", "README.md"):
             (folder / name).write_text("whole")
@@ -148,19 +153,24 @@ def test_going_on_drops_the_checkpoints_that_a_kill_kept_from_being_dropped(tmp_
     assert [p.name for p in (out / "checkpoints").iterdir()] == ["000000000004"]
 
 
-def test_two_runs_into_one_folder_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(loops, "_PATIENCE", 0)
-    faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
-    other, refused = loop(recipe(), faces, out), []
+def test_a_second_run_into_the_same_folder_is_refused_and_throws_nothing_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_PATIENCE", 0)
+    places = Places(data=make_faces(tmp_path / "faces"), out=tmp_path / "out")
+    made = recipe(run={"checkpoint_minutes": 1e-9})
+    refused = []
 
     def report(images: int, losses: object) -> None:
-        with pytest.raises(InputError, match="another run is writing"):
-            other.run(Limits(images=2), silent)
+        before = sorted(places.out.rglob("*"))
+        for fresh in (False, True):
+            with pytest.raises(InputError, match="another run is writing"):
+                train(made, places, Sources(), Limits(images=2), silent, device="cpu", fresh=fresh)
+        assert sorted(places.out.rglob("*")) == before
         refused.append(images)
 
-    loop(recipe(), faces, out).run(Limits(images=4), report)
+    train(made, places, Sources(), Limits(images=4), report, device="cpu")
     assert refused == [2, 4]
-    other.run(Limits(images=2), silent)
+    assert len(read_log(places.out)) > 0
+    train(made, places, Sources(), Limits(images=6), silent, device="cpu")
 
 
 def test_other_faces_are_other_data_wherever_they_lie(tmp_path):

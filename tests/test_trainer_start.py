@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from gpen_core.config import GPENConfig
 from gpen_core.errors import ConfigError, TrainingError
 from gpen_core.trainer.augment import Augmentation
 from gpen_core.trainer.loop import Limits
-from gpen_core.trainer.run import Sources
+from gpen_core.trainer.run import Places
+from gpen_core.trainer.sources import Sources
 from gpen_core.trainer.start import embed_prior, grow
 from gpen_core.weights.checkpoint import read
 
@@ -160,8 +162,12 @@ def test_three_stages_from_the_command_line_to_a_restorer_that_goes_on_from_its_
     assert {"README.md", "grid.png", "curves.png", "log.jsonl"} <= {p.name for p in out.iterdir()}
     with Image.open(out / "grid.png") as grid:
         assert grid.size == (32, 48)
+    assert "![Given, made, original](grid.png)" in (out / "README.md").read_text()
+    assert "![Samples](grid.png)" in (tmp_path / "prior" / "README.md").read_text()
     more = ["--generator", str(out / "model.safetensors"), "--discriminator", str(out / "discriminator.safetensors")]
+    more += ["--set", "run.validation_pictures=0"]
     assert train("finetune-256", faces, tmp_path / "more", *more, "--max-images", "8") == 0
+    assert "grid.png" not in (tmp_path / "more" / "README.md").read_text()
     lines = [json.loads(line) for line in (tmp_path / "more" / "log.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [6, 8]
     assert read(tmp_path / "more" / "model.safetensors").card.details["images_seen"] == {"prior": 4, "finetune": 8}
@@ -175,6 +181,39 @@ def test_the_same_command_again_goes_on_and_fresh_begins_again(tmp_path):
     assert steps == [1, 2, 3]
     assert train("prior-256", faces, out, "--max-images", "2", "--fresh") == 0
     assert len((out / "log.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_cannot_begin_anew_throws_nothing_away(tmp_path, capsys):
+    faces, out = make_faces(tmp_path / "faces"), tmp_path / "out"
+    assert train("prior-256", faces, out, "--max-images", "2") == 0
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    prior, missing = str(out / "prior.safetensors"), str(tmp_path / "missing.safetensors")
+    for more, said in (
+        (["--generator", missing], f"there is no file {missing}; --generator names"),
+        (["--prior", prior], "--prior embeds a prior in a GPEN"),
+        (["--generator", prior, "--set", "network.style_dim=8"], "style_dim 12 there and 8 here"),
+    ):
+        capsys.readouterr()
+        assert train("prior-256", faces, out, "--max-images", "4", "--fresh", *more) == 1
+        assert said in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    assert train("prior-256", faces, out, "--max-images", "4", "--generator", missing) == 0, "it has what that gave"
+
+
+def test_a_prior_and_a_model_in_each_others_place_are_named(tmp_path, capsys):
+    faces = make_faces(tmp_path / "faces")
+    assert train("prior-256", faces, tmp_path / "a", "--max-images", "2") == 0
+    prior = str(tmp_path / "a" / "prior.safetensors")
+    assert train("embed-256", faces, tmp_path / "b", "--prior", prior) == 0
+    model = str(tmp_path / "b" / "model.safetensors")
+    for flag, given, said in (("--prior", model, "name it with --generator"), ("--generator", prior, "with --prior")):
+        assert train("finetune-256", faces, tmp_path / "c", "--max-images", "2", flag, given) == 1
+        assert said in capsys.readouterr().err
+    assert train("prior-256", faces, faces / "run") == 1
+    assert "its grids would be faces to learn" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert train("finetune-256", faces, tmp_path / "file") == 1
+    assert "is a file; a run is written into a folder" in capsys.readouterr().err
 
 
 def test_max_minutes_ends_a_run_with_everything_written(tmp_path):
@@ -211,3 +250,25 @@ def test_an_identity_loss_without_its_network_is_refused(tmp_path, capsys):
     faces = make_faces(tmp_path / "faces")
     assert train("finetune-256", faces, tmp_path / "out", "--set", "losses.identity=1") != 0
     assert "--identity" in capsys.readouterr().err
+
+
+def test_a_run_from_what_ships_is_told_what_it_lacks_and_refuses_to_end_before_its_first_step(tmp_path, capsys):
+    faces, out = make_faces(tmp_path / "faces", size=256), tmp_path / "out"
+    command = ["train", "personal-256", "--data", str(faces), "--out", str(out), "--device", "cpu"]
+    command += ["--generator", "gpen-open-256", "--max-images", "2"]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    channels = re.search(r"--set '(network\.channels=\{.*\})' takes those there", said)
+    assert channels is not None
+    command += ["--set", channels[1]]
+    assert main(command) == 1
+    assert "set run.max_images to more than both" in capsys.readouterr().err
+    assert main([*command, "--set", "run.max_images=1000000"]) == 1
+    assert "is to end at 2 in all; set that to" in capsys.readouterr().err
+    assert not (out / "model.safetensors").exists()
+
+
+def test_places_and_sources_take_text(tmp_path):
+    places = Places(data="s3://bucket/faces", out=str(tmp_path), validation="val")
+    assert (places.data, places.out, places.validation) == ("s3://bucket/faces", tmp_path, Path("val"))
+    assert Sources(prior="a.pth").prior == Path("a.pth")

@@ -280,6 +280,16 @@ def test_an_unknown_name_is_refused_with_the_nearest(asked: str, expected: str) 
     assert expected.replace("RetinaFace-R50", "retinaface-resnet50") in str(caught.value)
 
 
+def test_a_file_that_is_not_in_a_folder_that_is_there_is_asked_of_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr("gpen_core.weights.location.fetch_repository_file", lambda *asked, **how: pytest.fail("asked"))
+    with pytest.raises(WeightsError, match=r"there is no file runs/mine/model\.safetensors"):
+        load_model("runs/mine/model.safetensors")
+
+
 def test_a_name_of_a_network_that_is_no_restorer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file(OTHERS["a RetinaFace detector"], path)

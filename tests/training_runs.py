@@ -16,7 +16,8 @@ from torch import Tensor
 from gpen_core.data import Degradation, FaceFolder, Feed
 from gpen_core.trainer.loop import Loop
 from gpen_core.trainer.recipe import Recipe
-from gpen_core.trainer.run import Sources, begin, load_sources
+from gpen_core.trainer.run import begin
+from gpen_core.trainer.sources import Sources, load_sources
 from gpen_core.trainer.stages import build_stage
 from gpen_core.trainer.step import Stepper
 from gpen_core.trainer.validation import Validation

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import math
 import shutil
 import sys
 from collections import Counter
@@ -29,10 +30,14 @@ from gpen_core.errors import GPENError
 from gpen_core.faces.geometry import fit_similarity, scale_of, template
 from gpen_core.faces.types import Detection
 from gpen_core.faces.warp import crop_faces
+from gpen_core.files import files_below, replacing
 from gpen_core.images import READABLE_SUFFIXES, Picture, read_picture, to_srgb
 from gpen_core.weights import load_detector
 
 Detector = Callable[[Tensor], list[list[Detection]]]
+SPLITS = ("train", "val")
+COLUMNS = ("file", "split", "source", "identity", "scale", "licence")
+SMALLEST = 8  # px: of what can be trained on
 LARGE = 1000  # longest side that a detector is shown; beyond it large faces are found twice
 
 
@@ -186,14 +191,21 @@ def align(
 
 
 def prepare(options: argparse.Namespace, detector: Detector) -> Counter[str]:
-    """Writes the folder; the counts of faces kept (`train`, `val`) and refused, by reason."""
+    """Writes the folder; the counts of faces kept (`train`, `val`) and refused, by reason.
+
+    What an earlier run made there of these photographs is replaced, of others it stays. Raises SystemExit where there
+    are no photographs, or where the folder's faces are packed.
+    """
     quality = Quality(**{f.name: getattr(options, f.name) for f in fields(Quality)})
-    paths = sorted(p for p in options.photos.rglob("*") if p.suffix.lower() in READABLE_SUFFIXES)
+    paths = [path for path in files_below(options.photos) if path.suffix.lower() in READABLE_SUFFIXES]
     if not paths:
         raise SystemExit(f"{options.photos} holds no photographs ({', '.join(sorted(READABLE_SUFFIXES))})")
+    if packed := [folder for split in SPLITS for folder in (options.out / split).glob("*.tar")]:
+        raise SystemExit(f"{packed[0]} is a shard of an earlier run; name another folder than {options.out}")
     counts: Counter[str] = Counter()
     waiting, rows, prints = options.out / "waiting", [], []
-    waiting.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.mkdir(parents=True)
     for path in paths:
         try:
             faces = list(align(path, options.photos, detector, quality, options, counts))
@@ -202,8 +214,7 @@ def prepare(options: argparse.Namespace, detector: Detector) -> Counter[str]:
             sys.stderr.write(f"{error}\n")
             continue
         for face in faces:
-            digest = hashlib.sha256(str(path.relative_to(options.photos)).encode()).hexdigest()[:8]
-            name = f"{path.stem}_{digest}_{face.number}.png"
+            name = f"{mark_of(path, options.photos)}_{face.number}.png"
             rgb = (face.crop * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
             Image.fromarray(rgb).save(waiting / name)
             prints.append(fingerprint(face.crop))
@@ -219,17 +230,43 @@ def prepare(options: argparse.Namespace, detector: Detector) -> Counter[str]:
     for row, group in zip(rows, groups_of([r["identity"] for r in rows], prints, options.alike), strict=True):
         row["split"] = split_of(group, options.validation)
         counts[row["split"]] += 1
-        (options.out / row["split"]).mkdir(exist_ok=True)
-        (waiting / row["file"]).replace(options.out / row["split"] / row["file"])
-    waiting.rmdir()
-    with (options.out / "faces.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["file", "split", "source", "identity", "scale", "licence"])
-        writer.writeheader()
-        writer.writerows(rows)
+    place(rows, waiting, options.out, {mark_of(path, options.photos) for path in paths})
     if options.shards:
         for split in {row["split"] for row in rows}:
             pack(options.out / split, int(options.shards * 1e6))
     return counts
+
+
+def mark_of(path: Path, root: Path) -> str:
+    """What the names of a photograph's faces begin with: its own, and what tells it from others of that name."""
+    return f"{path.stem}_{hashlib.sha256(str(path.relative_to(root)).encode()).hexdigest()[:8]}"
+
+
+def place(rows: list[dict[str, str]], waiting: Path, out: Path, marks: set[str]) -> None:
+    """Moves each face from `waiting` to its side, and writes OUT/faces.csv.
+
+    Faces that an earlier run made of the photographs with these `marks` go, on whichever side they are.
+    """
+    table = out / "faces.csv"
+    earlier = []
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as file:
+            earlier = list(csv.DictReader(file))
+    made = {row["file"]: row["split"] for row in rows}
+    again = [row["file"] for row in earlier if row["file"].rpartition("_")[0] in marks]
+    for name in {*again, *made}:
+        for split in SPLITS:
+            if made.get(name) != split:
+                (out / split / name).unlink(missing_ok=True)
+    for name, split in made.items():
+        (out / split).mkdir(exist_ok=True)
+        (waiting / name).replace(out / split / name)
+    waiting.rmdir()
+    gone = set(again) | made.keys()
+    with replacing(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([row for row in earlier if row["file"] not in gone] + rows)
 
 
 def pack(folder: Path, shard_bytes: int) -> None:
@@ -273,6 +310,10 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not 0 <= options.validation < 1:
         parser.error(f"--validation is {options.validation}; it must be at least 0 and below 1")
+    if options.size < SMALLEST:
+        parser.error(f"--size is {options.size}; faces are at least {SMALLEST} px wide")
+    if not 0 <= options.shards < math.inf:
+        parser.error(f"--shards is {options.shards}; expected megabytes, or 0 for none")
     return options
 
 
@@ -281,9 +322,12 @@ def main() -> None:
     options = read_options()
     try:
         counts = prepare(options, load_detector(options.detector))
-    except GPENError as error:
+    except (GPENError, OSError) as error:
         raise SystemExit(str(error)) from error
     sys.stdout.write("".join(f"{count:6d} {what}\n" for what, count in counts.most_common()))
+    for split in SPLITS:
+        if not counts[split]:
+            sys.stdout.write(f"nobody is in {split}: more people, or another --validation, would put somebody there\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ WebDataset tar of pictures, get an index, from which a run of any length starts 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -24,12 +25,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.index == (options.out is not None):
         parser.error("give OUT for new shards, or --index for those in FACES")
+    if not 0 < options.megabytes < math.inf:
+        parser.error(f"--megabytes is {options.megabytes}; expected more than 0")
     try:
         if options.index:
             count = write_index(options.faces)
         else:
             count = write_shards(options.faces, options.out, shard_bytes=int(options.megabytes * 1e6))
-    except GPENError as error:
+    except (GPENError, OSError) as error:
         raise SystemExit(str(error)) from error
     sys.stdout.write(f"{count} pictures\n")
 

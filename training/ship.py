@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gpen_core.errors import GPENError
 from gpen_core.measures.metrics import FIGURES, psnr
 from gpen_core.measures.perceptual import DetectorFeatures, feature_distance
 from gpen_core.options import RestoreOptions
@@ -198,7 +199,11 @@ def main() -> None:
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="runs that this one grew from, for the hours"
     )
-    for damage, row in ship(parser.parse_args()).items():
+    try:
+        table = ship(parser.parse_args())
+    except (GPENError, OSError) as error:
+        raise SystemExit(str(error)) from error
+    for damage, row in table.items():
         sys.stdout.write(
             damage + ": " + ", ".join(f"{n} {v:.3f} ({row['input_' + n]:.3f})" for n, v in _own(row).items()) + "\n"
         )

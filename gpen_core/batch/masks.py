@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import files_below
 from ..images import READABLE_SUFFIXES, Picture, read_picture
 from ..images.mask import as_mask
 
@@ -38,7 +39,9 @@ def _by_name(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of masks")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in READABLE_SUFFIXES):
+    for path in files_below(folder):
+        if path.suffix.lower() not in READABLE_SUFFIXES:
+            continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
             raise InputError(f"{found[name]} and {path} are masks of the same picture; leave one there")

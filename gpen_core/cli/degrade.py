@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from .flags import ranged
 
@@ -41,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "nothing to write: give --out DIR for the pictures, --sheet FILE for a contact sheet, or both"
         )
+    if arguments.out is not None and arguments.out.resolve().is_relative_to(arguments.faces.resolve()):
+        raise InputError(f"{arguments.out} lies within {arguments.faces}, whose faces it would be one of; name another")
     import torch
 
     from ..data import PRESETS, Degradation, FaceFolder
@@ -49,17 +53,27 @@ def run(arguments: argparse.Namespace) -> int:
     names = list(PRESETS) if arguments.preset == ["all"] else arguments.preset
     presets = {name: Degradation(name) for name in names}
     faces = FaceFolder(arguments.faces, arguments.size, upscale=True)
+    if faces.unreadable:
+        print(f"left out, as they cannot be read: {', '.join(faces.unreadable)}")
+    files = _names([entry.name for entry in faces.entries])
     shown = _ON_SHEET if arguments.out is None else len(faces)
     count = min(len(faces), arguments.count or shown)
     rows: dict[str, list[torch.Tensor]] = {"clean": [], **{name: [] for name in presets}}
-    for index in range(count):
-        clean = faces.load(index)[None].float() / 255
+    done = 0
+    for index in range(len(faces)):
+        if done == count:
+            break
+        face, entry = faces.load_with_entry(index)
+        if entry is not faces.entries[index]:  # damaged; the next would stand under its name
+            continue
+        done += 1
+        clean = face[None].float() / 255
         pictures = {"clean": clean} | {n: d.degrade(clean, arguments.seed, [index]) for n, d in presets.items()}
         for name, picture in pictures.items():
             if arguments.out is not None:
                 folder = arguments.out / name
                 folder.mkdir(parents=True, exist_ok=True)
-                save_picture(picture[0], folder / f"{Path(faces.entries[index].name).stem}.png")
+                save_picture(picture[0], folder / files[index])
             if len(rows[name]) < _ON_SHEET:
                 rows[name].append(picture[0])
     if arguments.sheet is not None:
@@ -67,8 +81,22 @@ def run(arguments: argparse.Namespace) -> int:
         save_picture(torch.cat([torch.cat(row, 2) for row in rows.values()], 1), arguments.sheet)
         print(f"{arguments.sheet}: rows from the top are {', '.join(rows)}")
     if arguments.out is not None:
-        print(f"{count} faces × {len(rows)} written to {arguments.out}")
+        print(f"{done} faces × {len(rows)} written to {arguments.out}")
     return 0
+
+
+def _names(faces: Sequence[str]) -> list[str]:
+    """A name for each face's results, no two alike: its own, or its whole path where others have that, too."""
+    stems = Counter(PurePosixPath(face).stem for face in faces)
+    names: list[str] = []
+    taken: set[str] = set()
+    for face in map(PurePosixPath, faces):
+        name = face.stem if stems[face.stem] == 1 else "_".join(face.parts)
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        names.append(f"{name}.png")
+    return names
 
 
 _ON_SHEET = 8

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import refuse_missing
+from ..files import claimed, refuse_missing
 from .flags import ranged
 from .identity_arguments import add_person, read_identity, read_person
 from .train import add_max_minutes, train_visibly
 
 if TYPE_CHECKING:
     from ..measures.significance import Difference
-    from ..personal import Album
+    from ..personal import Album, Steps
 
 _SURE = 0.05  # how often chance alone may look like help
 _RESULT, _VERDICT = "model.safetensors", "personal.json"
@@ -50,17 +52,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 where the model helps or --keep was given, else 1."""
     refuse_missing(arguments.inputs)
+    from ..errors import InputError
+    from ..weights.location import locate_one
+
+    start, out = locate_one(arguments.model, kind="restorer").path, arguments.output
+    if out.is_file():
+        raise InputError(f"{out} is a file; -o names a folder")
+    with claimed(out / _VERDICT):
+        return _learn(arguments, start, out)
+
+
+def _learn(arguments: argparse.Namespace, start: Path, out: Path) -> int:
+    """As `run`, with the folder `out` to itself."""
     from .. import personal as own
     from ..batch import collect
     from ..errors import ChangedRunError, FaceError, InputError
     from ..options import RestoreOptions
     from ..trainer import Places, Sources
     from ..weights import load_detector
-    from ..weights.location import locate_one
 
-    start, out = locate_one(arguments.model, kind="restorer").path, arguments.output
-    if out.is_file():
-        raise InputError(f"{out} is a file; -o names a folder")
     if _is_foreign(out / _RESULT):
         raise InputError(f"{out / _RESULT} is there already, and not from here; name another folder with -o")
     recipe = own.recipe_for(start, arguments.images)
@@ -68,9 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     identity = read_identity(arguments, plain, RestoreOptions())
     person = read_person(arguments, plain, identity)
     photographs = [item.source for item in collect(arguments.inputs, out / "faces", overwrite=True)]
-    album = own.cut_faces(photographs, plain, recipe.network.size, out / "faces", person)
+    album = own.cut_faces(photographs, plain, recipe.network.size, out / "faces", person, steps=_bar("faces"))
     for path, said in album.left_out.items():
-        print(f"{path}: left out; {said}")
+        print(f"{path}: left out; {said.replace(f'{path} ', 'it ', 1)}")
     if album.judges < own.JUDGES and not arguments.keep:
         raise FaceError(
             f"{album.kept} photographs can be learned from, and {2 * own.JUDGES} are needed to tell whether a model "
@@ -96,7 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"stopped; the same command goes on where it was, from {places.out}")
         return 1
     measure, distance = own.distance_by(identity)
-    found = own.judge(plain, own.restorer_of(places.out / _RESULT, device=device), album, distance)
+    found = own.judge(
+        plain, own.restorer_of(places.out / _RESULT, device=device), album, distance, steps=_bar("judging")
+    )
     return 0 if conclude(out, measure, found, album, keep=arguments.keep) else 1
 
 
@@ -112,6 +124,7 @@ def conclude(folder: Path, measure: str, found: Difference, album: Album, *, kee
     told = album.judges >= JUDGES
     verdict = {
         "measure": measure,
+        "before": found.first,
         "nearer_by": found.mean,
         "interval": [found.low, found.high] if told else None,
         "p": found.p if told else None,
@@ -121,10 +134,12 @@ def conclude(folder: Path, measure: str, found: Difference, album: Album, *, kee
     }
     # Of a test to both sides: help is to one.
     helps = told and found.mean > 0 and found.p / 2 < _SURE
-    bounds = f" (95 % from {found.low:.4f} to {found.high:.4f})" if told else ""
+    share = (100 if found.mean > 0 else -100) / (found.first or 1.0)
+    low, high = sorted((share * found.low, share * found.high))
+    bounds = f"; 95 % from {low:.2f} to {high:.2f} %" if told else ""
     print(
         f"learned from {album.kept - album.judges} faces; on {album.judges} held out its {measure} to the originals is "
-        f"{abs(found.mean):.4f} {'less' if found.mean > 0 else 'more'}{bounds}"
+        f"{share * found.mean:.2f} % {'less' if found.mean > 0 else 'more'} than before ({found.first:.4f}{bounds})"
     )
     result = folder / _RESULT
     written = helps or keep
@@ -142,6 +157,18 @@ def conclude(folder: Path, measure: str, found: Difference, album: Album, *, kee
     with replacing(folder / _VERDICT) as temporary:
         temporary.write_text(json.dumps({**verdict, "helps": helps, "model": digest}, indent=1), encoding="utf-8")
     return written
+
+
+def _bar(what: str) -> Steps:
+    """Goes through files with a bar on the terminal."""
+
+    def steps(paths: Sequence[Path]) -> Iterable[Path]:
+        from tqdm import tqdm
+
+        bar: Iterable[Path] = tqdm(paths, what, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty())
+        return bar
+
+    return steps
 
 
 def _is_foreign(model: Path) -> bool:

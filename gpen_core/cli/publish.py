@@ -30,8 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..errors import InputError
     from ..weights.location import locate_one
 
+    if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", arguments.repo):
+        raise InputError(f"{arguments.repo} is no name on the Hub; expected owner/name")
     located = locate_one(arguments.source, kind="restorer")  # before torch is loaded
     from ..weights import GPEN
 
@@ -39,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if told := _told(arguments):
         model.card = replace(model.card, details={**model.card.details, **told})
     if arguments.folder is not None:
-        print(model.save_pretrained(arguments.folder))
+        print(model.save_pretrained(arguments.folder, repo=arguments.repo))
         return 0
     address = model.push_to_hub(
         arguments.repo,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +54,33 @@ def run(arguments: argparse.Namespace) -> int:
     from ..tasks import synthesize_face
 
     model = load_for(arguments, "segmentation")
-    for item in items:
+
+    def made(item: Item) -> None:
         face = Picture(pixels=synthesize_face(item.source, model), path=item.source)
         write_picture(face, item.target, overwrite=arguments.overwrite)
         print(f"{item.target}: {face.width}×{face.height}")
-    return 0
+
+    return _each(items, made)
+
+
+def _each(items: list[Item], make: Callable[[Item], None]) -> int:
+    """Makes one after the other: 1 where some cannot be made, after all others, and those are named.
+
+    Raises what is wrong with the only one.
+    """
+    from ..errors import GPENError
+
+    status = 0
+    for item in items:
+        try:
+            make(item)
+        except GPENError as error:
+            if len(items) == 1:
+                raise
+            said = str(error)
+            print(f"gpen: {said if str(item.source) in said else f'{item.source}: {said}'}", file=sys.stderr)
+            status = 1
+    return status
 
 
 def _parse(arguments: argparse.Namespace, items: list[Item]) -> int:
@@ -66,17 +90,20 @@ def _parse(arguments: argparse.Namespace, items: list[Item]) -> int:
 
     parser = load_parser(arguments.parser, device=arguments.device)
     if arguments.parse:
-        for item in items:
+
+        def parsed(item: Item) -> None:
             write_picture(map_picture(parse_face(item.source, parser)), item.target)
             print(f"{item.target}: its map")
-        return 0
+
+        return _each(items, parsed)
     from ..images import read_picture
     from ..tasks import parse_faces
     from ..weights import load_detector
 
     detector = load_detector(arguments.detector, device=arguments.device)
     template: Template = "gpen" if arguments.model is None else load_for(arguments, "segmentation").card.template
-    for item in items:
+
+    def all_parsed(item: Item) -> None:
         maps = parse_faces(read_picture(item.source), parser=parser, detector=detector, face_template=template)
         for index, labels in enumerate(maps):
             target = item.target.with_name(f"{item.target.stem}_{index:02}.png")
@@ -84,7 +111,8 @@ def _parse(arguments: argparse.Namespace, items: list[Item]) -> int:
             print(f"{target}: map of face {index}")
         if not maps:
             print(f"{item.source}: no face found")
-    return 0
+
+    return _each(items, all_parsed)
 
 
 def _into_photograph(arguments: argparse.Namespace, output: Path) -> int:

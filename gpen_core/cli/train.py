@@ -47,7 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for task segmentation: PNG maps of the faces' regions, named like the faces",
     )
     parser.add_argument("--prior", type=Path, metavar="FILE", help="prior to embed")
-    parser.add_argument("--generator", type=Path, metavar="FILE", help="model (or prior, in stage prior) to go on from")
+    parser.add_argument(
+        "--generator",
+        metavar="FILE",
+        help="model to go on from, also by its name, as gpen-open-256 (in stage prior: a prior)",
+    )
     parser.add_argument("--discriminator", type=Path, metavar="FILE", help="its discriminator (default: a fresh one)")
     parser.add_argument("--smaller", type=Path, metavar="FILE", help="network of half the size or less to grow from")
     parser.add_argument(
@@ -124,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         Places(data=arguments.data, out=arguments.out, validation=arguments.validation, maps=arguments.maps),
         Sources(
             prior=arguments.prior,
-            generator=arguments.generator,
+            generator=_generator(arguments.generator),
             discriminator=arguments.discriminator,
             smaller=arguments.smaller,
             smaller_discriminator=arguments.smaller_discriminator,
@@ -202,6 +206,16 @@ _SHOWN = ("d", "g", "content", "adversarial", "feature_matching", "r1", "path", 
 
 def _place(text: str) -> Path | str:
     return text if "://" in text else Path(text)
+
+
+def _generator(given: str | None) -> Path | None:
+    """The file that is meant: a path, or a restorer's name in the zoo."""
+    from ..weights import zoo
+    from ..weights.location import locate_one
+
+    if given is None or Path(given).exists() or zoo.lookup(given) is None:
+        return None if given is None else Path(given)
+    return locate_one(given, kind="restorer").path
 
 
 def _changes(pairs: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import itertools
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from ..archives import Entry, is_address, listed
 from ..errors import ConfigError, InputError, PictureError, TrainingError
+from ..files import files_below
 from ..images.damage import guarded
 from ..images.picture import to_depth
 from ..images.reading import decode_picture
@@ -60,7 +62,16 @@ class FaceFolder:
             raise TrainingError(
                 f"none of the {len(gone)} pictures in {self.root} can be read: {_some(self.unreadable)}"
             )
-        self.weights = None if weights is None else [_weight(PurePosixPath(e.name), weights) for e in self.entries]
+        self.weights: list[float] | None = None
+        if weights is not None:
+            sources = [_source(PurePosixPath(entry.name), weights) for entry in self.entries]
+            self.weights = [1.0 if source is None else weights[source] for source in sources]
+            if unknown := [source for source in weights if source not in {*sources}]:
+                warnings.warn(
+                    f"no picture in {self.root} is of the source {_some(unknown)}, which the weights name",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -145,9 +156,12 @@ def read_weights(path: str | Path) -> dict[str, float]:
         raise TrainingError(f"{path} has the columns {reader.fieldnames}; it needs source and weight")
     for row in reader:
         try:
-            weights[row["source"]] = float(row["weight"])
+            weight = float(row["weight"])
         except (TypeError, ValueError) as error:
             raise TrainingError(f"{path}, line {reader.line_num}: the weight {row['weight']!r} is no number") from error
+        if not 0 <= weight < math.inf:
+            raise TrainingError(f"{path}, line {reader.line_num}: the weight is {weight}; expected 0 or more")
+        weights[row["source"]] = weight
     return weights
 
 
@@ -167,9 +181,8 @@ def _entries(root: Path | str) -> Iterator[Entry]:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str, int]]:
-    for path in sorted(root.rglob("*")):
-        if not path.name.startswith(".") and path.is_file():
-            yield path, path.relative_to(root).as_posix(), path.stat().st_size if path.suffix.lower() == ".tar" else 0
+    for path in files_below(root):
+        yield path, path.relative_to(root).as_posix(), path.stat().st_size if path.suffix.lower() == ".tar" else 0
 
 
 def _remote_files(root: str) -> Iterator[tuple[str, str, int]]:
@@ -201,10 +214,10 @@ def _index(root: Path | str, folder: str) -> Index:
     return Index(text, str(entry.file))
 
 
-def _weight(path: PurePosixPath, weights: Mapping[str, float]) -> float:
-    """Of the longest source that names a folder of `path` or begins its file name; 1 where none does."""
+def _source(path: PurePosixPath, weights: Mapping[str, float]) -> str | None:
+    """The longest source that names a folder of `path` or begins its file name; None where none does."""
     matches = [s for s in weights if s in path.parts[:-1] or path.name.startswith(f"{s}_")]
-    return weights[max(matches, key=len)] if matches else 1.0
+    return max(matches, key=len, default=None)
 
 
 def _some(names: list[str]) -> str:

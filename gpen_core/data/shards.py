@@ -15,7 +15,7 @@ from typing import Any
 
 from ..archives import Entry, scan
 from ..errors import InputError, TrainingError
-from ..files import replacing
+from ..files import files_below, replacing
 
 INDEX = "shards.json"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -29,7 +29,7 @@ def write_shards(root: Path, out: Path, *, shard_bytes: int, name: str = "faces"
 
     The same pictures give the same bytes. Raises TrainingError where there are none, or `out` holds shards already.
     """
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    paths = [path for path in files_below(root) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise TrainingError(f"{root} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     if any(out.glob("*.tar")):
@@ -51,10 +51,13 @@ def write_shards(root: Path, out: Path, *, shard_bytes: int, name: str = "faces"
 def write_index(folder: Path) -> int:
     """Writes the index of the shards in `folder`; how many pictures they hold.
 
-    Raises TrainingError for shards that cannot be read.
+    Raises TrainingError for shards that cannot be read, or where there are none.
     """
     shards, count = {}, 0
-    for path in sorted(folder.glob("*.tar")):
+    found = sorted(folder.glob("*.tar"))
+    if not found:
+        raise TrainingError(f"{folder} holds no shards; an index stands beside the .tar files that it is of")
+    for path in found:
         members = []
         for entry in faces_in(path, path.name):
             size = entry.picture_size()

@@ -59,7 +59,11 @@ def read_picture(
     JPEG XL or camera RAW without its reader.
     """
     path = Path(path)
-    return decode_picture(_bytes_of(path), path, max_pixels=max_pixels, allow_truncated=allow_truncated, page=page)
+    data = _bytes_of(path)
+    try:
+        return decode_picture(data, path, max_pixels=max_pixels, allow_truncated=allow_truncated, page=page)
+    except DamageError as damage:
+        raise PictureError(f"{damage}; allow_truncated (--allow-truncated) restores what decodes") from damage
 
 
 class Claims(NamedTuple):
@@ -131,7 +135,7 @@ def decode_picture(
             continue
         return replace(picture, notes=(*picture.notes, f"its metadata is damaged and was dropped ({first})"))
     if not allow_truncated:
-        raise PictureError(f"{first}; allow_truncated (--allow-truncated) restores what decodes") from first
+        raise first
     for form in (data, *bare_forms(data)):
         try:
             picture = _picture(_closed(form), path, page, max_pixels, forgiving=True)

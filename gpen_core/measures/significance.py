@@ -29,9 +29,10 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Of two models on the same pictures: mean of the first less the second, its bounds, and p, the share of random
-    changes of sign whose mean lies as far from zero (a paired permutation test)."""
+    """Of two models on the same pictures: mean of the first, mean of the first less the second, its bounds, and p, the
+    share of random changes of sign whose mean lies as far from zero (a paired permutation test)."""
 
+    first: float
     mean: float
     low: float
     high: float
@@ -42,14 +43,17 @@ class Difference:
 def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
     """The difference over the pictures that both have a figure for, in their order."""
     differences = np.asarray(first, float) - np.asarray(second, float)
-    differences = differences[np.isfinite(differences)]
+    known = np.isfinite(differences)
+    differences = differences[known]
+    start = float(np.asarray(first, float)[known].mean()) if len(differences) else math.nan
     if len(differences) < 2:
         mean = float(differences.mean()) if len(differences) else math.nan
-        return Difference(mean=mean, low=math.nan, high=math.nan, p=math.nan, count=len(differences))
+        return Difference(first=start, mean=mean, low=math.nan, high=math.nan, p=math.nan, count=len(differences))
     low, high = interval(differences.tolist())
     random = np.random.default_rng(_SEED)
     mean, extreme = float(differences.mean()), 0
     for _ in range(_FLIPS // 500):
         signs = random.integers(0, 2, (500, len(differences)), np.int8) * 2 - 1
         extreme += int((np.abs(signs @ differences) / len(differences) >= abs(mean) * (1 - 1e-12)).sum())
-    return Difference(mean=mean, low=low, high=high, p=(extreme + 1) / (_FLIPS + 1), count=len(differences))
+    p = (extreme + 1) / (_FLIPS + 1)
+    return Difference(first=start, mean=mean, low=low, high=high, p=p, count=len(differences))

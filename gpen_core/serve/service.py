@@ -212,11 +212,8 @@ class Service:
 def _decoded(body: bytes, limit: int) -> Picture:
     try:
         return decode_picture(body, _NAME, max_pixels=limit, allow_truncated=False)
-    except PictureError as error:
-        if isinstance(damage := error.__cause__, DamageError):
-            # What else might be done about it is not to be had here.
-            raise PictureError(f"{damage}; send the whole file") from damage
-        raise
+    except DamageError as damage:
+        raise PictureError(f"{damage}; send the whole file") from damage
 
 
 def _status_of(error: GPENError) -> int:

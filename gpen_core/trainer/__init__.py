@@ -2,6 +2,7 @@
 
 from .loop import Limits
 from .recipe import Recipe, read_recipe
-from .run import Places, Sources, train
+from .run import Places, train
+from .sources import Sources
 
 __all__ = ["Limits", "Places", "Recipe", "Sources", "read_recipe", "train"]

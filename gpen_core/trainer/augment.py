@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from ..errors import ConfigError
 from .fields import at_least
 from .progress import Progress
 
@@ -35,6 +36,9 @@ class AugmentRecipe:
     def __post_init__(self) -> None:
         at_least(self, 0, "target", "start", "limit")
         at_least(self, 1, "every", "ramp_images")
+        for name in ("target", "start", "limit"):  # a mean of signs, and probabilities
+            if getattr(self, name) > 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at most 1")
 
 
 class Augmentation:

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, distributed
 
 from ..errors import TrainingError
 from ..files import replacing
+from ..weights.layout import write_safetensors
 
 STATE = "state.json"
 _PIECE = "#"
@@ -38,7 +38,7 @@ def write_checkpoint(
     with _replacing_parts(folder) as mark:
         names = [f"part-{n:04d}-of-{len(parts):04d}{mark}{_SUFFIX}" for n in range(1, len(parts) + 1)]
         for name, part in zip(names, parts, strict=True):
-            save_file(part, folder / name)
+            write_safetensors(folder / name, part)
             _flush(folder / name)
         _commit(folder, {"state": state, "shapes": shapes, "parts": names})
 
@@ -136,7 +136,7 @@ def _replacing_parts(folder: Path) -> Iterator[str]:
     try:
         _sweep(folder, before)
         yield mark
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         _sweep(folder, before)
         if not before:
             remove_checkpoint(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 from collections.abc import Mapping
@@ -75,7 +76,10 @@ def _fit(value: Any, hint: Any, place: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{place} is {value!r}; it must be {'a number' if hint in (int, float) else hint.__name__}")
+        wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        raise ConfigError(f"{place} is {value!r}; it must be {wanted.get(hint, hint.__name__)}")
+    if hint is float and not math.isfinite(value):
+        raise ConfigError(f"{place} is {value}; it must be a finite number")
     return value
 
 

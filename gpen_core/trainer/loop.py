@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor
 
 from ..data import Batch, Feed, plan, shares
-from ..errors import ConfigError, InputError
-from ..files import claimed
+from ..errors import ConfigError
 from .checkpoint import (
     STATE,
     copy_checkpoint,
@@ -36,8 +34,6 @@ from .validation import Validation, save_picture
 CHECKPOINTS, BEST, GRID = "checkpoints", "best", "grid.png"
 Report = Callable[[int, Mapping[str, float]], None]
 
-# Seconds, longer than loader processes take to see that their parent is gone.
-_PATIENCE = 15
 _SMALLER_IS_BETTER = ("perceptual", "lpips")
 # Shares of `grid_every` after which a new run shows a grid too.
 _EARLY = (64, 16, 4)
@@ -71,7 +67,7 @@ class Loop:
         self, stepper: Stepper, feed: Feed, out: Path, *, rank: int = 0, validation: Validation | None = None
     ) -> None:
         self.stepper, self.feed, self.out = stepper, feed, out
-        self._rank, self._validation = rank, validation
+        self._rank, self.validation = rank, validation
         self.recipe: Recipe = stepper.recipe
         self._checkpoints = out / CHECKPOINTS
         self._saved = -1
@@ -116,17 +112,10 @@ class Loop:
         return True
 
     def run(self, limits: Limits, report: Report) -> None:
-        """Steps until a limit or the recipe's max_images; a checkpoint at the end. report: called after every step.
-
-        Raises InputError where another run is writing into the same folder.
-        """
-        with _alone(self._checkpoints) if self._rank == 0 else contextlib.nullcontext():
-            if self._rank == 0:
-                prune_checkpoints(self._checkpoints, self.recipe.run.keep)
-            self._run(limits, report)
-
-    def _run(self, limits: Limits, report: Report) -> None:
+        """Steps until a limit or the recipe's max_images; a checkpoint at the end. report: called after every step."""
         recipe, processes = self.recipe, self.stepper.processes
+        if self._rank == 0:
+            prune_checkpoints(self._checkpoints, recipe.run.keep)
         if not self.progress.step_images:
             self.progress.step_images = recipe.data.batch * recipe.data.accumulate * processes.num_processes
         self.progress.faces = self.feed.fingerprint
@@ -213,10 +202,10 @@ class Loop:
             self._show(log)
         if (
             _crossed(before, progress.images, run.validate_every)
-            and self._validation is not None
+            and self.validation is not None
             and self.stepper.stage.paired
         ):
-            figures = self._validation.figures(self.stepper)
+            figures = self.validation.figures(self.stepper)
             log.scalars(progress.steps, progress.images, figures, group="validation")
             return self._is_best(figures)
         return False
@@ -233,8 +222,8 @@ class Loop:
 
     def _show(self, log: Log) -> None:
         """A grid, also as a file: whoever waits for hours sees early whether it goes the right way."""
-        if self._validation is not None and self.recipe.run.grid_every:
-            grid = self._validation.grid(self.stepper)
+        if self.validation is not None and self.recipe.run.grid_every:
+            grid = self.validation.grid(self.stepper)
             log.picture(self.progress.steps, "samples", grid)
             save_picture(grid, self.out / GRID)
 
@@ -253,22 +242,6 @@ class Loop:
         said = torch.tensor([float(wish) for wish in wishes], device=self.stepper.device)
         agreed: list[bool] = (processes.reduce(said, "sum") > 0).tolist()
         return agreed
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else trains into `folder` meanwhile. A killed run's loader processes hold it for a moment."""
-    until = time.monotonic() + _PATIENCE
-    with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(claimed(folder))
-                break
-            except InputError:
-                if time.monotonic() >= until:
-                    raise
-                time.sleep(0.5)
-        yield
 
 
 def _all_tensors(stepper: Stepper) -> dict[str, Tensor]:

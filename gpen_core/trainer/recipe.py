@@ -19,6 +19,7 @@ from .network_recipe import GrowthRecipe, NetworkRecipe
 
 BackboneName = Literal["vgg16", "efficientnet-lite0"]
 StageName = Literal["prior", "embed", "finetune"]
+_SEEDS = 2**63  # of either sign, as torch takes them
 Precision = Literal["auto", "fp32", "bf16", "fp64"]
 
 
@@ -135,8 +136,10 @@ class RunRecipe:
             raise ConfigError(
                 "best is lpips, which is not computed; set lpips = true (its weights are needed), or choose another"
             )
-        if self.ema_half_life <= 0:
-            raise ConfigError(f"run.ema_half_life is {self.ema_half_life}; it must be positive")
+        if not self.ema_half_life > 0:
+            raise ConfigError(f"ema_half_life is {self.ema_half_life}; it must be positive")
+        if self.ema_ramp is not None:
+            at_least(self, 0, "ema_ramp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +162,8 @@ class Recipe:
     run: RunRecipe = field(default_factory=RunRecipe)
 
     def __post_init__(self) -> None:
+        if not -_SEEDS <= self.seed < _SEEDS:
+            raise ConfigError(f"seed is {self.seed}; it must lie between {-_SEEDS} and {_SEEDS - 1}")
         if self.stage == "prior":
             size = self.network.config.out_size
             if self.growth.from_size > size:

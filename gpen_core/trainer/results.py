@@ -26,6 +26,7 @@ from .validation import Validation, save_picture
 
 _UNFINISHED, _WEIGHTS = ".finishing", ".safetensors"
 MODEL, PRIOR, DISCRIMINATOR = "model.safetensors", "prior.safetensors", "discriminator.safetensors"
+CURVES = "curves.png"
 _SMOOTHING = 0.9
 
 
@@ -45,11 +46,13 @@ def write_results(
         for file, network in ((name, stepper.average), (DISCRIMINATOR, stepper.stage.discriminator)):
             weights = {n: t.detach().to("cpu", dtype).contiguous() for n, t in network.state_dict().items()}
             save_tensors(folder / file, weights, metadata)
-        (folder / "README.md").write_text(card_text(card, figures), encoding="utf-8")
         if validation is not None:
             save_picture(validation.grid(stepper), folder / GRID)
         if importlib.util.find_spec("matplotlib") is not None:
-            draw_curves(read_log(out), folder / "curves.png")
+            draw_curves(read_log(out), folder / CURVES)
+        shown = {GRID: "Given, made, original" if stepper.stage.paired else "Samples", CURVES: "Losses"}
+        there = {file: said for file, said in shown.items() if (folder / file).is_file()}
+        (folder / "README.md").write_text(card_text(card, figures, there), encoding="utf-8")
     return figures
 
 
@@ -61,7 +64,11 @@ def appearing_together(out: Path) -> Iterator[Path]:
     folder = out / _UNFINISHED
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    yield folder
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     for path in sorted(folder.iterdir(), key=lambda p: (p.suffix == _WEIGHTS, p.name in (MODEL, PRIOR), p.name)):
         os.replace(path, out / path.name)
     folder.rmdir()
@@ -86,8 +93,8 @@ def model_card(stepper: Stepper, figures: Mapping[str, float]) -> ModelCard:
     return recipe.card(details)
 
 
-def card_text(card: ModelCard, figures: Mapping[str, float]) -> str:
-    """The card as Markdown, with the front matter that the Hub reads."""
+def card_text(card: ModelCard, figures: Mapping[str, float], pictures: Mapping[str, str]) -> str:
+    """The card as Markdown, with the front matter that the Hub reads. pictures: files beside it, and what they show."""
     lines = [
         "---",
         f"license: {json.dumps(card.licence)}",
@@ -108,7 +115,7 @@ def card_text(card: ModelCard, figures: Mapping[str, float]) -> str:
     if shown:
         lines += ["| figure | restored | damaged input |", "|---|---|---|"]
         lines += [f"| {n} | {v:.4f} | {figures[f'input_{n}']:.4f} |" for n, v in shown.items()] + [""]
-    lines += ["![Damaged, restored, original](grid.png)", "![Losses](curves.png)", "", "## Recipe", ""]
+    lines += [*(f"![{said}]({file})" for file, said in pictures.items()), "", "## Recipe", ""]
     if history := card.details.get("recipe_history"):
         lines += ["What follows is the recipe at the end; it was changed on the way:", ""]
         lines += [f"- {line}" for line in history_lines(history)] + [""]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..config import ModelCard
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..files import sweep
@@ -20,63 +19,44 @@ from ..losses import LikenessLoss, coarse_distance
 from ..measures.embedders import identity_measure
 from ..measures.metrics import perceptual_distance
 from ..measures.perceptual import DetectorFeatures, feature_distance
-from ..weights import GPEN
-from ..weights.cache import sha256_of
 from ..weights.description import Header, encode
 from ..weights.load import choose_device
 from ..weights.tensors import save_tensors
 from .backbones import backbone_losses, projected_discriminator
-from .checkpoint import list_checkpoints, prune_checkpoints, remove_checkpoint
+from .checkpoint import list_checkpoints
 from .embedders import identity_loss
-from .log import LOG
-from .loop import BEST, CHECKPOINTS, Limits, Loop, Report
+from .folder import alone, forget
+from .loop import CHECKPOINTS, Limits, Loop, Report
 from .recipe import Recipe
 from .results import DISCRIMINATOR, MODEL, appearing_together, write_results
-from .stages import PairLoss, Stage, build_stage
-from .start import change_range, embed_prior, grow, load_discriminator, load_generator, read_network, same_config
+from .sources import Sources, load_sources
+from .stages import PairLoss, build_stage
 from .step import Stepper
 from .validation import Measure, Validation
-
-FED = ("concat", "features")
-"""How features are fed, which a prior adapts to and a discriminator does not see."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Files that a run starts from; all optional.
-
-    prior: of stage 1, embedded into a new GPEN. generator: a prior (stage prior) or GPEN that goes on, its averaged
-    weights become the trained ones.
-    discriminator: None leaves a fresh one. smaller: a network of half the size or less, to grow from;
-    smaller_discriminator: its discriminator. identity: ArcFace's weights. perceptual: those of the recipe's backbone,
-    for its perceptual loss and a projected discriminator; None: where an installed package brings them.
-    """
-
-    prior: Path | None = None
-    generator: Path | None = None
-    discriminator: Path | None = None
-    smaller: Path | None = None
-    smaller_discriminator: Path | None = None
-    identity: Path | None = None
-    perceptual: Path | None = None
-
-    def digests(self) -> dict[str, str]:
-        """The beginning of each named file's SHA-256; of those only that are there."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: sha256_of(path)[:12] for name, path in named.items() if path is not None and path.is_file()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
     """Folders of a run: faces to train on, faces to judge by (None: some of the former), either also by address (see
     `FaceFolder`), and where everything is written. maps: for task segmentation, the maps of all these faces (see
-    `MappedFaces`).
+    `MappedFaces`). Raises ConfigError where it would be written among the faces.
     """
 
     data: Path | str
     out: Path
     validation: Path | str | None = None
     maps: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("data", "out", "validation", "maps"):  # as text, too
+            given = getattr(self, name)
+            if isinstance(given, str) and "://" not in given:
+                object.__setattr__(self, name, Path(given))
+        for faces in (self.data, self.validation):
+            if isinstance(faces, Path) and self.out.resolve().is_relative_to(faces.resolve()):
+                raise ConfigError(
+                    f"the run's folder {self.out} lies within {faces}: its grids would be faces to learn; name another"
+                )
 
 
 def train(
@@ -96,10 +76,15 @@ def train(
     fresh: throws away what is in the folder's checkpoints. allow_changed: goes on from those of another seed, loss or
     set of faces, and the card tells of it. half: the finished weights as float16.
     Raises TrainingError, ConfigError, DeviceError, WeightsError for what cannot be trained, before the first step where
-    that can be known.
+    that can be known; InputError where another run is at work in `places.out`.
     """
+    if places.out.is_file():
+        raise TrainingError(f"{places.out} is a file; a run is written into a folder")
+    if fresh or not list_checkpoints(places.out / CHECKPOINTS):  # a run that goes on has in them what they gave
+        sources.refuse_missing()
     if recipe.stage == "embed":
-        return embed_only(recipe, places.out, sources)
+        with alone(places.out):
+            return embed_only(recipe, places.out, sources)
     try:
         from accelerate import Accelerator
     except ImportError as error:
@@ -112,18 +97,48 @@ def train(
             f"{launched()} processes were launched, and on {chosen.type} they cannot know of each other; start one"
         )
     target = processes.device if device == "auto" or processes.num_processes > 1 else chosen
-    places.out.mkdir(parents=True, exist_ok=True)
-    if processes.is_main_process:
-        sweep(places.out)
-        if fresh:
+    with alone(places.out) if processes.is_main_process else contextlib.nullcontext():
+        if processes.is_main_process:
+            sweep(places.out)
+        processes.wait_for_everyone()
+        loop = _loop(recipe, places, sources, faces, processes, target, fresh=fresh, allow_changed=allow_changed)
+        _refuse_no_step(loop, limits)
+        if fresh and processes.is_main_process:  # not before there is something to begin with
             forget(places.out)
-    processes.wait_for_everyone()
+        loop.run(limits, report)
+        if not processes.is_main_process:
+            return {}
+        return write_results(loop.stepper, places.out, loop.validation, half=half)
+
+
+def _refuse_no_step(loop: Loop, limits: Limits) -> None:
+    """Raises TrainingError for a new run that is over before its first step."""
+    seen = loop.progress.images
+    if loop.progress.steps == 0 and limits.images is not None and seen >= limits.images:
+        raise TrainingError(
+            f"the model that this goes on from has seen {seen} images, and the run is to end at {limits.images} in all;"
+            f" set that to {seen} and as many as it is to see (--max-images)"
+        )
+
+
+def _loop(
+    recipe: Recipe,
+    places: Places,
+    sources: Sources,
+    faces: FaceFolder | MappedFaces,
+    processes: Any,
+    target: torch.device,
+    *,
+    fresh: bool,
+    allow_changed: bool,
+) -> Loop:
+    """All that a run is made of, with the weights that it begins with, or goes on from."""
     judge = None
     if recipe.losses.discriminator == "projected":
         drawn = torch.Generator().manual_seed(recipe.seed)
         judge = projected_discriminator(recipe, sources.perceptual, target, drawn)
     stage = build_stage(recipe, target, extra_losses(recipe, sources, target), discriminator=judge)
-    going_on = bool(list_checkpoints(places.out / CHECKPOINTS))
+    going_on = not fresh and bool(list_checkpoints(places.out / CHECKPOINTS))
     facts = {} if going_on else load_sources(stage, sources)
     stepper = Stepper(stage, recipe, processes, target)
     degradation = Degradation(recipe.data.degradation if stage.paired else "none", jpeg=recipe.data.jpeg)
@@ -136,25 +151,15 @@ def train(
         validation = Validation(judged, degradation, recipe.run.validation_pictures, measures=measures)
     loop = Loop(stepper, feed, places.out, rank=processes.process_index, validation=validation)
     files = sources.digests()
-    if not loop.resume(allow_changed=allow_changed, sources=files):
+    if fresh or not loop.resume(allow_changed=allow_changed, sources=files):
         begin(stepper, facts)
         stepper.progress.sources = files
-    loop.run(limits, report)
-    return write_results(stepper, places.out, validation, half=half) if processes.is_main_process else {}
+    return loop
 
 
 def launched() -> int:
     """How many processes `torchrun` or `accelerate launch` started together, this one among them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def forget(out: Path) -> None:
-    """Removes what a run in `out` would go on from, oldest checkpoint last: killed at it, it still goes on."""
-    for folder in [out / BEST, *reversed(list_checkpoints(out / CHECKPOINTS))]:
-        remove_checkpoint(folder)
-    prune_checkpoints(out / CHECKPOINTS, 1)
-    (out / LOG).unlink(missing_ok=True)
-    shutil.rmtree(out / "tensorboard", ignore_errors=True)
 
 
 def open_faces(recipe: Recipe, places: Places, folder: Path | str) -> FaceFolder | MappedFaces:
@@ -223,49 +228,6 @@ def extra_measures(recipe: Recipe, sources: Sources) -> dict[str, Measure]:
     return measures
 
 
-def load_sources(stage: Stage, sources: Sources) -> dict[str, Any]:
-    """Puts the sources' weights into the stage's networks. What they had seen, by stage, and whether the discriminator
-    is fresh.
-    """
-    facts: dict[str, Any] = {
-        "seen": {},
-        "fresh": sources.discriminator is None and sources.smaller_discriminator is None,
-    }
-    config = stage.discriminator.config
-    if sources.prior is not None:
-        if not isinstance(stage.generator, GPEN):
-            raise TrainingError(
-                "--prior embeds a prior in a GPEN: it belongs to stage finetune or embed;"
-                " to go on with a prior use --generator"
-            )
-        state, stated, card = read_network(sources.prior)
-        if stated is not None and stated.prior == config.prior:
-            same_config(config, stated, str(sources.prior), apart=FED)
-        embed_prior(stage.generator, state, name=str(sources.prior))
-        change_range(stage.generator, (-1.0, 1.0), stage.generator.card.value_range)
-        facts["seen"] |= images_seen(card, "")
-    if sources.generator is not None:
-        state, stated, card = read_network(sources.generator, part="g_ema")
-        same_config(config, stated, str(sources.generator))
-        load_generator(stage.generator, state, name=str(sources.generator))
-        if isinstance(stage.generator, GPEN) and card is not None:
-            change_range(stage.generator, card.value_range, stage.generator.card.value_range)
-        other = isinstance(stage.generator, GPEN) and card is not None and card.task != stage.generator.card.task
-        # What a model of another task has seen does not count towards this run's length.
-        facts["seen"] |= images_seen(card, f", {card.task}" if card is not None and other else "")
-    if sources.smaller is not None:
-        state, _, card = read_network(sources.smaller)
-        grow(stage.generator, state)
-        facts["seen"] |= images_seen(card, ", smaller")
-    if sources.smaller_discriminator is not None:
-        grow(stage.discriminator, read_network(sources.smaller_discriminator)[0])
-    if sources.discriminator is not None:
-        state, stated, _ = read_network(sources.discriminator, part="d")
-        same_config(config, stated, str(sources.discriminator), apart=FED)
-        load_discriminator(stage.discriminator, state, name=str(sources.discriminator))
-    return facts
-
-
 def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
     """Sets the counters of a new run: where this stage was continued from a shipped model, the sampler goes on after
     what it has seen.
@@ -282,12 +244,6 @@ def begin(stepper: Stepper, facts: Mapping[str, Any]) -> None:
     progress.inherited = seen
     if facts["fresh"] and recipe.stage == "finetune":
         progress.fresh_until = max(progress.images, recipe.losses.adversarial_from) + recipe.rates.fresh_images
-
-
-def images_seen(card: ModelCard | None, suffix: str = "") -> dict[str, int]:
-    """How many images a model has seen, by the stage of training."""
-    seen = card.details.get("images_seen", {}) if card is not None else {}
-    return {f"{stage}{suffix}": int(count) for stage, count in seen.items()} if isinstance(seen, Mapping) else {}
 
 
 def _weights(recipe: Recipe) -> dict[str, float] | None:

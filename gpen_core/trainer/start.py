@@ -131,7 +131,9 @@ def same_config(ours: GPENConfig, theirs: GPENConfig | None, where: str, *, apar
     names = [k for k in {**mine, **other} if k not in apart and mine.get(k) != other.get(k)]
     if names:
         differing = ", ".join(f"{k} {other.get(k)} there and {mine.get(k)} here" for k in names)
-        raise ConfigError(f"{where} has another configuration than the recipe: {differing}")
+        table = ",".join(f"{size}={count}" for size, count in theirs.channels.items())
+        remedy = f"; --set 'network.channels={{{table}}}' takes those there" if "channels" in names else ""
+        raise ConfigError(f"{where} has another configuration than the recipe: {differing}{remedy}")
 
 
 def _check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:

@@ -153,7 +153,8 @@ _FOREIGN: tuple[tuple[str, tuple[str, ...]], ...] = (
 #: Of those, what `load_model` runs all the same (see `formats.restorers`).
 OTHER_RESTORERS = ("a GFPGAN restorer", "a CodeFormer restorer", "a RestoreFormer restorer")
 _REMEDY = {
-    "a discriminator": "give the restorer (the file without -D), or g_ema of the training checkpoint",
+    "a discriminator": "give the restorer (the file without -D, a run's model.safetensors), or g_ema of "
+    "the training checkpoint; this one is for `gpen train --discriminator`",
     "a StyleGAN2 generator without an encoder": "it can start a training as the prior, not restore a face",
 }
 

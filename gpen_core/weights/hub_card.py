@@ -16,14 +16,24 @@ _TASKS = {
     "inpainting": "fills the parts of a face that are painted white",
     "segmentation": "makes a face from a map of its regions",
 }
+#: How a model of each task is used: what is imported, and the line.
+_USES = {
+    "restoration": ("FaceRestorer, load_model", 'FaceRestorer(model).restore("photograph.jpg").save("restored.png")'),
+    "colorization": ("colorize, load_model", 'colorize("photograph.jpg", model).save("coloured.png")'),
+    "inpainting": ("inpaint, load_model", 'inpaint("photograph.jpg", model, mask="mask.png").save("filled.png")'),
+    "segmentation": ("load_model, synthesize_face", 'face = synthesize_face("map.png", model)  # (H, W, 3) uint8 RGB'),
+}
 #: Of a card's details, what the page shows elsewhere.
 _ELSEWHERE = ("card_from", "sha256", "datasets", "base_model")
 #: A figure of the damaged input stands beside the restored one's under this prefix.
 _INPUT = "input_"
 
 
-def model_card(config: GPENConfig, card: ModelCard, *, sha256: str | None = None) -> str:
-    """The README.md of a repository on the Hub: front matter, use, what the model expects, its limits."""
+def model_card(
+    config: GPENConfig, card: ModelCard, *, sha256: str | None = None, repo: str = "OWNER/REPOSITORY"
+) -> str:
+    """The README.md of the repository `repo` on the Hub: front matter, use, what the model expects, its limits."""
+    imported, use = _USES[card.task]
     known = card.licence.lower() in _HUB_LICENCES
     datasets, base, figures = card.details.get("datasets"), card.details.get("base_model"), figures_of(card)
     front = [
@@ -60,10 +70,10 @@ def model_card(config: GPENConfig, card: ModelCard, *, sha256: str | None = None
         f"A GPEN network (GAN prior embedded in a U-shaped network) that {_TASKS[card.task]}.",
         "",
         "```python",
-        "from gpen_core import FaceRestorer, load_model",
+        f"from gpen_core import {imported}",
         "",
-        'model = load_model("OWNER/REPOSITORY")  # this repository',
-        'FaceRestorer(model).restore("photograph.jpg").save("restored.png")',
+        f'model = load_model("{repo}")  # this repository',
+        use,
         "```",
         "",
         "| | |",

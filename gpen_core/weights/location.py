@@ -56,6 +56,7 @@ def locate(
         return Located(fetch(entry, watch=watch), entry)
     parts = text.split("/")
     looks_local = isinstance(source, PathLike) or path.is_absolute() or text.startswith((".", "~")) or "\\" in text
+    looks_local = looks_local or (path.suffix.lower() in SUFFIXES and Path(parts[0]).is_dir())
     if looks_local or len(parts) == 1 or (len(parts) == 2 and path.suffix.lower() in (*SUFFIXES, ".onnx")):
         if looks_local or path.suffix:
             raise WeightsError(f"there is no file {text}; `gpen models` lists the names that can be fetched")

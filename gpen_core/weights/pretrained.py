@@ -36,8 +36,11 @@ class GPEN(Network):
         """The network of a located file. It is built without memory of its own, and takes the file's tensors."""
         return checkpoint.load(located, cls, task=task, trust_pickle=trust_pickle)
 
-    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
-        """The folder, holding model.safetensors, config.json and a model card as README.md. Raises WeightsError."""
+    def save_pretrained(self, folder: str | PathLike[str], *, repo: str = "OWNER/REPOSITORY") -> Path:
+        """The folder, holding model.safetensors, config.json and a model card as README.md.
+
+        repo: where it is going to be, for the card's example. Raises WeightsError.
+        """
         folder = Path(folder)
         sha256 = checkpoint.write(folder / WEIGHTS_NAME, self.state_dict(), self.config, self.card)
         values = {"model_type": "gpen", "config": self.config.to_dict(), "card": self.card.to_dict()}
@@ -45,7 +48,7 @@ class GPEN(Network):
             with replacing(folder / CONFIG_NAME) as temporary:
                 temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             with replacing(folder / README_NAME) as temporary:
-                temporary.write_text(model_card(self.config, self.card, sha256=sha256), encoding="utf-8")
+                temporary.write_text(model_card(self.config, self.card, sha256=sha256, repo=repo), encoding="utf-8")
         except OSError as error:
             raise WeightsError(
                 f"cannot write to {folder}: {error}; free some space or choose another folder"
@@ -75,7 +78,7 @@ class GPEN(Network):
                 "published; link to its origin instead"
             )
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, repo=repo)
             try:
                 api = HfApi(token=token, library_name="gpen")
                 api.create_repo(repo, private=private, exist_ok=True)

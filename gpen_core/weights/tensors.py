@@ -6,15 +6,13 @@ import hashlib
 import pickle
 import re
 import struct
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import UnsafeFileError, WeightsError
@@ -23,6 +21,7 @@ from . import zoo
 from .cache import sha256_of
 from .description import UNREADABLE, damaged
 from .entry import ONNX, PICKLES, SUFFIXES
+from .layout import little_endian, write_safetensors
 
 # In the order in which they are looked for: averaged weights before the last ones.
 WRAPPERS = ("g_ema", "generator_smooth", "params_ema", "params", "state_dict", "generator")
@@ -128,8 +127,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Writes a safetensors file under a temporary name and renames it. Raises WeightsError, and leaves nothing."""
     try:
         with replacing(path) as temporary:
-            save_file(dict(tensors), temporary, metadata=dict(metadata))
-    except (OSError, SafetensorError) as error:
+            write_safetensors(temporary, tensors, metadata)
+    except OSError as error:
         megabytes = sum(t.numel() * t.element_size() for t in tensors.values()) / 1e6
         raise WeightsError(
             f"cannot write {path} ({megabytes:.0f} MB): {error}; free some space or choose another folder"
@@ -140,12 +139,9 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     """The hash of names, types, shapes and values: the same for the same weights in any file."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        data = tensor.reshape(-1).view(torch.uint8)
-        if sys.byteorder == "big":
-            data = data.reshape(-1, tensor.element_size()).flip(1).reshape(-1).contiguous()
-        digest.update(data.numpy().data)
+        digest.update(little_endian(tensor))
     return digest.hexdigest()
 
 
