@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import re
 import struct
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from . import zoo
 from .cache import sha256_of
 from .description import UNREADABLE, damaged
 from .entry import ONNX, PICKLES, SUFFIXES
-from .layout import little_endian, write_safetensors
+from .layout import write_safetensors
 
 # In the order in which they are looked for: averaged weights before the last ones.
 WRAPPERS = ("g_ema", "generator_smooth", "params_ema", "params", "state_dict", "generator")
@@ -139,9 +140,12 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     """The hash of names, types, shapes and values: the same for the same weights in any file."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name]
+        tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(little_endian(tensor))
+        data = tensor.reshape(-1).view(torch.uint8)
+        if sys.byteorder == "big":
+            data = data.reshape(-1, tensor.element_size()).flip(1).reshape(-1).contiguous()
+        digest.update(data.numpy().data)
     return digest.hexdigest()
 
 
