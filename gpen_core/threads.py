@@ -11,8 +11,8 @@ import contextvars
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,11 +38,6 @@ def _let_threads_begin_with(cores: int) -> None:
     """Threads made from now on compute with what was set last, by any thread; the one that asks has so many already."""
     if each_has_its_cores():
         torch.set_num_threads(cores)
-
-
-def scouts_cores() -> int:
-    """With how many cores to look ahead for faces beside a network that has all: more than one only where many are."""
-    return max(1, torch.get_num_threads() // 4)
 
 
 def lanes_on(device: torch.device, most: int) -> int:
@@ -97,33 +92,6 @@ def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int)
                 yield begun.popleft().result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
-
-
-def one_ahead(items: Iterable[T], hand: Executor) -> Generator[T]:
-    """The items in order, each of which `hand`, of one thread, makes while the one before is worked on."""
-    iterator, end = iter(items), object()
-    coming: Future[Any] = hand.submit(next, iterator, end)
-    try:
-        while (item := coming.result()) is not end:
-            coming = hand.submit(next, iterator, end)
-            yield item
-    finally:
-        wait([coming])
-
-
-def one_behind(calls: Iterable[Callable[[], T]], hand: Executor) -> Generator[T]:
-    """What each of `calls` gives, in order; `hand` makes it while the next of them is come by."""
-    begun: Future[T] | None = None
-    try:
-        for call in calls:
-            before, begun = begun, hand.submit(call)
-            if before is not None:
-                yield before.result()
-        if begun is not None:
-            yield begun.result()
-    finally:
-        if begun is not None:
-            wait([begun])
 
 
 class OneThread(Executor):

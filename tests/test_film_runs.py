@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -46,27 +45,6 @@ def figures(report: Path) -> dict:
 
 def still_film(path: Path, count: int = 17) -> Path:
     return write_film(path, frames_of([STILL] * count, noise=4), sound=True)
-
-
-def test_faces_of_the_next_frames_are_looked_for_while_those_before_are_restored(tmp_path):
-    looked_ahead, restored = threading.Event(), []
-
-    class Finder(KnownFaces):
-        def __call__(self, pictures: torch.Tensor) -> list:
-            if self.next == 16:  # restoring begins once the first two blocks of eight have been looked at
-                looked_ahead.set()
-            return super().__call__(pictures)
-
-    class Waiting(Sharpener):
-        def __call__(self, x: torch.Tensor) -> torch.Tensor:
-            assert looked_ahead.wait(20)
-            restored.append(len(x))
-            return super().__call__(x)
-
-    film = still_film(tmp_path / "in.mp4", 24)
-    options = FilmOptions(detect_every=1, preset="ultrafast")
-    report = restore_film(film, tmp_path / "out.mp4", FaceRestorer(Waiting(), Finder([[STILL]] * 24)), film=options)
-    assert (report.frames, sum(restored)) == (24, 24)
 
 
 def test_a_film_killed_at_some_file_operations_is_gone_on_with_to_the_same_file(tmp_path):

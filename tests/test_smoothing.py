@@ -144,8 +144,7 @@ def test_the_flicker_figure_tells_with_and_without():
     run = FrameRestoration(FaceRestorer(Sharpener(), KnownFaces([[p] for p in places])), RestoreOptions(), STEADY)
     frames = frames_of(places, noise=8)
     for start in (0, 8):
-        block = [(start + k, (start + k) / 25, as_picture(frames[start + k])) for k in range(8)]
-        run.push(block, run.find(block))
+        run.push([(start + k, (start + k) / 25, frames[start + k]) for k in range(8)])
     assert sum(len(list(block)) for block in run.drain()) == 16
     assert run.flicker.with_smoothing <= 0.6 * run.flicker.without_smoothing
     assert run.flicker.without_smoothing > 5

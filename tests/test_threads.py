@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,10 +15,9 @@ from small_restorers import face, inverted, labels, photograph
 import gpen_core.weights
 from gpen_core import FaceRestorer, Masking, RestoreOptions, load_detector
 from gpen_core.batch import BatchOptions, Item, run_batch
-from gpen_core.errors import InputError
 from gpen_core.images import as_picture, read_picture
 from gpen_core.images.writing import encode_picture
-from gpen_core.threads import OneThread, ThreadsBeside, one_ahead, side_by_side
+from gpen_core.threads import OneThread, ThreadsBeside, side_by_side
 
 EXAMPLE = Path(__file__).parent.parent / "gpen_core" / "examples" / "sent-around.jpg"
 
@@ -131,27 +128,6 @@ def test_the_shipped_detector_finds_the_same_to_the_bit_on_any_number_of_cores(t
         (one,) = FaceRestorer(SimpleNamespace(), detector).detect(read_picture(EXAMPLE))
         found.append((one.box.tolist(), one.landmarks.tolist(), one.score))
     assert found[0] == found[1]
-
-
-def test_one_item_is_made_while_the_one_before_is_worked_on():
-    made: list[int] = []
-
-    def items():
-        for number in range(3):
-            made.append(number)
-            yield number
-        raise InputError("no more")
-
-    with OneThread() as hand, closing(one_ahead(items(), hand)) as ahead:
-        assert next(ahead) == 0
-        assert next(ahead) == 1
-        hand.submit(int).result()
-        assert made == [0, 1, 2]
-        assert next(ahead) == 2
-        with pytest.raises(InputError, match="no more"):
-            next(ahead)
-    with OneThread() as hand, closing(one_ahead(itertools.count(), hand)) as ahead:
-        assert next(ahead) == 0
 
 
 def test_torch_s_modes_of_who_asks_hold_in_other_threads():

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
-from operator import attrgetter
 from os import PathLike
 from typing import Any, Literal
 
@@ -21,7 +20,6 @@ from ..faces.occlusion import CONTRADICTION
 from ..faces.types import Detection, FaceCrops
 from ..images import PictureLike, as_picture
 from ..options import Masking, RestoreOptions, Selection
-from ..threads import side_by_side
 from .align import align_faces, check_aligned, take_whole, whole_face
 from .detect import find_faces_together, find_numbered
 from .masks import CropMasks, masks_for
@@ -35,8 +33,6 @@ Progress = Callable[[int, int], None]
 
 #: What several threads need first is loaded by one of them.
 _loading = threading.Lock()
-#: Threads that paste while others restore.
-_PASTING = 2
 #: Where the caller gives the mask, the crop's own edge is all that is left to soften.
 _WHOLE_CROP = Masking(kind="box", margin=4 / 512, feather=2 / 512)
 
@@ -193,10 +189,10 @@ class FaceRestorer:
         one batch, and a few without faces between them, are held at a time.
         """
         parts = (detections, masks, within, canvases)
-        works = self.unpasted(pictures, options, parts, aligned=aligned, strength_of=strength_of, progress=progress)
-        # One is pasted with all cores, several while the networks are at the next ones.
-        alone = isinstance(pictures, Sequence) and len(pictures) == 1
-        yield from side_by_side(attrgetter("result"), works, 1 if alone else _PASTING)
+        for work in self.unpasted(
+            pictures, options, parts, aligned=aligned, strength_of=strength_of, progress=progress
+        ):
+            yield work.result
 
     def unpasted(
         self,

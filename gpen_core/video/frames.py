@@ -6,17 +6,15 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..faces.types import Detection
 from ..film_options import BLOCK, Smoothing
-from ..images import as_picture, convert_like
+from ..images import convert_like
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
-from ..threads import OneThread, one_behind, scouts_cores
-from .moments import DoneFrame, FrameRestoration, Opened
+from .moments import DoneFrame, FrameRestoration
 
 if TYPE_CHECKING:
     from ..background import Larger
@@ -43,25 +41,12 @@ def restore_frames(
         options = larger.options(options or RestoreOptions())
     run = FrameRestoration(restorer, options, smoothing, larger=larger)
     given: deque[Any] = deque()
-    blocks = _blocks(frames, rate, detections, larger, given)
-    with OneThread(scouts_cores()) as scout, OneThread(1) as hand:
-        pushed = _pushed(run, one_behind((partial(_looked, run, *block) for block in blocks), scout))
-        # What makes frames larger while they are pasted is a network itself, and wants all cores.
-        pasted = (partial(list[DoneFrame], block) for block in pushed)
-        done: Iterable[Iterable[DoneFrame]] = pushed if larger is not None else one_behind(pasted, hand)
-        for frame in itertools.chain.from_iterable(done):
+
+    def in_kind(done: Iterable[DoneFrame]) -> Iterator[RestoredPicture]:
+        for frame in done:
             assert frame.result is not None
             yield replace(frame.result, picture=convert_like(frame.result.decoded, given.popleft()))
 
-
-def _blocks(
-    frames: Iterable[Any],
-    rate: float,
-    detections: Iterable[Sequence[Detection]] | None,
-    larger: Larger | None,
-    given: deque[Any],
-) -> Iterator[tuple[list[Opened], list[Sequence[Detection]] | None]]:
-    """Frames in a row, and the faces of each where they are known; what came is added to `given`."""
     numbered, known = enumerate(frames), None if detections is None else iter(detections)
     while block := list(itertools.islice(numbered, BLOCK)):
         given.extend(frame for _, frame in block)
@@ -74,20 +59,6 @@ def _blocks(
             )
         if faces is not None and larger is not None:
             faces = [[face.scaled(larger.scale, larger.scale) for face in found] for found in faces]
-        yield [(index, index / rate, as_picture(frame)) for index, frame in block], faces
-
-
-def _looked(
-    run: FrameRestoration, block: list[Opened], known: list[Sequence[Detection]] | None
-) -> tuple[list[Opened], Sequence[Sequence[Detection]], float | None]:
-    """A block, its faces, and the least confidence with which one begins a track: those that are known all do."""
-    return (block, run.find(block), None) if known is None else (block, known, 0.0)
-
-
-def _pushed(
-    run: FrameRestoration, found: Iterable[tuple[list[Opened], Sequence[Sequence[Detection]], float | None]]
-) -> Iterator[Iterator[DoneFrame]]:
-    for block, faces, least in found:
-        if (done := run.push(block, faces, least)) is not None:
-            yield done
-    yield from run.drain()
+        yield from in_kind(run.push([(index, index / rate, frame) for index, frame in block], faces) or ())
+    for rest in run.drain():
+        yield from in_kind(rest)

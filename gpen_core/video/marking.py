@@ -10,14 +10,14 @@ from torch import Tensor
 from ..batch.preview import draw_faces
 from ..faces.types import Detection
 from ..film_options import Smoothing
-from ..images import Picture
+from ..images import Picture, as_picture
 from ..images.picture import to_depth
 from ..options import RestoreOptions
 from ..restore import FaceRestorer
 from .choice import TrackChoice
 from .flicker import Flicker
 from .looking import find_in_film
-from .moments import DoneFrame, Opened
+from .moments import DoneFrame
 from .neighbours import Moment
 from .tracks import Tracker
 
@@ -47,16 +47,13 @@ class FrameMarking:
         self._states = [self._tracker.state()]
         self.flicker = Flicker()
 
-    def find(self, frames: Sequence[Opened]) -> list[list[Detection]]:
-        """The faces of each frame of a block that is going to be pushed; another thread may look ahead."""
-        pictures, times = [picture for _, _, picture in frames], [time for _, time, _ in frames]
-        return find_in_film(self._restorer, pictures, times, self._options.selection, self._detect_every)
-
-    def push(self, frames: Sequence[Opened], detections: Sequence[Sequence[Detection]]) -> Iterator[DoneFrame] | None:
-        """Takes the next block: (index, time in seconds, picture) per frame, and its faces; gives the one before, if
-        any.
-        """
-        moments = [self._followed(*frame, faces) for frame, faces in zip(frames, detections, strict=True)]
+    def push(self, frames: Sequence[tuple[int, float, Any]]) -> Iterator[DoneFrame] | None:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives the one before, if any."""
+        pictures = [as_picture(frame) for _, _, frame in frames]
+        selection, times = self._options.selection, [time for _, time, _ in frames]
+        found = find_in_film(self._restorer, pictures, times, selection, self._detect_every)
+        seen = zip(frames, pictures, found, strict=True)
+        moments = [self._followed(*frame[:2], picture, faces) for frame, picture, faces in seen]
         if self._choice.chooses:
             self._choose(moments)
         done, self._held = self._held, [self._marked(moment) for moment in moments]

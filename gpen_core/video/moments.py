@@ -13,7 +13,7 @@ from torch import Tensor
 from ..contracts import device_of
 from ..faces.types import Detection
 from ..film_options import BLOCK, Smoothing
-from ..images import Picture
+from ..images import Picture, as_picture
 from ..images.planes import resize
 from ..options import RestoreOptions
 from ..restore import FaceRestorer, RestoredPicture
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from ..background import Larger
     from ..measures.identity import Identity
     from ..measures.person import Person
-
-
-#: A frame that came: index, time in seconds, picture.
-Opened = tuple[int, float, Picture]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,24 +99,20 @@ class FrameRestoration:
         """Tracks that are left as they are, so far."""
         return self._choice.spared
 
-    def find(self, frames: Sequence[Opened]) -> list[list[Detection]]:
-        """The faces of each frame of a block that is going to be pushed; another thread may look ahead."""
-        plain, times = [self._plain(picture) for _, _, picture in frames], [time for _, time, _ in frames]
-        return find_in_film(self._restorer, plain, times, self._options.selection, self._detect_every)
-
     def push(
-        self,
-        frames: Sequence[Opened],
-        detections: Sequence[Sequence[Detection]],
-        least: float | None = None,
+        self, frames: Sequence[tuple[int, float, Any]], detections: Sequence[Sequence[Detection]] | None = None
     ) -> Iterator[DoneFrame] | None:
         """Takes the next block: (index, time in seconds, picture) per frame; gives the block that is done, if any.
 
-        detections: the faces of each frame. least: from which confidence on one begins a track; None: the options'.
+        detections: the faces of each frame, instead of the detector's.
         """
-        least = self._options.selection.threshold if least is None else least
-        seen = zip(frames, detections, strict=True)
-        self._blocks.append([self._observe(*frame, faces, least) for frame, faces in seen])
+        pictures, least = [as_picture(picture) for _, _, picture in frames], 0.0
+        if detections is None:
+            plain, times = [self._plain(picture) for picture in pictures], [time for _, time, _ in frames]
+            selection, least = self._options.selection, self._options.selection.threshold
+            detections = find_in_film(self._restorer, plain, times, selection, self._detect_every)
+        seen = zip(frames, pictures, detections, strict=True)
+        self._blocks.append([self._observe(*frame[:2], picture, faces, least) for frame, picture, faces in seen])
         self._trackers.append(self._tracker.state())
         if self._restored_blocks < len(self._blocks) - 1:
             self._restore(self._restored_blocks)

@@ -54,8 +54,7 @@ class FilmReport:
     """What was done to a film. flicker: mean absolute second difference of the restored faces after alignment, levels
     of 255, as pasted, as the network gave them, and as they were before; None where no face stayed for three frames.
     spared: tracks that were left as they are, not meant or good already; they are not among `tracks`.
-    seconds: by step; decoding, with looking for faces, and encoding: what restoring waited for them. frames_before:
-    frames that an earlier run had done."""
+    seconds: by step; encoding: what the rest waited for it. frames_before: frames that an earlier run had done."""
 
     input: str
     output: str

@@ -1,7 +1,6 @@
 """One run over a film: decode, restore, encode, segment by segment.
 
-Three threads work on blocks in a row: one decodes and looks for faces, one follows and restores them, one pastes and
-encodes.
+Frames are pasted and encoded by a thread of its own, a block behind the one that looks for faces and restores them.
 """
 
 from __future__ import annotations
@@ -9,28 +8,26 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import PictureError
-from ..faces.types import Detection
 from ..film_options import BLOCK, FilmOptions
 from ..images import Picture
-from ..threads import OneThread, one_ahead, scouts_cores
+from ..threads import OneThread
 from .colours import from_rgb, put_back, to_rgb, upright
 from .encoding import Encoding
 from .figures import TrackFigures
 from .flicker import Flicker
 from .info import FilmInfo
 from .masks import MaskSource
-from .moments import DoneFrame, Opened
+from .moments import DoneFrame
 from .reading import FilmFrame, read_frames
 from .report import FilmProgress, FilmReport
 from .segments import Segments
@@ -49,14 +46,9 @@ class Frames(Protocol):
     def spared(self) -> tuple[int, ...]:
         """Tracks that are left as they are, so far."""
 
-    def find(self, frames: Sequence[Opened], /) -> list[list[Detection]]:
-        """The faces of each frame of a block that is going to be pushed; another thread may look ahead."""
-
-    def push(
-        self, frames: Sequence[Opened], detections: Sequence[Sequence[Detection]], /
-    ) -> Iterator[DoneFrame] | None:
-        """Takes the next block and its faces; gives a block that is done, if any, in the order of those pushed. Its
-        frames may be taken by another thread."""
+    def push(self, frames: Sequence[tuple[int, float, Any]], /) -> Iterator[DoneFrame] | None:
+        """Takes the next block: (index, time in seconds, picture) per frame; gives a block that is done, if any, in
+        the order of those pushed. Its frames may be taken by another thread."""
 
     def drain(self) -> Iterator[Iterator[DoneFrame]]:
         """The blocks still under way, after the last `push`."""
@@ -67,14 +59,6 @@ class Frames(Protocol):
 
     def resume(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], /) -> None:
         """Goes on from a `state`."""
-
-
-class Block(NamedTuple):
-    """Frames in a row, as they were decoded and opened, and the faces of each."""
-
-    sources: list[FilmFrame]
-    opened: list[Opened]
-    faces: list[list[Detection]]
 
 
 class FilmWork:
@@ -121,8 +105,8 @@ class FilmWork:
             self._take_up(*state)
         try:
             if state is None or not state[1]["ended"]:
-                with OneThread(scouts_cores()) as scout, OneThread(1 if self._beside else None) as hand:
-                    self._all_frames(scout, hand)
+                with OneThread(cores=1 if self._beside else None) as hand:
+                    self._all_frames(hand)
         finally:
             if self._writing is not None:
                 # What is under way needs the writer until it ends.
@@ -147,11 +131,18 @@ class FilmWork:
         )
         return self._segments.conclude() or report[0]
 
-    def _all_frames(self, scout: Executor, hand: Executor) -> None:
-        with closing(self._blocks()) as made, closing(one_ahead(made, scout)) as blocks:
-            while (block := self._next_of(blocks)) is not None:
-                self._waiting.append(block.sources)
-                self._hand_over(self._frames.push(block.opened, block.faces), hand)
+    def _all_frames(self, hand: Executor) -> None:
+        frames = read_frames(
+            self._info,
+            start=self._info.span.pictures.start + self._done,
+            start_pts=self._next_pts,
+            skip_damaged=self._film.allow_truncated,
+            decoder=self._film.decoder,
+        )
+        timed = self._timed(frames)
+        while block := list(itertools.islice(timed, BLOCK)):
+            self._waiting.append(block)
+            self._hand_over(self._frames.push([self._opened(frame) for frame in block]), hand)
         if not self._waiting and not self._done:
             raise PictureError(f"{self._info.path}: none of its {self._info.frames} pictures can be decoded")
         for done in self._frames.drain():
@@ -160,28 +151,11 @@ class FilmWork:
         if self._writer is not None:
             self._end_segment(ended=True)
 
-    def _next_of(self, blocks: Iterator[Block]) -> Block | None:
-        began = time.perf_counter()
-        block = next(blocks, None)
-        self._seconds["decode"] += time.perf_counter() - began
-        return block
-
-    def _blocks(self) -> Generator[Block]:
-        frames = read_frames(
-            self._info,
-            start=self._info.span.pictures.start + self._done,
-            start_pts=self._next_pts,
-            skip_damaged=self._film.allow_truncated,
-            decoder=self._film.decoder,
-        )
-        wanted = self._wanted(frames)
-        while sources := list(itertools.islice(wanted, BLOCK)):
-            opened = [self._opened(frame) for frame in sources]
-            yield Block(sources=sources, opened=opened, faces=self._frames.find(opened))
-
-    def _wanted(self, frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
-        for frame in frames:
-            if frame.index >= self._info.span.pictures.stop:
+    def _timed(self, frames: Iterator[FilmFrame]) -> Iterator[FilmFrame]:
+        while True:
+            began = time.perf_counter()
+            frame = next(frames, None)
+            if frame is None or frame.index >= self._info.span.pictures.stop:
                 return
             frame.index -= self._info.span.pictures.start
             frame.frame = upright(frame.frame, self._info.orientation, self._encoding.pixel_format)
@@ -190,9 +164,10 @@ class FilmWork:
                     f"{self._info.path} changes size at frame {frame.index}, from {self._info.width}×"
                     f"{self._info.height} to {frame.frame.width}×{frame.frame.height}; cut it there first"
                 )
+            self._seconds["decode"] += time.perf_counter() - began
             yield frame
 
-    def _opened(self, frame: FilmFrame) -> Opened:
+    def _opened(self, frame: FilmFrame) -> tuple[int, float, Picture]:
         picture = Picture(pixels=self._pixels(frame), pixel_aspect=self._info.aspect)
         return frame.index, float(frame.pts * self._info.time_base), picture
 
@@ -286,7 +261,7 @@ class FilmWork:
         self._seconds_before = sum(self._seconds.values())
 
     def _all_seconds(self) -> dict[str, float]:
-        """Seconds by step, those of an earlier run among them; what is not waiting for another thread is restoring."""
+        """Seconds by step, those of an earlier run among them; what is neither decoding nor encoding is restoring."""
         whole = self._seconds_before + time.perf_counter() - self._began
         return {**self._seconds, "restore": whole - self._seconds["decode"] - self._seconds["encode"]}
 
