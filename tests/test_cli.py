@@ -213,12 +213,6 @@ def test_publish_can_write_to_a_folder_instead(
 
 
 def test_doctor_tells_versions_devices_and_caches(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "gpen-open"]) == 0
-    assert "gpen-open-512 for larger faces" in capsys.readouterr().out
-    assert main(["info", "gpen-open", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["larger"] == "gpen-open-512"
-    assert main(["models", "fetch", "gpen-open"]) == 0
-    assert [Path(line).stem for line in capsys.readouterr().out.split()] == ["gpen-open-256", "gpen-open-512"]
     main(["doctor", "--json"])
     findings = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert findings["torch"]["value"] == torch.__version__.split("+")[0] or findings["torch"]["state"] == "ok"
