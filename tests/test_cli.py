@@ -251,6 +251,16 @@ def test_an_interrupt_that_a_launcher_passes_on_is_the_same_one_and_a_later_one_
         stop(signal.SIGINT, None)
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_training_that_was_stopped_says_that_it_goes_on(
+    stopped: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_train, "train_visibly", lambda *_, **__: ({}, stopped))
+    assert main(["train", "finetune-256", "--data", "faces", "--out", "run"]) == 0
+    said = "written to run; stopped, the same command goes on from there" if stopped else "written to run"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+
+
 @pytest.mark.parametrize("verb", ["convert", "publish", "export", "personal", "verify"])
 def test_a_name_of_two_networks_is_refused_where_one_is_needed(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

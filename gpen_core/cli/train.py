@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = read_recipe(arguments.recipe, _changes(arguments.set))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    figures, _ = train_visibly(
+    figures, stopped = train_visibly(
         recipe,
         Places(data=arguments.data, out=arguments.out, validation=arguments.validation, maps=arguments.maps),
         Sources(
@@ -145,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     if figures:
         print(summary(figures))
     if _speaks():
-        print(f"written to {arguments.out}")
+        print(f"written to {arguments.out}{'; stopped, the same command goes on from there' if stopped else ''}")
     return 0
 
 

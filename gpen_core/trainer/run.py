@@ -175,10 +175,9 @@ def open_faces(recipe: Recipe, places: Places, folder: Path | str) -> FaceFolder
     weights = _weights(recipe) if folder == places.data else None
     faces = FaceFolder(folder, recipe.network.config.out_size, upscale=recipe.data.upscale, weights=weights)
     if faces.unreadable:
-        shown = ", ".join(faces.unreadable[:5])
-        warnings.warn(
-            f"{len(faces.unreadable)} files cannot be read and are left out: {shown}", RuntimeWarning, stacklevel=3
-        )
+        more = f" and {len(faces.unreadable) - 5} more" if len(faces.unreadable) > 5 else ""
+        shown = ", ".join(faces.unreadable[:5]) + more
+        warnings.warn(f"left out, as they cannot be read: {shown}", RuntimeWarning, stacklevel=3)
     return faces if places.maps is None else MappedFaces(faces, places.maps)
 
 
