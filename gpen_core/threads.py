@@ -83,8 +83,9 @@ def side_by_side(function: Callable[[A], T], arguments: Iterable[A], count: int)
     with ThreadsBeside(count, "side by side", max(1, torch.get_num_threads() // count)) as threads:
         try:
             begun: deque[Future[T]] = deque()
+            function = with_modes_of_this_thread(function)
             for argument in arguments:
-                begun.append(threads.submit(with_modes_of_this_thread(function), argument))
+                begun.append(threads.submit(function, argument))
                 del argument
                 if len(begun) > count:
                     yield begun.popleft().result()

@@ -187,13 +187,12 @@ class PreparedGPEN(nn.Module):
         """On a CPU a batch gains nothing, and costs memory. Faces side by side, each with its share of the cores, wait
         less for each other than cores that share a face; none does for another where other work has its core.
         """
-        size, inference = self.config.out_size, torch.is_inference_mode_enabled()
+        size = self.config.out_size
         with torch.inference_mode(False):
             out = torch.empty(len(x), 3, size, size, device=x.device)
 
         def restore(index: int) -> None:
-            # Modes are a thread's own.
-            with torch.inference_mode(inference), torch.no_grad(), torch.autocast("cpu", enabled=False):
+            with torch.autocast("cpu", enabled=False):  # a thread's own
                 workspace = self._idle_workspace()
                 out[index] = self._run(x[index : index + 1], workspace, noise)[0]
             if workspace.nbytes + sum(idle.nbytes for idle in self._idle) <= KEPT_BYTES:

@@ -59,16 +59,14 @@ class FaceFolder:
         gone = set(self.unreadable)
         self.entries = [entry for entry in self.entries if entry.name not in gone]
         if not self.entries:
-            raise TrainingError(
-                f"none of the {len(gone)} pictures in {self.root} can be read: {_some(self.unreadable)}"
-            )
+            raise TrainingError(f"none of the {len(gone)} pictures in {self.root} can be read: {some(self.unreadable)}")
         self.weights: list[float] | None = None
         if weights is not None:
             sources = [_source(PurePosixPath(entry.name), weights) for entry in self.entries]
             self.weights = [1.0 if source is None else weights[source] for source in sources]
             if unknown := [source for source in weights if source not in {*sources}]:
                 warnings.warn(
-                    f"no picture in {self.root} is of the source {_some(unknown)}, which the weights name",
+                    f"no picture in {self.root} is of the source {some(unknown)}, which the weights name",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -130,12 +128,12 @@ class FaceFolder:
                 small.append(f"{entry.name} ({shape[0]}×{shape[1]})")
         if oblong:
             raise TrainingError(
-                f"{len(oblong)} pictures in {self.root} are not square: {_some(oblong)}; "
+                f"{len(oblong)} pictures in {self.root} are not square: {some(oblong)}; "
                 "align them with training/prepare.py"
             )
         if small:
             raise TrainingError(
-                f"{len(small)} pictures in {self.root} are smaller than {self.size}×{self.size}: {_some(small)}; "
+                f"{len(small)} pictures in {self.root} are smaller than {self.size}×{self.size}: {some(small)}; "
                 "leave them out, train smaller (network.size), or allow it (data.upscale = true)"
             )
 
@@ -220,6 +218,7 @@ def _source(path: PurePosixPath, weights: Mapping[str, float]) -> str | None:
     return max(matches, key=len, default=None)
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first of these names, and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..data import Degradation, FaceFolder, Feed, MappedFaces, read_weights
+from ..data.folder import some
 from ..errors import ConfigError, MissingPackageError, TrainingError
 from ..files import sweep
 from ..losses import LikenessLoss, coarse_distance
@@ -175,9 +176,7 @@ def open_faces(recipe: Recipe, places: Places, folder: Path | str) -> FaceFolder
     weights = _weights(recipe) if folder == places.data else None
     faces = FaceFolder(folder, recipe.network.config.out_size, upscale=recipe.data.upscale, weights=weights)
     if faces.unreadable:
-        more = f" and {len(faces.unreadable) - 5} more" if len(faces.unreadable) > 5 else ""
-        shown = ", ".join(faces.unreadable[:5]) + more
-        warnings.warn(f"left out, as they cannot be read: {shown}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"left out, as they cannot be read: {some(faces.unreadable)}", RuntimeWarning, stacklevel=3)
     return faces if places.maps is None else MappedFaces(faces, places.maps)
 
 
