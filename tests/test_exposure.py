@@ -9,6 +9,7 @@ import torch
 from small_restorers import Network
 
 from gpen_core.faces.exposure import exposed, unexposed
+from gpen_core.faces.mask import ellipse_mask
 from gpen_core.options import RestoreOptions
 from gpen_core.restore import FaceRestorer
 
@@ -117,6 +118,27 @@ def test_a_stretch_begins_softly() -> None:
     assert gains[0] == 1
     assert gains[-1] > 2
     assert max(b / a for a, b in pairwise(gains)) < 1.12
+
+
+def before_a_wall(face: torch.Tensor) -> torch.Tensor:
+    """Crops whose middle is `face` (N, 3, S, S), above black clothes and before a white wall."""
+    beyond = torch.ones_like(face)
+    beyond[..., -12:, :] = 0.0
+    return torch.where(ellipse_mask(face.shape[-1]) > 0.1, face, beyond)
+
+
+@pytest.mark.parametrize("blurred", [0.65, 0.6])
+def test_a_face_that_blur_left_little_contrast_keeps_it_where_the_light_around_it_is_usual(blurred: float) -> None:
+    crops = before_a_wall(blurred * skin() + 0.15)
+    assert exposed(crops)[0] is crops
+    assert exposed(0.5 * crops)[1] is not None, "a dim room is dim all over"
+
+
+def test_a_face_before_a_bright_window_is_stretched_by_itself() -> None:
+    shown, gains = exposed(before_a_wall(0.25 * faces()))
+    assert gains is not None
+    assert float(gains.min()) > 2
+    assert float(shown[..., 24:40, 24:40].amax()) > 0.6
 
 
 def test_one_colour_is_no_face_and_the_steps_of_eight_bits_are_not_stretched_without_end() -> None:

@@ -122,6 +122,34 @@ def test_warping_agrees_with_its_slow_form(angle: float, scale: float, x: float,
     np.testing.assert_allclose(warp(source, affine, (8, 11))[0].numpy(), expected, atol=2e-5)
 
 
+def lines(picture: torch.Tensor) -> float:
+    """Mean absolute step between neighbours in a row, away from the edge."""
+    inner = picture[:, 8:-8, 8:-8]
+    return float((inner[..., 1:] - inner[..., :-1]).abs().mean())
+
+
+def test_cubic_warping_keeps_lines_that_bilinear_blurs() -> None:
+    columns = torch.arange(64) * 2 * math.pi / 4
+    source = (0.5 + 0.3 * torch.sin(columns)).expand(3, 64, 64).contiguous()
+    moved = similarity(0, 1, 0.5, 0)
+    bilinear, cubic = warp(source, moved, (64, 64)), warp(source, moved, (64, 64), cubic=True)
+    exact = (0.5 + 0.3 * torch.sin(columns + math.pi / 4)).expand(3, 64, 64)
+    assert lines(bilinear) < 0.75 * lines(exact)
+    assert lines(cubic) > 0.85 * lines(exact)
+
+
+def test_cubic_warping_stays_in_range_and_repeats_the_edge() -> None:
+    source = (torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(5)) > 0.5).float()
+    warped = warp(source, similarity(0.3, 0.7, 2, -3), (24, 24), cubic=True)
+    assert float(warped.amin()) >= 0
+    assert float(warped.amax()) <= 1
+    torch.testing.assert_close(
+        warp(torch.full((3, 9, 9), 0.4), similarity(0.3, 0.7, 2, -3), (24, 24), cubic=True),
+        torch.full((3, 24, 24), 0.4),
+    )
+    torch.testing.assert_close(warp(source, similarity(0, 1, 0, 0), (16, 16), cubic=True), source)
+
+
 def test_a_crop_with_the_identity_is_the_picture_itself() -> None:
     image = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
     crops = crop_faces(image, similarity(0.0, 1.0, 0.0, 0.0)[None], 32)

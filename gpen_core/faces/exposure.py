@@ -15,13 +15,19 @@ from .mask import ellipse_mask
 #: Red, green and blue of a usual face, the median of 1,150 that a network learned from: how far it is from the darkest
 #: hundredth of its pixels to the lightest, and to their mean. A veil over the darkest is taken off down to `_DARKEST`.
 _SPAN, _MEAN, _DARKEST = (0.81, 0.74, 0.70), (0.450, 0.349, 0.304), 0.11
-#: How far a face spans beside that, of 1: of 1 in 100 less than 0.64; half exposed (a stop in linear light) 0.73, by
-#: two stops 0.52. Up to the first a face is stretched wholly, from the second on it keeps its contrast.
+#: The same of the whole crop, with hair, clothes and what lies behind.
+_SPAN_OF_CROP = (0.86, 0.80, 0.77)
+#: How far the crop or the face in it, whichever is wider, spans beside that, of 1: of 1 in 100 less than 0.69, however
+#: damaged; half exposed (a stop in linear light) 0.76, by two stops 0.56. Up to the first a face is stretched wholly,
+#: from the second on it keeps its contrast. Blur and shrinking make a face alone span less, which a network is to see:
+#: stretched, it is noisier, and restored without its lines.
 _FLAT, _USUAL = 0.55, 0.75
+#: Before a bright window the face alone tells. However damaged, it is 0.55 in light from the front.
+_FLAT_ALONE, _USUAL_ALONE = 0.35, 0.55
 #: How much redder and bluer than that such faces are, beside green and in logarithms: one standard deviation to either
 #: side. A face keeps its colours up to `_NATURAL` times that; from `_CAST` on it is brought to where 1 lies.
 _RED, _LESS_BLUE, _MORE_BLUE = 0.11, 0.093, 0.070
-_NATURAL, _CAST = 2.0, 3.0
+_NATURAL, _CAST = 2.5, 3.5
 #: What spans less than the first is one colour and no face, and stays; from the second on there may be one. No channel
 #: is taken to span less than `_LEAST`: hardly more than the steps of 8 bits are left there.
 _PLAIN, _SOMETHING, _LEAST = 0.02, 0.06, 0.08
@@ -41,7 +47,7 @@ def exposed(crops: Tensor) -> tuple[Tensor, Tensor | None]:
     """Crops (N, 3, S, S) in [0, 1] as bright, as contrasty and in as natural a light as usual faces, and by how much
     (N, 3, 1, 1) each channel was stretched; the crops themselves and None where all are usual ones.
     """
-    changes = [_change(_face_of(crop)) for crop in crops]
+    changes = [_change(crop) for crop in crops]
     if all(change == _NOTHING for change in changes):
         return crops, None
     change = crops.new_tensor(changes)[..., None, None]
@@ -58,31 +64,46 @@ def unexposed(restored: Tensor, shown: Tensor, gains: Tensor, crops: Tensor) -> 
     return torch.where((gains == 1).all(1, keepdim=True), restored, given + (restored - before) / gains)
 
 
-def _face_of(crop: Tensor) -> Tensor:
-    """Pixels (3, P) of the face in a crop (3, S, S)."""
+def _pixels(crop: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels (3, P) of a crop (3, S, S), and of the face in it."""
     step = max(1, crop.shape[-1] // _LOOKED_AT)
-    return crop[:, ::step, ::step][:, _inside(crop.shape[-1], step).to(crop.device)]
+    seen = crop[:, ::step, ::step]
+    return seen.flatten(1), seen[:, _inside(crop.shape[-1], step).to(crop.device)]
 
 
-def _change(face: Tensor) -> tuple[float, ...]:
-    """The factors of the three channels, and what each is given then, of a face's pixels (3, P) in [0, 1]."""
-    few = max(1, round(_HUNDREDTH * face.shape[-1]))
-    darkest = face.kthvalue(few).values.tolist()
-    lightest = face.kthvalue(face.shape[-1] + 1 - few).values.tolist()
-    spans = [light - dark for light, dark in zip(lightest, darkest, strict=True)]
-    contrast = sum(_log_ratio(span, usual, _LEAST) for span, usual in zip(spans, _SPAN, strict=True)) / 3
+def _range(pixels: Tensor) -> tuple[list[float], list[float]]:
+    """The darkest hundredth of each channel (3, P), and how far it is from there to the lightest."""
+    few = max(1, round(_HUNDREDTH * pixels.shape[-1]))
+    darkest = pixels.kthvalue(few).values.tolist()
+    lightest = pixels.kthvalue(pixels.shape[-1] + 1 - few).values.tolist()
+    return darkest, [light - dark for light, dark in zip(lightest, darkest, strict=True)]
+
+
+def _contrast(spans: list[float], usual: tuple[float, ...]) -> float:
+    """How far the channels span beside a usual face, or crop, in logarithms."""
+    return sum(_log_ratio(span, beside, _LEAST) for span, beside in zip(spans, usual, strict=True)) / 3
+
+
+def _change(crop: Tensor) -> tuple[float, ...]:
+    """The factors of the three channels, and what each is given then, of a crop (3, S, S) in [0, 1]."""
+    everything, face = _pixels(crop)
+    darkest, spans = _range(face)
     tints = [
         _log_ratio(mean - dark, usual, _FAINT)
         for mean, dark, usual in zip(face.mean(1).tolist(), darkest, _MEAN, strict=True)
     ]
     there = rise(max(spans), _PLAIN, _SOMETHING)
     coloured = rise(float((face.amax(0) - face.amin(0)).mean()), _GREY, _COLOURED)
-    flat, cast = there * (1 - rise(math.exp(contrast), _FLAT, _USUAL)), there * coloured * _cast(*tints)
-    share = max(flat, cast)
+    alone = _contrast(spans, _SPAN)
+    whole = max(alone, _contrast(_range(everything)[1], _SPAN_OF_CROP))
+    flat = there * (1 - rise(math.exp(whole), _FLAT, _USUAL))
+    backlit = there * (1 - rise(math.exp(alone), _FLAT_ALONE, _USUAL_ALONE))
+    cast = there * coloured * _cast(*tints)
+    share = max(flat, backlit, cast)
     if share == 0:
         return _NOTHING
-    tint_of_all = sum(tints) / 3
-    factors = [math.exp(-flat * contrast - cast * (tint - tint_of_all)) for tint in tints]
+    stretch, tint_of_all = max(-flat * whole, -backlit * alone), sum(tints) / 3
+    factors = [math.exp(stretch - cast * (tint - tint_of_all)) for tint in tints]
     offsets = [share * min(0.0, _DARKEST - dark * f) for dark, f in zip(darkest, factors, strict=True)]
     return (*factors, *offsets)
 

@@ -72,14 +72,14 @@ def place(
     if part[2] == 0 or x1 >= x2 or y1 >= y2:
         return Window(rectangle=(0, 0, 0, 0), face=none, mask=mask[:0, :0], claim=mask[:0, :0])
 
-    def placed(layer: Tensor) -> Tensor:
+    def placed(layer: Tensor, *, cubic: bool = False) -> Tensor:
         into = moved_origin(resize_affine(affine, crop_size, layer.shape[-1]), x1, y1)
-        return warp(layer, into, (y2 - y1, x2 - x1), antialias=antialias)
+        return warp(layer, into, (y2 - y1, x2 - x1), antialias=antialias, cubic=cubic)
 
     claim = _claim(moved_origin(affine, x1, y1), crop_size, (y2 - y1, x2 - x1)).to(mask)
     return Window(
         rectangle=rectangle,
-        face=none if face is None else placed(face),
+        face=none if face is None else placed(face, cubic=antialias),
         mask=placed(mask[None])[0],
         claim=claim,
         strength=1.0 if strength is None else placed(strength[None])[0],

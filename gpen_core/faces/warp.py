@@ -22,11 +22,15 @@ _REMAINING_STEP = 1.5
 _LARGEST_REACH = 65536
 
 
-def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bool = True) -> Tensor:
-    """`source` (C, h, w) float as seen through `affine` (2, 3), result pixels → source pixels: (C, *size), bilinear;
-    zero beyond the source.
+def warp(
+    source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bool = True, cubic: bool = False
+) -> Tensor:
+    """`source` (C, h, w) float as seen through `affine` (2, 3), result pixels → source pixels: (C, *size); zero beyond
+    the source.
 
-    antialias: the source is shrunk first where a result pixel covers more than one of its own.
+    antialias: the source is shrunk first where a result pixel covers more than one of its own. cubic: for pictures in
+    [0, 1] whose lines are to stay (bilinear sampling between pixels takes a quarter of the finest); beyond the source
+    is its edge.
     """
     if antialias:
         source, affine = _shrunk(source, affine)
@@ -35,7 +39,9 @@ def warp(source: Tensor, affine: Tensor, size: tuple[int, int], *, antialias: bo
     # Each by itself: sampled together, sources share a size, and their places end in other last bits with other mates.
     grid = torch.empty(1, *size, 2, dtype=source.dtype, device=source.device)
     _fill_grid(grid[0], affine, (source.shape[1], source.shape[2]))
-    return F.grid_sample(source[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    if cubic:
+        return F.grid_sample(source[None], grid, "bicubic", padding_mode="border", align_corners=False)[0].clamp_(0, 1)
+    return F.grid_sample(source[None], grid, "bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
 def _shrunk(source: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:

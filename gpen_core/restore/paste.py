@@ -156,7 +156,7 @@ class PictureWork:
             return replace(window, face=there)
         low = from_srgb(faces.crops[index], profile)
         if not faces.whole:
-            low = warp(low, moved_origin(affine, x1, y1), (y2 - y1, x2 - x1))
+            low = warp(low, moved_origin(affine, x1, y1), (y2 - y1, x2 - x1), cubic=True)
         elif x2 - x1 != low.shape[-1]:
             low = resize(low[None], x2 - x1, antialias=options.antialias)[0]
         else:
