@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from gpen_core.errors import FaceError, InputError
 from gpen_core.faces.geometry import fit_similarity, invert_affine, resize_affine, scale_of, template, transform
 from gpen_core.faces.warp import crop_faces, warp
+from gpen_core.images import read_picture
 
+GOLDEN_PICTURE = Path(__file__).parent / "golden" / "astronaut.jpg"
 GOLDEN = json.loads((Path(__file__).parent / "golden/face_pipeline/one.json").read_text())
 
 
@@ -136,6 +138,25 @@ def test_cubic_warping_keeps_lines_that_bilinear_blurs() -> None:
     exact = (0.5 + 0.3 * torch.sin(columns + math.pi / 4)).expand(3, 64, 64)
     assert lines(bilinear) < 0.75 * lines(exact)
     assert lines(cubic) > 0.85 * lines(exact)
+
+
+@pytest.mark.parametrize("step", [0.4, 0.7, 1.3, 1.7, 3.0])
+def test_cubic_warping_is_used_where_it_is_closer_to_the_mean_over_a_pixel(step: float) -> None:
+    photograph = read_picture(GOLDEN_PICTURE).pixels
+    source = torch.from_numpy(photograph.copy()).permute(2, 0, 1).float() / 255
+    length = min(source.shape[1:])
+    size, fine = int(0.8 * length / step), 4
+    affine = similarity(0.07, step, 0.1 * length, 0.05 * length)
+    finer = affine.clone()
+    finer[:, :2] /= fine
+    finer[:, 2] -= (finer[:, :2] * (fine - 1) / 2).sum(1)
+    many = warp(source, finer, (size * fine, size * fine), antialias=False, cubic=True)
+    wanted = torch.nn.functional.avg_pool2d(many, fine)
+    bilinear, cubic = (
+        float((warp(source, affine, (size, size), cubic=c) - wanted)[:, 4:-4, 4:-4].square().mean())
+        for c in (False, True)
+    )
+    assert cubic == bilinear if 1 < step <= 1.6 else cubic < 0.8 * bilinear
 
 
 def test_cubic_warping_stays_in_range_and_repeats_the_edge() -> None:

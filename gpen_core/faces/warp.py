@@ -18,6 +18,10 @@ _COARSEST_STEP = 1.6
 #: Then it is shrunk so far that this many remain: sampling filters once more, and twice would be soft (50 against 41 dB
 #: at 2, 47 against 38 dB at 3).
 _REMAINING_STEP = 1.5
+#: Up to here, and where the source is shrunk first, cubic sampling is closer (photographs: 65 dB against 46 of bilinear
+#: at a step of 0.4, 56 against 48 at 0.7, 51 against 46 at 1.7, 48 against 42 at 3); between the two it is not (46
+#: against 51 dB at 1.3).
+_FINEST_STEP = 1.05
 #: Crops that would need more source pixels than this (in one direction) come from landmarks that are no face's.
 _LARGEST_REACH = 65536
 
@@ -29,9 +33,10 @@ def warp(
     the source.
 
     antialias: the source is shrunk first where a result pixel covers more than one of its own. cubic: for pictures in
-    [0, 1] whose lines are to stay (bilinear sampling between pixels takes a quarter of the finest); beyond the source
-    is its edge.
+    [0, 1] whose lines are to stay, where cubic sampling is closer to the mean over a pixel; beyond the source is its
+    edge then.
     """
+    cubic = cubic and not _FINEST_STEP < scale_of(affine) <= _COARSEST_STEP
     if antialias:
         source, affine = _shrunk(source, affine)
     if 0 in source.shape[1:]:
