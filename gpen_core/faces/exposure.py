@@ -17,7 +17,7 @@ from .mask import ellipse_mask
 _SPAN, _MEAN, _DARKEST = (0.81, 0.74, 0.70), (0.450, 0.349, 0.304), 0.11
 #: The same of the whole crop, with hair, clothes and what lies behind.
 _SPAN_OF_CROP = (0.86, 0.80, 0.77)
-#: How far the crop or the face in it, whichever is wider, spans beside that, of 1: of 1 in 100 less than 0.69, however
+#: How far the crop or the face in it, whichever is wider, spans beside that, of 1: of 1 in 100 less than 0.67, however
 #: damaged; half exposed (a stop in linear light) 0.76, by two stops 0.56. Up to the first a face is stretched wholly,
 #: from the second on it keeps its contrast. Blur and shrinking make a face alone span less, which a network is to see:
 #: stretched, it is noisier, and restored without its lines.
