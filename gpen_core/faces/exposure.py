@@ -22,7 +22,7 @@ _SPAN_OF_CROP = (0.86, 0.80, 0.77)
 #: from the second on it keeps its contrast. Blur and shrinking make a face alone span less, which a network is to see:
 #: stretched, it is noisier, and restored without its lines.
 _FLAT, _USUAL = 0.55, 0.75
-#: Before a bright window the face alone tells. However damaged, it is 0.55 in light from the front.
+#: Before a bright window the face alone tells: 1 in 100 spans less than 0.55, severely damaged and in good light.
 _FLAT_ALONE, _USUAL_ALONE = 0.35, 0.55
 #: How much redder and bluer than that such faces are, beside green and in logarithms: one standard deviation to either
 #: side. A face keeps its colours up to `_NATURAL` times that; from `_CAST` on it is brought to where 1 lies.
