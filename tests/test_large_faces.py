@@ -131,6 +131,17 @@ def test_an_aligned_face_larger_than_the_network_keeps_its_detail_too() -> None:
     assert float(detail(planes(lost.picture), planes(picture))) < 0.9
 
 
+@pytest.mark.parametrize("side", [200, 300])
+def test_an_aligned_face_goes_back_at_another_size_closer_than_by_bilinear_sampling(side: int) -> None:
+    picture = sharp(side)
+    result = FaceRestorer(Network(lambda x: x, 256)).restore(picture, WITHOUT, aligned=True).picture
+    linear = planes(picture)
+    for size in (256, side):
+        linear = F.interpolate(linear, (size, size), mode="bilinear", antialias=True)
+    error, more = (float((face - planes(picture)).abs().mean()) for face in (planes(result), linear))
+    assert error < 0.92 * more
+
+
 def test_the_report_says_how_much_a_face_keeps_and_warns_of_no_loss() -> None:
     restorer = FaceRestorer(soft(), lambda x: [[]])
     result = restorer.restore(sharp(), detections=[FACE])

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from gpen_core.data.alike import fingerprint, groups_of, split_of
 from gpen_core.data.shards import write_shards
 from gpen_core.errors import GPENError
 from gpen_core.faces.geometry import fit_similarity, scale_of, template
@@ -96,41 +97,6 @@ def outside_share(affine: Tensor, size: int, picture_size: tuple[int, int]) -> f
     x, y = (grid @ inverse.T)[..., 0], (grid @ inverse.T)[..., 1]
     height, width = picture_size
     return float(((x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)).double().mean())
-
-
-def fingerprint(crop: Tensor) -> int:
-    """64 bits, one per step between neighbours of a 9 × 8 px thumbnail: nearly the same for nearly one picture."""
-    luma = F.interpolate(crop[None].mean(1, keepdim=True), (8, 9), mode="area")[0, 0]
-    bits = (luma[:, 1:] > luma[:, :-1]).flatten().tolist()
-    return sum(1 << i for i, bit in enumerate(bits) if bit)
-
-
-def groups_of(identities: Sequence[str], fingerprints: Sequence[int], alike: int) -> list[str]:
-    """For each face the name of its group: the first, alphabetically, of all identities that must stay together.
-
-    Faces of one identity are one group, and so are faces whose fingerprints differ in at most `alike` bits.
-    """
-    parent = {name: name for name in identities}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    prints = np.array(fingerprints, dtype=np.uint64)
-    for index in range(len(prints) - 1):
-        different = np.unpackbits((prints[index + 1 :] ^ prints[index]).view(np.uint8).reshape(-1, 8), axis=1).sum(1)
-        for other in np.flatnonzero(different <= alike):
-            first, second = sorted((root(identities[index]), root(identities[index + 1 + int(other)])))
-            parent[second] = first
-    return [root(name) for name in identities]
-
-
-def split_of(group: str, share: float) -> str:
-    """`val` for about `share` of all groups, by a hash of the name; else `train`."""
-    number = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big")
-    return "val" if number < share * 2**64 else "train"
 
 
 def identity_of(path: Path, root: Path, rule: str) -> str:

@@ -14,6 +14,7 @@ from .blur import blur, gaussian_kernel, motion_kernel
 from .compression import Backend, compress
 from .draws import noise
 from .marks import band, draw_boxes, draw_lines, grey, sepia
+from .placing import place
 from .presets import find_preset
 from .prints import halftone, tone
 from .ranges import Drawn, DrawnPass, Ranges, draw
@@ -35,12 +36,12 @@ class Degradation:
         self._jpeg = jpeg
 
     def pairs(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """(damaged, clean), both (B, 3, S, S) in [0, 1]; mirrored, turned grey and toned together where drawn so.
+        """(damaged, clean), both (B, 3, S, S) in [0, 1]; mirrored, moved, grey and toned together where drawn so.
 
         pictures: (B, 3, S, S) float RGB in [0, 1]. indices: one sample number each.
         """
         drawn = self._draw(pictures, seed, indices)
-        clean = torch.stack([_as_pair(p.flip(-1) if d.flip else p, d) for p, d in zip(pictures, drawn, strict=True)])
+        clean = torch.stack([_as_pair(p, d) for p, d in zip(pictures, drawn, strict=True)])
         return self._damage(clean, drawn), clean
 
     def degrade(self, pictures: Tensor, seed: int, indices: Sequence[int]) -> Tensor:
@@ -131,6 +132,8 @@ def _with(pixels: Tensor, rows: list[int], changed: Tensor) -> Tensor:
 
 
 def _as_pair(picture: Tensor, drawn: Drawn) -> Tensor:
+    picture = picture.flip(-1) if drawn.flip else picture
+    picture = picture if drawn.placing is None else place(picture, drawn.placing)
     if drawn.tone_pair is not None:
         return tone(picture, drawn.tone_pair)
     return grey(picture) if drawn.grey_pair else picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..errors import ConfigError
 from ..fields import nearest
 from .ranges import Pass, Ranges
@@ -83,6 +85,19 @@ _SENT_ON = Pass(
 )
 _AS_THEY_COME = ((_SCANNED,), (_SCANNED, _SENT_ON), (_HALFTONE, _SENT_ON), (_DIM_ROOM, _SENT_ON))
 
+# "balanced-sound", and a third as photographs come: half of those were only sent on.
+_PHOTOGRAPHS_SOUND = Ranges(
+    chains=(
+        *[(_NEARLY_SOUND,), (_MILD,), (_MEDIUM,), (_SEVERE,)] * 4,
+        *[(_MILD, _SENT_ON), (_MEDIUM, _SENT_ON)] * 2,
+        *_AS_THEY_COME,
+    ),
+    measured_at=512,
+    toned_pair=0.1,
+    faded=0.03,
+    scratches=0.02,
+)
+
 PRESETS: dict[str, Ranges] = {
     # The released trainer's numbers, in pixels of whatever size it is given.
     "gpen-released": Ranges(
@@ -132,18 +147,9 @@ PRESETS: dict[str, Ranges] = {
         faded=0.05,
         scratches=0.03,
     ),
-    # "balanced-sound", and a third as photographs come: half of those were only sent on.
-    "photographs-sound": Ranges(
-        chains=(
-            *[(_NEARLY_SOUND,), (_MILD,), (_MEDIUM,), (_SEVERE,)] * 4,
-            *[(_MILD, _SENT_ON), (_MEDIUM, _SENT_ON)] * 2,
-            *_AS_THEY_COME,
-        ),
-        measured_at=512,
-        toned_pair=0.1,
-        faded=0.03,
-        scratches=0.02,
-    ),
+    "photographs-sound": _PHOTOGRAPHS_SOUND,
+    # The same, as a detector finds and cuts out such faces: seldom quite where the template says.
+    "photographs-found": replace(_PHOTOGRAPHS_SOUND, moved_pair=0.7),
     "colorization": Ranges(chains=((),), target="colorization"),
     "inpainting": Ranges(chains=((),), target="inpainting"),
     **{

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ..errors import ConfigError
 from .compression import Codec
 from .draws import Draw
+from .placing import Placing, draw_placing
 from .prints import Screen, Tone
 from .resample import Filter
 from .texture import Sharpening, Texture
@@ -17,7 +18,7 @@ Range = tuple[float, float]
 Target = Literal["restoration", "colorization", "inpainting"]
 
 # Numbers that a preset does not use take none from the stream of the others: a preset's damage stays what it was.
-_LATER = 2
+_LATER, _LAST = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,8 @@ class Ranges:
     chains: one is drawn, and its passes run in turn. measured_at: the side at which blur and dots are given, scaled to
     the picture's; None: its own pixels.
     kernel_size: of the blur, odd. flip, grey_pair: probability that both pictures of a pair are mirrored, turned grey.
+    moved_pair: probability that both stand a little off, as faces do whose landmarks were found: turned by up to `turn`
+    degrees, larger or smaller by up to `enlarge`, shifted by up to `shift` of the side.
     toned_pair: probability that both are old prints, grey or toned and faded: a restored face keeps its print's tone.
     grey, sepia, faded, scratches, banding: probability of these on the damaged picture only. back: the filter that
     brings it to size again.
@@ -101,6 +104,10 @@ class Ranges:
     measured_at: int | None = None
     kernel_size: int = 41
     flip: float = 0.5
+    moved_pair: float = 0.0
+    turn: float = 6.0
+    enlarge: float = 0.08
+    shift: float = 0.025
     grey_pair: float = 0.0
     toned_pair: float = 0.0
     grey: float = 0.0
@@ -112,7 +119,12 @@ class Ranges:
     target: Target = "restoration"
 
     def __post_init__(self) -> None:
-        _check_probabilities(self, "flip", "grey_pair", "toned_pair", "grey", "sepia", "faded", "scratches", "banding")
+        _check_probabilities(
+            self, "flip", "moved_pair", "grey_pair", "toned_pair", "grey", "sepia", "faded", "scratches", "banding"
+        )
+        for name, high in (("turn", 45.0), ("enlarge", 0.5), ("shift", 0.1)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0 to {high:g}")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ConfigError(f"kernel_size is {self.kernel_size}; it must be odd and positive")
         if not self.chains:
@@ -148,6 +160,7 @@ class Drawn:
 
     passes: tuple[DrawnPass, ...] = ()
     flip: bool = False
+    placing: Placing | None = None
     grey_pair: bool = False
     tone_pair: Tone | None = None
     grey: bool = False
@@ -162,7 +175,7 @@ class Drawn:
 
 def draw(ranges: Ranges, seed: int, index: int, size: int) -> Drawn:
     """The damage of sample `index` at `size` pixels; a function of its arguments alone."""
-    stream, later = Draw(seed, index), Draw(seed, index, _LATER)
+    stream, later, last = Draw(seed, index), Draw(seed, index, _LATER), Draw(seed, index, _LAST)
     flip, grey_pair = stream.chance(ranges.flip), stream.chance(ranges.grey_pair)
     grey, sepia = stream.chance(ranges.grey), stream.chance(ranges.sepia)
     scratched, banded = stream.chance(ranges.scratches), stream.chance(ranges.banding)
@@ -175,10 +188,12 @@ def draw(ranges: Ranges, seed: int, index: int, size: int) -> Drawn:
     if ranges.target == "inpainting":
         marks += tuple(s for _ in range(1 + stream.integer(5)) for s in _stroke(stream))
         boxes = tuple(_box(stream) for _ in range(stream.integer(3)))
+    moved = last.chance(ranges.moved_pair)
     toned, faded = later.chance(ranges.toned_pair), later.chance(ranges.faded)
     return Drawn(
         passes=passes,
         flip=flip,
+        placing=draw_placing(last, ranges.turn, ranges.enlarge, ranges.shift) if moved else None,
         grey_pair=grey_pair,
         tone_pair=_draw_tone(later, grey=True) if toned else None,
         grey=grey or ranges.target == "colorization",

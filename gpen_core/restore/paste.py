@@ -158,7 +158,7 @@ class PictureWork:
         if not faces.whole:
             low = warp(low, moved_origin(affine, x1, y1), (y2 - y1, x2 - x1), cubic=True)
         elif x2 - x1 != low.shape[-1]:
-            low = resize(low[None], x2 - x1, antialias=options.antialias)[0]
+            low = _at(low, x2 - x1, antialias=options.antialias)
         else:
             # At their own size both may be the caller's.
             low, window = low.clone(), replace(window, face=window.face.clone())
@@ -234,11 +234,16 @@ def _over_all(face: Tensor | None, mask: Tensor, strength: Tensor | None, side: 
     assert shape is not None
     return Window(
         rectangle=(0, 0, side, side),
-        face=shape.new_zeros(3, 0, 0) if face is None else resize(face[None], side, antialias=antialias)[0].clamp(0, 1),
+        face=shape.new_zeros(3, 0, 0) if face is None else _at(face, side, antialias=antialias),
         mask=shape,
         claim=torch.ones_like(shape),
         strength=1.0 if factor is None else factor,
     )
+
+
+def _at(face: Tensor, side: int, *, antialias: bool) -> Tensor:
+    """(3, side, side): cubic, as `warp` is for what goes back: bilinear takes a fifth more of the finest lines."""
+    return resize(face[None], side, mode="bicubic", antialias=antialias)[0].clamp(0, 1)
 
 
 def _middle(picture: Picture, face: Detection | None) -> Tensor:
