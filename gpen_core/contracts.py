@@ -82,7 +82,9 @@ class Occluder(Protocol):
 
 
 class Embedder(Protocol):
-    """Tells who somebody is."""
+    """Tells who somebody is. Its `alike` and `another`, where it has them, say from which cosine on two faces are one
+    person's, and under which two people's; ArcFace's are taken otherwise.
+    """
 
     def __call__(self, faces: Tensor, /) -> Tensor:
         """(N, D) for faces (N, 3, 112, 112) RGB in [-1, 1], aligned as ArcFace wants them: the closer in angle, the

@@ -92,6 +92,18 @@ def test_a_reference_shows_one_person() -> None:
         person("ann", least=3)
 
 
+def test_a_network_may_say_from_where_on_faces_are_alike() -> None:
+    def strict(faces: torch.Tensor) -> torch.Tensor:
+        return by_colour(faces)
+
+    strict.alike, strict.another = 0.95, 0.9  # type: ignore[attr-defined]
+    identity = Identity(strict, "ffhq")
+    assert Person(identity, [torch.ones(3)]).settings["least"] == 0.95
+    assert Person(identity, [torch.ones(3)], least=0.5).settings["least"] == 0.5
+    assert Person(Identity(by_colour, "ffhq"), [torch.ones(3)]).settings["least"] == 0.4
+    assert identity.another == 0.9
+
+
 def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, monkeypatch, capsys) -> None:
     from gpen_core import GPEN, weights
     from gpen_core.cli.main import main
@@ -100,7 +112,7 @@ def test_at_the_shell_a_stranger_stays_and_the_likeness_is_reported(tmp_path, mo
     from gpen_core.weights import checkpoint, location
 
     monkeypatch.setattr(weights, "load_detector", lambda source=None, device="auto": everyone)
-    monkeypatch.setattr(embedders, "read_arcface", lambda path: by_colour)
+    monkeypatch.setattr(embedders, "read_embedder", lambda path: by_colour)
     monkeypatch.setattr(location, "locate", lambda source, kind: SimpleNamespace(path=tmp_path))
     network = GPEN(GPENConfig.standard(32, narrow=0.05), generator=torch.Generator().manual_seed(1))
     checkpoint.write(tmp_path / "m.safetensors", network.state_dict(), network.config, ModelCard(name="small"))

@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fid-statistics", type=Path, metavar="FILE", help="of FFHQ-512: .npz or .pth; a folder of pictures makes one"
     )
     parser.add_argument(
-        "--identity", type=Path, metavar="FILE", help="short for --metric identity, by this ArcFace file"
+        "--identity", type=Path, metavar="FILE", help="short for --metric identity, by this recognition network"
     )
     parser.add_argument(
         "--gate",

@@ -30,13 +30,15 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 def add_person(parser: argparse.ArgumentParser, why: str, whom: str) -> argparse._ArgumentGroup:
     """Adds --identity, --who and --alike, and says what for."""
     group = parser.add_argument_group("identity")
-    group.add_argument("--identity", metavar="MODEL", help=f"{why}: arcface-ir-se50, or a file of that network")
+    group.add_argument(
+        "--identity", metavar="MODEL", help=f"{why}: arcface-ir-se50, or a file of that network or of a MobileEmbedder"
+    )
     group.add_argument("--who", metavar="FILE", action="append", help=whom)
     group.add_argument(
         "--alike",
         type=ranged(float, -1, 1),
         metavar="COS",
-        help="from which similarity on a face is that person's (default 0.4)",
+        help="from which similarity on a face is that person's (default: what the network says, 0.4 for ArcFace)",
     )
     return group
 
@@ -44,7 +46,7 @@ def add_person(parser: argparse.ArgumentParser, why: str, whom: str) -> argparse
 def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options: RestoreOptions) -> Identity | None:
     """What compares faces, None where nobody asks. Raises InputError for --min-identity without a network."""
     from ..errors import InputError
-    from ..measures.embedders import read_arcface
+    from ..measures.embedders import read_embedder
     from ..measures.identity import Identity
     from ..weights.location import locate
 
@@ -54,14 +56,14 @@ def read_identity(arguments: argparse.Namespace, restorer: FaceRestorer, options
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} needs --identity MODEL, such as arcface-ir-se50, to tell faces apart")
         return None
-    network = read_arcface(locate(arguments.identity, kind="recognition").path)
+    network = read_embedder(locate(arguments.identity, kind="recognition").path)
     return Identity(network, options.template or restorer.model.card.template)
 
 
 def read_person(arguments: argparse.Namespace, restorer: FaceRestorer, identity: Identity | None) -> Person | None:
     """Whose faces are restored, None where all are. Raises FaceError for a reference without one face."""
     from ..errors import InputError
-    from ..measures.person import ALIKE, Person, embed_reference
+    from ..measures.person import Person, embed_reference
 
     who, spared = arguments.who or (), getattr(arguments, "not", None) or ()
     if identity is None or not (who or spared):
@@ -69,4 +71,4 @@ def read_person(arguments: argparse.Namespace, restorer: FaceRestorer, identity:
             raise InputError("--alike needs --who FILE or --not FILE: whom is a face to be like?")
         return None
     references = [[embed_reference(restorer, identity, Path(path)) for path in paths] for paths in (who, spared)]
-    return Person(identity, *references, least=ALIKE if arguments.alike is None else arguments.alike)
+    return Person(identity, *references, least=arguments.alike)

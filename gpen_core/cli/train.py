@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smaller-discriminator", type=Path, metavar="FILE", help="the smaller network's discriminator"
     )
-    parser.add_argument("--identity", type=Path, metavar="FILE", help="ArcFace weights, for losses.identity")
+    parser.add_argument("--identity", type=Path, metavar="FILE", help="recognition network, for losses.identity")
     parser.add_argument(
         "--perceptual",
         type=Path,

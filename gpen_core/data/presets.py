@@ -149,7 +149,7 @@ PRESETS: dict[str, Ranges] = {
     ),
     "photographs-sound": _PHOTOGRAPHS_SOUND,
     # The same, as a detector finds and cuts out such faces: seldom quite where the template says.
-    "photographs-found": replace(_PHOTOGRAPHS_SOUND, moved_pair=0.7),
+    "photographs-found": replace(_PHOTOGRAPHS_SOUND, moved_pair=0.4),
     "colorization": Ranges(chains=((),), target="colorization"),
     "inpainting": Ranges(chains=((),), target="inpainting"),
     **{

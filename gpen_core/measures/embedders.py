@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import WeightsError
-from ..faces.library import library_class
+from ..faces.library import build, library_class
 from ..weights.location import locate
 from ..weights.tensors import read_tensors
 from .metrics import identity_similarity
+from .mobile_embedder import MobileEmbedder
 
 #: The side of the faces that ArcFace takes, pixels.
 ARCFACE_SIZE = 112
@@ -20,16 +21,20 @@ ARCFACE_SIZE = 112
 _FFHQ_REGION = (0.22, 0.86, 0.18, 0.82)
 
 
-def read_arcface(path: Path) -> nn.Module:
-    """facexlib's ArcFace (IR-SE50) with the weights in `path`: (B, 3, 112, 112) in [-1, 1] → unit embeddings (B, 512).
+def read_embedder(path: Path) -> nn.Module:
+    """The recognition network in `path`, an `Embedder`: (B, 3, 112, 112) in [-1, 1] → unit embeddings (B, D).
 
-    Raises MissingPackageError without facexlib, DeviceError where it does not load, WeightsError when the file holds
-    another network.
+    Told by its tensors: facexlib's ArcFace (IR-SE50, D = 512), or a `MobileEmbedder` (D = 1024).
+    Raises WeightsError when the file holds another network; for an ArcFace MissingPackageError without facexlib,
+    DeviceError where it does not load.
     """
+    tensors = read_tensors(path).tensors
+    if "depthwise.0.weight" in tensors:
+        return build(f"{path}, a mobile embedder,", MobileEmbedder, tensors)
     kind = library_class("facexlib.recognition.arcface_arch", "Backbone")
     network: nn.Module = kind(num_layers=50, drop_ratio=0.6, mode="ir_se")
     try:
-        network.load_state_dict(read_tensors(path).tensors)
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise WeightsError(
             f"{path} is not an ArcFace IR-SE50; fetch the zoo's arcface-ir-se50 with `gpen models`"
@@ -38,11 +43,12 @@ def read_arcface(path: Path) -> nn.Module:
 
 
 def embed_aligned(path: Path | None) -> Callable[[Tensor], Tensor]:
-    """ArcFace embeddings (B, 512) of FFHQ-aligned pictures (B, 3, S, S) in [0, 1].
+    """Embeddings (B, D) of FFHQ-aligned pictures (B, 3, S, S) in [0, 1].
 
-    path: of the weights; None: the zoo's, where they were fetched. Raises HubError, MissingPackageError, WeightsError.
+    path: of the weights (`read_embedder`); None: the zoo's ArcFace, where it was fetched. Raises HubError,
+    MissingPackageError, WeightsError.
     """
-    network = read_arcface(locate("arcface-ir-se50", kind="recognition").path if path is None else path)
+    network = read_embedder(locate("arcface-ir-se50", kind="recognition").path if path is None else path)
 
     def embed(pictures: Tensor) -> Tensor:
         network.to(pictures.device)
@@ -56,6 +62,6 @@ def embed_aligned(path: Path | None) -> Callable[[Tensor], Tensor]:
 
 
 def identity_measure(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
-    """Cosine of ArcFace embeddings, as a function of (result, original), FFHQ-aligned, in [0, 1], giving (B,)."""
+    """Cosine of embeddings, as a function of (result, original), FFHQ-aligned, in [0, 1], giving (B,)."""
     embed = embed_aligned(path)
     return lambda result, original: identity_similarity(embed, result, original)

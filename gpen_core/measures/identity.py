@@ -21,17 +21,24 @@ from ..restore.paste import StrengthOf
 from ..restore.result import RestoredFace
 
 _SIZE = 112
-#: Cosine of ArcFace embeddings under which two photographs are usually taken for two people's.
+#: Cosine of ArcFace embeddings from which on two photographs are taken for one person's: strangers rarely reach it.
+ALIKE = 0.4
+#: And under which they are usually taken for two people's.
 LIKELY_ANOTHER = 0.3
 #: Strengths are found to this fraction.
 _STEPS = 32
 
 
 class Identity:
-    """Compares crops of one alignment. face_template: where the landmarks lie in them."""
+    """Compares crops of one alignment. face_template: where the landmarks lie in them.
+
+    alike, another: cosines from which on, and under which, faces are taken for one person's, and for two people's.
+    """
 
     def __init__(self, embedder: Embedder, face_template: Template) -> None:
         self._embedder = embedder
+        self.alike: float = getattr(embedder, "alike", ALIKE)
+        self.another: float = getattr(embedder, "another", LIKELY_ANOTHER)
         # GPEN's template is ArcFace's with 28 of 168 px added on every side.
         wanted = template("gpen", _SIZE + 56) - 28
         self._affine = fit_similarity(template(face_template, _SIZE)[None], wanted)
@@ -85,7 +92,7 @@ class Identity:
         before = resize(face.crop[None], face.restored.shape[-1])[0]
         share = face.strength
         found = float(self.similarity(before[None], torch.lerp(before, face.restored, share)[None]))
-        if found >= LIKELY_ANOTHER:
+        if found >= self.another:
             return {"identity": found}
         said = f"the restored face is likely another person's (identity {found:.2f}); lower the strength"
         return {"identity": found, "warnings": (said,)}

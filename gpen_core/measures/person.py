@@ -17,15 +17,13 @@ from ..restore.paste import StrengthOf
 from ..restore.result import RestoredFace
 from .identity import Identity
 
-#: Cosine of ArcFace embeddings from which on two photographs are taken for one person's: strangers rarely reach it.
-ALIKE = 0.4
-
 
 class Person:
     """Decides which faces are restored by whose they are.
 
     who, spared: embeddings (D,) of reference pictures, see `embed_reference`. With `who` only faces that are like one
-    of them are restored; those like one of `spared` never are. least: cosine from which on faces are alike.
+    of them are restored; those like one of `spared` never are. least: cosine from which on faces are alike;
+    None: what `identity` says.
     Raises ConfigError without any reference, and for a `least` beyond -1 … 1.
     """
 
@@ -35,12 +33,15 @@ class Person:
         who: Sequence[Tensor] = (),
         spared: Sequence[Tensor] = (),
         *,
-        least: float = ALIKE,
+        least: float | None = None,
     ) -> None:
         if not who and not spared:
             raise ConfigError("no reference says whose face is meant; give one of the person, or of who is spared")
+        least = identity.alike if least is None else least
         if not -1 <= least <= 1:
-            raise ConfigError(f"the least likeness is {least:g}; expected a cosine, -1 to 1 ({ALIKE} is usual)")
+            raise ConfigError(
+                f"the least likeness is {least:g}; expected a cosine, -1 to 1 ({identity.alike:g} is usual)"
+            )
         self._identity, self._least = identity, least
         self._who, self._spared = (torch.stack(list(part)) if part else None for part in (who, spared))
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import EmbeddingLoss
-from ..measures.embedders import ARCFACE_SIZE, read_arcface
+from ..measures.embedders import ARCFACE_SIZE, read_embedder
+from ..measures.mobile_embedder import MobileEmbedder
 from ..weights.tensors import read_tensors
 
 # GPEN's own crop for ArcFace, rows 35:223 and columns 32:220 of 256, as fractions.
@@ -16,8 +17,10 @@ _ARCFACE_REGION = (35 / 256, 223 / 256, 32 / 256, 220 / 256)
 
 
 def identity_loss(path: Path, device: torch.device) -> EmbeddingLoss:
-    """1 − cosine of ArcFace embeddings, on GPEN's crop of the face, at any size."""
-    return EmbeddingLoss(read_arcface(path).to(device), size=ARCFACE_SIZE, region=_ARCFACE_REGION)
+    """1 − cosine of embeddings (`read_embedder`), on GPEN's crop of the face, at any size."""
+    network = read_embedder(path).to(device)
+    size = network.side if isinstance(network, MobileEmbedder) else ARCFACE_SIZE
+    return EmbeddingLoss(network, size=size, region=_ARCFACE_REGION)
 
 
 class Vgg(nn.Module):

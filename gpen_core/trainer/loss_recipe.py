@@ -28,12 +28,14 @@ class LossRecipe:
     Pix2PixHD's, at two sizes, with which r1 must be 0.
     conditional: whether the discriminator sees the damaged face beside the restored one (pix2pix).
     latent_norm: on how far a network's latents are from their mean (pSp).
+    identity: on how far a result is from its original to a network that knows faces (`--identity`).
     texture: weight of how differently result and original are textured to the frozen network of `[backbone]`
     (`losses.texture_distance`); texture_power: of each picture's distance, above 1 for less where little is lacking.
     likeness: on how little the lines of a result are the original's, however faint (`losses.likeness_distance`).
     coarse: of the content at a quarter of the side (`losses.coarse_distance`), which keeps faces who they are.
-    adversarial_share, perceptual_share, texture_share, likeness_share, coarse_share: that term's gradient at the
-    picture is given this many times the length of the content's, whatever its weight; 0: its weight decides.
+    adversarial_share, identity_share, perceptual_share, texture_share, likeness_share, coarse_share: that term's
+    gradient at the picture is given this many times the length of the content's, whatever its weight; 0: its weight
+    decides.
     path_shrink: the path-length batch is this many times smaller. mixing: probability of style mixing in the prior.
     independent_noise: whether the two inputs of a block of the prior get noise of their own.
     """
@@ -46,6 +48,7 @@ class LossRecipe:
     feature_norm: Norm = "l1"
     feature_reduction: Reduction = "sum"
     identity: float = 0.0
+    identity_share: float = 0.0
     perceptual: float = 0.0
     texture: float = 0.0
     texture_power: float = 1.0
@@ -88,6 +91,7 @@ class LossRecipe:
             "fine",
             "emphasis",
             "adversarial_share",
+            "identity_share",
             "perceptual_share",
             "texture_share",
             "likeness",
@@ -129,5 +133,5 @@ class LossRecipe:
     @property
     def shares(self) -> dict[str, float]:
         """The lengths that terms' gradients are given beside the content's, by term; 0: its weight decides."""
-        terms = ("adversarial", "perceptual", "texture", "likeness", "coarse")
+        terms = ("adversarial", "identity", "perceptual", "texture", "likeness", "coarse")
         return {term: getattr(self, f"{term}_share") for term in terms}

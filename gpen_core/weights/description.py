@@ -148,6 +148,7 @@ _FOREIGN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a ParseNet parser", ("out_mask_conv.",)),
     ("a BiSeNet parser", ("cp.resnet.", "ffm.")),
     ("an ArcFace recognition network", ("input_layer.", "output_layer.")),
+    ("a MobileNet that recognises faces", ("depthwise.0.", "pointwise.0.")),
     ("an occlusion network", ("down.0.", "narrow.0.", "judge.")),
 )
 #: Of those, what `load_model` runs all the same (see `formats.restorers`).
