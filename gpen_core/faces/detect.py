@@ -13,6 +13,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from ..errors import InputError, WeightsError
 from ..threads import lanes_on, side_by_side
 from .anchors import anchors, decode_boxes, decode_landmarks
+from .blurred import is_blurred, read_smaller
 from .duplicates import distinct, strongest
 from .library import build, fold_batch_norms, library_class, with_products
 from .retinaface import MobileRetinaFace
@@ -105,7 +106,8 @@ class RetinaFaceDetector(nn.Module):
         found: list[list[Detection]] = []
         for index in range(len(images)):
             boxes, landmarks, scores = _confirmed([look[index] for look in looks], ratios)
-            kept = self._judged(images[index], boxes, landmarks, distinct(boxes, scores, self.nms))
+            kept = self._read_again(images[index], boxes, landmarks, distinct(boxes, scores, self.nms))
+            kept = self._judged(images[index], boxes, landmarks, kept)
             found.append(
                 [
                     Detection(box=boxes[i], landmarks=landmarks[i], score=score)
@@ -114,6 +116,21 @@ class RetinaFaceDetector(nn.Module):
                 ]
             )
         return found
+
+    def _read_again(
+        self, image: Tensor, boxes: Tensor, landmarks: Tensor, kept: list[tuple[int, float]]
+    ) -> list[tuple[int, float]]:
+        """Indices and scores of `kept`, best first, blurred faces read anew; their `landmarks` are written."""
+
+        def look(crops: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+            return self._look(crops, crops.shape[-2], crops.shape[-1], coarsest=True)
+
+        anew = []
+        for index, score in kept:
+            if score >= _DOUBTFUL and is_blurred(image, boxes[index]):
+                landmarks[index], score = read_smaller(look, image, boxes[index], landmarks[index], score)
+            anew.append((index, score))
+        return sorted(anew, key=lambda entry: -entry[1])
 
     def _judged(
         self, image: Tensor, boxes: Tensor, landmarks: Tensor, kept: list[tuple[int, float]]
