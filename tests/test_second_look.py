@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gpen_core.errors import WeightsError
+from gpen_core.faces import detect
 from gpen_core.faces.detect import RetinaFaceDetector
 from gpen_core.faces.second_look import LANDMARKS, SIDE, SecondLook, looked_at_again
 from gpen_core.faces.types import Detection
@@ -62,7 +63,10 @@ def test_the_score_is_the_lower_of_both(portrait: torch.Tensor) -> None:
     assert found(judging(0.0), portrait)[0].score == pytest.approx(0.5)
 
 
-def test_what_scores_too_low_is_not_looked_at_again_and_what_is_denied_keeps_a_quarter(portrait: torch.Tensor) -> None:
+def test_what_scores_too_low_is_not_looked_at_again_and_what_is_denied_keeps_a_quarter(
+    portrait: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect, "_FROM_AFAR", ())
     before = [face.score for face in found(ALONE, portrait, 0.05)]
     low, looked_at = [s for s in before if s < 0.3], [s for s in before if s >= 0.3]
     assert low

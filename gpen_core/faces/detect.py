@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -28,6 +29,11 @@ Backbone = Literal["mobile0.25", "resnet50"]
 _BGR_MEAN = (104.0, 117.0, 123.0)
 #: The next coarser look at a picture is this much smaller, down to about _COARSEST px.
 _STEP, _COARSEST = 2.5, 384
+#: A picture without any face of this score is looked at again, so much smaller than at its coarsest look: a face that
+#: is blurred, noisy or blocky all over looks like one from afar. What is found there counts where the coarsest look
+#: shows hardly more than one of half the size, by this share of the deviation: badly damaged faces have up to 0.04,
+#: sharp animals, clocks and wardrobes that look like faces from afar 0.07 to 0.4.
+_NOBODY, _FROM_AFAR, _FINER = 0.9, (0.5, 0.25), 0.06
 #: A face wider than this, at some look, is left to the next coarser one: the largest anchor has 512 px, and beyond
 #: 700 px a face is found twice.
 _WIDEST = 400.0
@@ -60,7 +66,8 @@ class RetinaFaceDetector(nn.Module):
     """A detector of faces with five landmarks; see `contracts.Detector` for what it guarantees.
 
     A picture is looked at in one to three sizes: fine for small faces, coarse for those that fill it, and for a second
-    opinion about the others. Weights that hold a `SecondLook` as well, as those that ship do, have it judge each face.
+    opinion about the others. Weights that hold a `SecondLook` as well, as those that ship do, have it judge each face;
+    and with them a picture that seems to show nobody is looked at from afar, for faces that are blurred all over.
     state_dict: facexlib's names, and those of the second look after `second_look.`. backbone: None reads it off the
     weights. floor: least confidence of what is reported. nms: boxes that overlap more than this (intersection over
     union) are one face. longest_side: at which pictures are wanted. Raises WeightsError where the weights do not fit,
@@ -102,6 +109,17 @@ class RetinaFaceDetector(nn.Module):
 
     def _found(self, images: Tensor) -> list[list[Detection]]:
         sizes = _looks(images.shape[-2:])
+        found = self._found_at(images, sizes)
+        near = sizes[-1][:2]
+        for smaller in _FROM_AFAR if self.second_look is not None else ():
+            nobody = [index for index, faces in enumerate(found) if not faces or faces[0].score < _NOBODY]
+            if nobody:
+                afar = self._found_at(images[nobody], [(*_smaller(near, smaller), True)])
+                for index, faces in zip(nobody, afar, strict=True):
+                    found[index] = self._together(found[index], _without_detail(faces, images[index], near))
+        return found
+
+    def _found_at(self, images: Tensor, sizes: Sequence[tuple[int, int, bool]]) -> list[list[Detection]]:
         looks, ratios = [self._look(images, *size) for size in sizes], [size[1] / images.shape[-1] for size in sizes]
         found: list[list[Detection]] = []
         for index in range(len(images)):
@@ -132,6 +150,14 @@ class RetinaFaceDetector(nn.Module):
             anew.append((index, score))
         return sorted(anew, key=lambda entry: -entry[1])
 
+    def _together(self, some: list[Detection], others: list[Detection]) -> list[Detection]:
+        """Both, best score first, each face once."""
+        if not others:
+            return some
+        faces = some + others
+        boxes, scores = torch.stack([face.box for face in faces]), torch.tensor([face.score for face in faces])
+        return [replace(faces[i], score=score) for i, score in distinct(boxes, scores, self.nms)]
+
     def _judged(
         self, image: Tensor, boxes: Tensor, landmarks: Tensor, kept: list[tuple[int, float]]
     ) -> list[tuple[int, float]]:
@@ -151,7 +177,7 @@ class RetinaFaceDetector(nn.Module):
         parameter = next(self.network.parameters())
         x = images.to(parameter)
         if (height, width) != tuple(images.shape[-2:]):
-            x = F.interpolate(x, (height, width), mode="bilinear", antialias=True, align_corners=False)
+            x = _resized(x, (height, width))
         with torch.no_grad():
             x = x.flip(1) * 255 - x.new_tensor(_BGR_MEAN)[:, None, None]
             offsets, scores, points = self.network(x.contiguous(memory_format=torch.channels_last))
@@ -174,6 +200,31 @@ class RetinaFaceDetector(nn.Module):
             boxes = ((boxes[kept].view(-1, 2, 2) + 0.5) * ratio - 0.5).view(-1, 4)
             found.append((boxes, (marks[kept] + 0.5) * ratio - 0.5, score[kept]))
         return found
+
+
+def _without_detail(faces: list[Detection], image: Tensor, near: tuple[int, int]) -> list[Detection]:
+    """Those of the faces in `image` (3, H, W) of which a look of the size `near` (height, width) shows hardly more than
+    one of half that size."""
+    if not faces:
+        return []
+    sharp = _resized(image[None].float(), near)
+    finer = (sharp - _resized(_resized(sharp, _smaller(near, 0.5)), near))[0]
+    ratio = torch.tensor([near[1] / image.shape[2], near[0] / image.shape[1]]).repeat(2)
+    kept = []
+    for face in faces:
+        x1, y1, x2, y2 = (int(side) for side in (face.box * ratio).clamp_min(0).tolist())
+        whole, part = (values[:, y1 : y2 + 1, x1 : x2 + 1] for values in (sharp[0], finer))
+        if whole.numel() and float(part.std(correction=0)) <= _FINER * float(whole.std(correction=0)):
+            kept.append(face)
+    return kept
+
+
+def _smaller(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _confirmed(
