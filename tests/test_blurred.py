@@ -90,20 +90,27 @@ def test_boxes_overlap_by_their_intersection_over_their_union() -> None:
     torch.testing.assert_close(overlap(boxes, boxes[0]), torch.tensor([1.0, 1 / 3, 0.0]))
 
 
+def damaged(count: int) -> Tensor:
+    """(count, 3, 256, 256): a face, severely damaged in as many ways."""
+    severe = Pass(blur=(3, 4), shrink=(6, 7), filters=("area",), noise=(6, 12), quality=(40, 60))
+    faces = _aligned(GOLDEN).expand(count, -1, -1, -1)
+    return Degradation(Ranges(flip=0.0, chains=((severe,),))).degrade(faces, 1, range(count))
+
+
 def test_landmarks_of_a_badly_damaged_face_lie_nearer_to_those_of_the_sound_one(monkeypatch) -> None:
-    severe = Ranges(
-        flip=0.0,
-        chains=((Pass(blur=(3, 4), shrink=(6, 7), filters=("area",), noise=(6, 12), quality=(40, 60)),),),
-    )
-    detector = load_detector(device="cpu")
-    sound = _aligned(GOLDEN)
-    damaged = Degradation(severe).degrade(sound.expand(6, -1, -1, -1), 1, range(6))
-    truth = detector(sound)[0][0].landmarks
+    detector, faces = load_detector(device="cpu"), damaged(6)
+    truth = detector(_aligned(GOLDEN))[0][0].landmarks
 
     def errors() -> list[float]:
-        return [float((detector(face[None])[0][0].landmarks - truth).norm(dim=1).mean()) for face in damaged]
+        return [float((detector(face[None])[0][0].landmarks - truth).norm(dim=1).mean()) for face in faces]
 
     now = errors()
     monkeypatch.setattr(detect, "is_blurred", lambda image, box: False)
     before = errors()
     assert sum(now) < 0.9 * sum(before)
+
+
+def test_half_a_face_at_the_picture_s_edge_is_not_made_a_whole_one() -> None:
+    detector, faces = load_detector(device="cpu"), damaged(4)
+    for part in (faces[..., 150:, :], faces[..., :106], faces[..., 150:]):
+        assert all(face.score < 0.9 for found in detector(part) for face in found)

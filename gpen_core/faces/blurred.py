@@ -46,7 +46,8 @@ def read_smaller(look: Look, image: Tensor, box: Tensor, landmarks: Tensor, scor
     for side in _SIDES:
         size = 2 * side
         affine = _around(box, side, size)
-        crop = crop_faces(image, affine, size, "reflect")
+        # Black beyond the picture: mirrored at its edge, half a face would be taken for a whole one.
+        crop = crop_faces(image, affine, size, "black")
         (scale, _, left), (_, _, top) = affine[0].tolist()
         for found, mirrored in zip(look(torch.cat([crop, crop.flip(-1)])), (False, True), strict=True):
             boxes, points, scores = found
