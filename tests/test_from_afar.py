@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from gpen_core.data import Degradation, Pass, Ranges
 from gpen_core.faces import detect
 from gpen_core.faces.detect import RetinaFaceDetector
-from gpen_core.faces.types import Detection
 from gpen_core.images import read_picture
 from gpen_core.weights.entry import BUNDLED
 from gpen_core.weights.tensors import read_tensors
@@ -66,15 +65,17 @@ def test_without_a_second_look_nothing_is_looked_at_from_afar(monkeypatch: pytes
     assert sizes_of_the_looks(ALONE, torch.full((1, 3, 256, 256), 0.5), monkeypatch) == [256]
 
 
-def test_what_shows_more_from_near_counts_only_as_it_was_seen_there() -> None:
-    rough = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
-    smooth = F.interpolate(rough[None, :, :20, :20], (256, 256), mode="bicubic")[0]
-    marks = torch.tensor([[90.0, 90], [150, 90], [120, 120], [95, 150], [145, 150]])
-    face = Detection(box=torch.tensor([60.0, 50, 180, 200]), landmarks=marks)
-    assert detect._without_detail([face], smooth, (256, 256)) == [face]
-    assert detect._without_detail([face], rough, (256, 256)) == []
-    picture = torch.cat([smooth[..., :190], rough[..., 190:]], 2)
-    assert detect._without_detail([face], picture, (256, 256)) == [face]
-    wide = F.interpolate(picture[None], (256, 512), mode="bilinear")[0]
-    scaled = Detection(box=face.box * torch.tensor([2.0, 1, 2, 1]), landmarks=marks)
-    assert detect._without_detail([scaled], wide, (256, 256)) == [scaled]
+def test_what_is_not_blurred_counts_only_as_it_was_seen_from_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = RetinaFaceDetector(STATE)
+    damaged = Degradation(Ranges(chains=((SEVERE,),), measured_at=512), jpeg="torch").degrade(
+        portrait("sent-around.jpg").expand(12, -1, -1, -1), 0, range(12)
+    )
+
+    def sure() -> int:
+        return sum(face.score >= 0.9 for found in detector(damaged) for face in found)
+
+    from_afar = sure()
+    monkeypatch.setattr(detect, "is_blurred", lambda image, box: False)
+    sharp = sure()
+    monkeypatch.setattr(detect, "_FROM_AFAR", ())
+    assert from_afar > sharp == sure()

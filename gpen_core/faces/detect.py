@@ -30,10 +30,9 @@ _BGR_MEAN = (104.0, 117.0, 123.0)
 #: The next coarser look at a picture is this much smaller, down to about _COARSEST px.
 _STEP, _COARSEST = 2.5, 384
 #: A picture without any face of this score is looked at again, so much smaller than at its coarsest look: a face that
-#: is blurred, noisy or blocky all over looks like one from afar. What is found there counts where the coarsest look
-#: shows hardly more than one of half the size, by this share of the deviation: badly damaged faces have up to 0.04,
-#: sharp animals, clocks and wardrobes that look like faces from afar 0.07 to 0.4.
-_NOBODY, _FROM_AFAR, _FINER = 0.9, (0.5, 0.25), 0.06
+#: is blurred, noisy or blocky all over looks like one from afar. Sharp animals, clocks and wardrobes do, too; so only
+#: what is blurred counts there.
+_NOBODY, _FROM_AFAR = 0.9, (0.5, 0.25)
 #: A face wider than this, at some look, is left to the next coarser one: the largest anchor has 512 px, and beyond
 #: 700 px a face is found twice.
 _WIDEST = 400.0
@@ -116,7 +115,8 @@ class RetinaFaceDetector(nn.Module):
             if nobody:
                 afar = self._found_at(images[nobody], [(*_smaller(near, smaller), True)])
                 for index, faces in zip(nobody, afar, strict=True):
-                    found[index] = self._together(found[index], _without_detail(faces, images[index], near))
+                    blurred = [face for face in faces if is_blurred(images[index], face.box)]
+                    found[index] = self._together(found[index], blurred)
         return found
 
     def _found_at(self, images: Tensor, sizes: Sequence[tuple[int, int, bool]]) -> list[list[Detection]]:
@@ -177,7 +177,7 @@ class RetinaFaceDetector(nn.Module):
         parameter = next(self.network.parameters())
         x = images.to(parameter)
         if (height, width) != tuple(images.shape[-2:]):
-            x = _resized(x, (height, width))
+            x = F.interpolate(x, (height, width), mode="bilinear", antialias=True, align_corners=False)
         with torch.no_grad():
             x = x.flip(1) * 255 - x.new_tensor(_BGR_MEAN)[:, None, None]
             offsets, scores, points = self.network(x.contiguous(memory_format=torch.channels_last))
@@ -202,29 +202,8 @@ class RetinaFaceDetector(nn.Module):
         return found
 
 
-def _without_detail(faces: list[Detection], image: Tensor, near: tuple[int, int]) -> list[Detection]:
-    """Those of the faces in `image` (3, H, W) of which a look of the size `near` (height, width) shows hardly more than
-    one of half that size."""
-    if not faces:
-        return []
-    sharp = _resized(image[None].float(), near)
-    finer = (sharp - _resized(_resized(sharp, _smaller(near, 0.5)), near))[0]
-    ratio = torch.tensor([near[1] / image.shape[2], near[0] / image.shape[1]]).repeat(2)
-    kept = []
-    for face in faces:
-        x1, y1, x2, y2 = (int(side) for side in (face.box * ratio).clamp_min(0).tolist())
-        whole, part = (values[:, y1 : y2 + 1, x1 : x2 + 1] for values in (sharp[0], finer))
-        if whole.numel() and float(part.std(correction=0)) <= _FINER * float(whole.std(correction=0)):
-            kept.append(face)
-    return kept
-
-
 def _smaller(size: tuple[int, int], factor: float) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-
-
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _confirmed(
