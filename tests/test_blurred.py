@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from test_bundled import GOLDEN, _aligned
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from gpen_core.data.ranges import Pass, Ranges
 from gpen_core.faces import detect
 from gpen_core.faces.blurred import is_blurred, overlap, read_smaller
 from gpen_core.weights import load_detector
+from gpen_core.weights.entry import BUNDLED
 
 BOX = torch.tensor([60.0, 40.0, 180.0, 190.0])
 MARKS = torch.tensor([[90.0, 90.0], [150.0, 92.0], [120.0, 120.0]])
@@ -63,7 +66,8 @@ def spotted() -> Tensor:
 
 def test_what_is_read_in_crops_and_their_mirrors_comes_back_in_the_picture_s_pixels() -> None:
     look, before = Spots(0.9), torch.cat([MARKS, MARKS[2:], MARKS[2:]]) + 8
-    marks, score = read_smaller(look, spotted(), BOX, before, 0.0)
+    box, marks, score = read_smaller(look, spotted(), BOX, before, 0.0)
+    torch.testing.assert_close(box, BOX, atol=0.5, rtol=0)
     torch.testing.assert_close(marks, before - 8, atol=0.5, rtol=0)
     assert score == pytest.approx(0.9)
     assert look.shown == [80, 96, 128]
@@ -71,7 +75,7 @@ def test_what_is_read_in_crops_and_their_mirrors_comes_back_in_the_picture_s_pix
 
 def test_what_was_read_before_counts_by_how_sure_it_was() -> None:
     before = torch.cat([MARKS, MARKS[2:], MARKS[2:]]) + 8
-    marks, score = read_smaller(Spots(0.3), spotted(), BOX, before, 0.3 * 6**0.5)
+    _, marks, score = read_smaller(Spots(0.3), spotted(), BOX, before, 0.3 * 6**0.5)
     torch.testing.assert_close(marks, before - 4, atol=0.5, rtol=0)
     assert score == pytest.approx(0.3 * 6**0.5)
 
@@ -80,7 +84,7 @@ def test_a_face_that_is_seen_nowhere_again_stays_as_it_was() -> None:
     before = torch.cat([MARKS, MARKS[2:], MARKS[2:]])
     nothing = torch.zeros(0, 4), torch.zeros(0, 5, 2), torch.zeros(0)
     elsewhere = torch.tensor([[0.0, 0.0, 20.0, 20.0]]), torch.zeros(1, 5, 2), torch.tensor([0.9])
-    marks, score = read_smaller(lambda crops: [nothing, elsewhere], spotted(), BOX, before, 0.4)
+    _, marks, score = read_smaller(lambda crops: [nothing, elsewhere], spotted(), BOX, before, 0.4)
     torch.testing.assert_close(marks, before)
     assert score == pytest.approx(0.4)
 
@@ -114,3 +118,11 @@ def test_half_a_face_at_the_picture_s_edge_is_not_made_a_whole_one() -> None:
     detector, faces = load_detector(device="cpu"), damaged(4)
     for part in (faces[..., 150:, :], faces[..., :106], faces[..., 150:]):
         assert all(face.score < 0.9 for found in detector(part) for face in found)
+
+
+def test_a_box_beside_a_blurred_face_does_not_become_a_second_face() -> None:
+    with Image.open(BUNDLED.parent.parent / "examples" / "sent-around.jpg") as example:
+        for number, side in ((1, 728), (4, 752)):
+            picture = example.resize((side, side)).point(lambda level, n=number: level * (20 - n) / 20)
+            pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+            assert len([face for face in load_detector(device="cpu")(pixels)[0] if face.score >= 0.5]) == 1

@@ -79,7 +79,7 @@ def test_standing_off_changes_nothing_else_that_is_drawn():
     plain, found = PRESETS["photographs-sound"], PRESETS["photographs-found"]
     drawn = [(draw(plain, 5, i, 256), draw(found, 5, i, 256)) for i in range(300)]
     assert all(replace(after, placing=None) == before for before, after in drawn)
-    assert 0.6 < sum(after.placing is not None for _, after in drawn) / 300 < 0.8
+    assert 0.3 < sum(after.placing is not None for _, after in drawn) / 300 < 0.5
 
 
 @pytest.mark.parametrize(("name", "value"), [("turn", -1.0), ("turn", 90.0), ("enlarge", 0.9), ("shift", 0.5)])

@@ -38,11 +38,15 @@ def is_blurred(image: Tensor, box: Tensor) -> bool:
     return float(lost.std()) < _BLURRED * float(grey.std())
 
 
-def read_smaller(look: Look, image: Tensor, box: Tensor, landmarks: Tensor, score: float) -> tuple[Tensor, float]:
-    """Landmarks (5, 2), in pixels of `image` (3, H, W), and score of the blurred face in `box` (4,), which had these:
-    the mean of what is seen at several sizes, also mirrored, by how surely it is; and no less sure than all on average.
+def read_smaller(
+    look: Look, image: Tensor, box: Tensor, landmarks: Tensor, score: float
+) -> tuple[Tensor, Tensor, float]:
+    """Box (4,) and landmarks (5, 2), in pixels of `image` (3, H, W), and score of the blurred face that had these: the
+    mean of what is seen at several sizes, also mirrored, by how surely it is; and no less sure than all on average.
+
+    Of a box that lies beside a face it gives the face's own.
     """
-    seen, weights = [landmarks], [score]
+    seen, weights = [torch.cat([box.view(2, 2), landmarks])], [score]
     for side in _SIDES:
         size = 2 * side
         affine = _around(box, side, size)
@@ -54,14 +58,13 @@ def read_smaller(look: Look, image: Tensor, box: Tensor, landmarks: Tensor, scor
             if mirrored:
                 boxes = torch.stack([size - 1 - boxes[:, 2], boxes[:, 1], size - 1 - boxes[:, 0], boxes[:, 3]], 1)
                 points = points[:, _LEFT_AND_RIGHT] * points.new_tensor([-1, 1]) + points.new_tensor([size - 1, 0])
-            offset = boxes.new_tensor([left, top])
-            same = overlap((boxes - offset.repeat(2)) / scale, box) > _SAME
-            best = float((scores * same).amax()) if len(scores) else 0.0
-            weights.append(best)
-            seen.append((points[int((scores * same).argmax())] - offset) / scale if best else landmarks)
+            places = (torch.cat([boxes.view(-1, 2, 2), points], 1) - points.new_tensor([left, top])) / scale
+            likely = scores * (overlap(places[:, :2].reshape(-1, 4), box) > _SAME)
+            weights.append(float(likely.amax()) if len(likely) else 0.0)
+            seen.append(places[int(likely.argmax())] if weights[-1] else seen[0])
     weight = torch.tensor(weights)
     mean = (torch.stack(seen) * weight.square()[:, None, None]).sum(0) / weight.square().sum()
-    return mean, max(score, float(weight[1:].mean()))
+    return mean[:2].flatten(), mean[2:], max(score, float(weight[1:].mean()))
 
 
 def overlap(boxes: Tensor, box: Tensor) -> Tensor:

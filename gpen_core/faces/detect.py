@@ -138,17 +138,24 @@ class RetinaFaceDetector(nn.Module):
     def _read_again(
         self, image: Tensor, boxes: Tensor, landmarks: Tensor, kept: list[tuple[int, float]]
     ) -> list[tuple[int, float]]:
-        """Indices and scores of `kept`, best first, blurred faces read anew; their `landmarks` are written."""
+        """Indices and scores of `kept`, best first, blurred faces read anew; their `boxes` and `landmarks` are written.
+        Two that turn out to be one are one.
+        """
 
         def look(crops: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
             return self._look(crops, crops.shape[-2], crops.shape[-1], coarsest=True)
 
-        anew = []
-        for index, score in kept:
+        places, scores = [index for index, _ in kept], [score for _, score in kept]
+        anew = False
+        for turn, (index, score) in enumerate(kept):
             if score >= _DOUBTFUL and is_blurred(image, boxes[index]):
-                landmarks[index], score = read_smaller(look, image, boxes[index], landmarks[index], score)
-            anew.append((index, score))
-        return sorted(anew, key=lambda entry: -entry[1])
+                anew = True
+                boxes[index], landmarks[index], scores[turn] = read_smaller(
+                    look, image, boxes[index], landmarks[index], score
+                )
+        if not anew:
+            return kept
+        return [(places[turn], score) for turn, score in distinct(boxes[places], torch.tensor(scores), self.nms)]
 
     def _together(self, some: list[Detection], others: list[Detection]) -> list[Detection]:
         """Both, best score first, each face once."""
