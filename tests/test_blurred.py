@@ -13,7 +13,8 @@ from torch import Tensor
 from gpen_core.data.degradation import Degradation
 from gpen_core.data.ranges import Pass, Ranges
 from gpen_core.faces import detect
-from gpen_core.faces.blurred import is_blurred, overlap, read_smaller
+from gpen_core.faces.blurred import is_blurred, read_smaller
+from gpen_core.faces.duplicates import overlaps
 from gpen_core.weights import load_detector
 from gpen_core.weights.entry import BUNDLED
 
@@ -91,7 +92,7 @@ def test_a_face_that_is_seen_nowhere_again_stays_as_it_was() -> None:
 
 def test_boxes_overlap_by_their_intersection_over_their_union() -> None:
     boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 3.0, 2.0], [5.0, 5.0, 6.0, 6.0]])
-    torch.testing.assert_close(overlap(boxes, boxes[0]), torch.tensor([1.0, 1 / 3, 0.0]))
+    torch.testing.assert_close(overlaps(boxes, boxes[:1])[:, 0], torch.tensor([1.0, 1 / 3, 0.0]))
 
 
 def damaged(count: int) -> Tensor:

@@ -4,19 +4,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from test_second_look import ALONE, STATE
 
 from gpen_core.data import Degradation, Pass, Ranges
 from gpen_core.faces import detect
 from gpen_core.faces.detect import RetinaFaceDetector
 from gpen_core.images import read_picture
 from gpen_core.weights.entry import BUNDLED
-from gpen_core.weights.tensors import read_tensors
 
-STATE = {
-    name: tensor.float() if tensor.is_floating_point() else tensor
-    for name, tensor in read_tensors(BUNDLED / "gpen-open-detector.safetensors").tensors.items()
-}
-ALONE = {name: tensor for name, tensor in STATE.items() if not name.startswith("second_look.")}
 SEVERE = Pass(blur=(3.5, 10.5), shrink=(4.5, 10.5), filters=("area", "linear"), noise=(6, 24), quality=(28, 75))
 
 

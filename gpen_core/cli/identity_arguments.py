@@ -31,7 +31,7 @@ def add_person(parser: argparse.ArgumentParser, why: str, whom: str) -> argparse
     """Adds --identity, --who and --alike, and says what for."""
     group = parser.add_argument_group("identity")
     group.add_argument(
-        "--identity", metavar="MODEL", help=f"{why}: arcface-ir-se50, or a file of that network or of a MobileEmbedder"
+        "--identity", metavar="MODEL", help=f"{why}: arcface-ir-se50, or a file of a recognition network"
     )
     group.add_argument("--who", metavar="FILE", action="append", help=whom)
     group.add_argument(

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .duplicates import overlaps
 from .warp import crop_faces
 
 #: Boxes, landmarks and scores of each of (B, 3, S, S), in its pixels.
@@ -59,18 +60,12 @@ def read_smaller(
                 boxes = torch.stack([size - 1 - boxes[:, 2], boxes[:, 1], size - 1 - boxes[:, 0], boxes[:, 3]], 1)
                 points = points[:, _LEFT_AND_RIGHT] * points.new_tensor([-1, 1]) + points.new_tensor([size - 1, 0])
             places = (torch.cat([boxes.view(-1, 2, 2), points], 1) - points.new_tensor([left, top])) / scale
-            likely = scores * (overlap(places[:, :2].reshape(-1, 4), box) > _SAME)
+            likely = scores * (overlaps(places[:, :2].reshape(-1, 4), box[None])[:, 0] > _SAME)
             weights.append(float(likely.amax()) if len(likely) else 0.0)
             seen.append(places[int(likely.argmax())] if weights[-1] else seen[0])
     weight = torch.tensor(weights)
     mean = (torch.stack(seen) * weight.square()[:, None, None]).sum(0) / weight.square().sum()
     return mean[:2].flatten(), mean[2:], max(score, float(weight[1:].mean()))
-
-
-def overlap(boxes: Tensor, box: Tensor) -> Tensor:
-    """(K,): intersection over union of each of `boxes` (K, 4) with `box` (4,)."""
-    common = (torch.minimum(boxes[:, 2:], box[2:]) - torch.maximum(boxes[:, :2], box[:2])).clamp(min=0).prod(1)
-    return common / ((boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod() - common)
 
 
 def _around(box: Tensor, side: int, size: int) -> Tensor:

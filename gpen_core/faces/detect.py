@@ -15,7 +15,7 @@ from ..errors import InputError, WeightsError
 from ..threads import lanes_on, side_by_side
 from .anchors import anchors, decode_boxes, decode_landmarks
 from .blurred import is_blurred, read_smaller
-from .duplicates import distinct, strongest
+from .duplicates import distinct, overlaps, strongest
 from .library import build, fold_batch_norms, library_class, with_products
 from .retinaface import MobileRetinaFace
 from .second_look import SecondLook, looked_at_again
@@ -109,11 +109,11 @@ class RetinaFaceDetector(nn.Module):
     def _found(self, images: Tensor) -> list[list[Detection]]:
         sizes = _looks(images.shape[-2:])
         found = self._found_at(images, sizes)
-        near = sizes[-1][:2]
         for smaller in _FROM_AFAR if self.second_look is not None else ():
             nobody = [index for index, faces in enumerate(found) if not faces or faces[0].score < _NOBODY]
             if nobody:
-                afar = self._found_at(images[nobody], [(*_smaller(near, smaller), True)])
+                height, width = (max(1, round(side * smaller)) for side in sizes[-1][:2])
+                afar = self._found_at(images[nobody], [(height, width, True)])
                 for index, faces in zip(nobody, afar, strict=True):
                     blurred = [face for face in faces if is_blurred(images[index], face.box)]
                     found[index] = self._together(found[index], blurred)
@@ -209,10 +209,6 @@ class RetinaFaceDetector(nn.Module):
         return found
 
 
-def _smaller(size: tuple[int, int], factor: float) -> tuple[int, int]:
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-
-
 def _confirmed(
     looks: Sequence[tuple[Tensor, Tensor, Tensor]], ratios: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -223,10 +219,7 @@ def _confirmed(
     """
     scores = [looks[-1][2]]
     for (boxes, _, score), (others, *_), ratio in zip(looks[-2::-1], looks[:0:-1], ratios[:0:-1], strict=True):
-        corners = torch.maximum(boxes[:, None, :2], others[:, :2]), torch.minimum(boxes[:, None, 2:], others[:, 2:])
-        common = (corners[1] - corners[0]).clamp(min=0).prod(2)
-        area, theirs = ((part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, others))
-        same = common > _SAME * (area[:, None] + theirs - common)
+        same = overlaps(boxes, others) > _SAME
         seen = (same * scores[0]).amax(1) if len(others) else torch.zeros_like(score)
         doubted = ((boxes[:, 2:] - boxes[:, :2]).amin(1) * ratio >= _SEEN) & (seen < _CONFIRMED)
         scores.insert(0, torch.where(doubted, torch.minimum(score, seen), score))

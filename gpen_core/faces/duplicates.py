@@ -33,6 +33,14 @@ def distinct(boxes: Tensor, scores: Tensor, overlap: float) -> list[tuple[int, f
     return sorted(kept, key=lambda face: -face[1])
 
 
+def overlaps(boxes: Tensor, others: Tensor) -> Tensor:
+    """(N, M): intersection over union of boxes (N, 4) with others (M, 4)."""
+    corners = torch.maximum(boxes[:, None, :2], others[:, :2]), torch.minimum(boxes[:, None, 2:], others[:, 2:])
+    common = (corners[1] - corners[0]).clamp(min=0).prod(2)
+    area, theirs = ((part[:, 2:] - part[:, :2]).prod(1) for part in (boxes, others))
+    return common / (area[:, None] + theirs - common)
+
+
 def strongest(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
     """(M,) indices of the boxes (K, 4) that overlap none of a higher score (K,) by more than `overlap` (intersection
     over union), best first: non-maximum suppression."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from gpen_core.faces import duplicates
 from gpen_core.faces.anchors import anchors
 
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
@@ -27,9 +28,4 @@ def encode(boxes: Tensor, landmarks: Tensor, anchor: Tensor) -> tuple[Tensor, Te
 def overlaps(boxes: Tensor, anchor: Tensor) -> Tensor:
     """Intersection over union (N, A) of boxes (N, 4) and square anchors (A, 3)."""
     half = anchor[:, 2:] / 2
-    squares = torch.cat([anchor[:, :2] - half, anchor[:, :2] + half], -1)
-    low = torch.maximum(boxes[:, None, :2], squares[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], squares[None, :, 2:])
-    shared = (high - low).clamp_min(0).prod(-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    return shared / (area[:, None] + (anchor[:, 2] ** 2)[None] - shared)
+    return duplicates.overlaps(boxes, torch.cat([anchor[:, :2] - half, anchor[:, :2] + half], -1))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from gpen_core.faces.detect import RetinaFaceDetector
+from gpen_core.faces.duplicates import overlaps
 from gpen_core.faces.types import Detection
 from gpen_core.images import read_picture
 from gpen_core.options import Selection
@@ -29,11 +30,8 @@ SIZES = (0, 20, 32, 64, 128, 1000)  # pixels of the box's height
 
 def overlap(found: list[Detection], boxes: np.ndarray) -> np.ndarray:
     """Intersection over union (N, M) of detections and boxes (M, 4)."""
-    first = np.array([d.box.numpy() for d in found]).reshape(-1, 4)
-    low, high = np.maximum(first[:, None, :2], boxes[None, :, :2]), np.minimum(first[:, None, 2:], boxes[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), -1)
-    areas = [np.prod(b[:, 2:] - b[:, :2], -1) for b in (first, boxes)]
-    share: np.ndarray = shared / (areas[0][:, None] + areas[1][None] - shared)
+    first = torch.stack([d.box for d in found]) if found else torch.zeros(0, 4)
+    share: np.ndarray = overlaps(first.double(), torch.from_numpy(boxes).double()).numpy()
     return share
 
 
